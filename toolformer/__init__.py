@@ -1,0 +1,37 @@
+"""Teach a language model to use tools from plain text alone, after Schick et al. 2023 (arXiv 2302.04761).
+
+Importing this loads nothing heavy: torch and transformers come with the first model.
+"""
+
+from toolformer.calls import Call, CallSyntax, Found
+from toolformer.errors import (
+    CallFormatError,
+    ConfigError,
+    DataError,
+    ToolError,
+    ToolformerError,
+    ToolTimeout,
+)
+from toolformer.tool import DocumentFacts, FunctionTool, Tool, Traits, tool
+from toolformer.toolbox import ResultMemory, Toolbox
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Call",
+    "CallFormatError",
+    "CallSyntax",
+    "ConfigError",
+    "DataError",
+    "DocumentFacts",
+    "Found",
+    "FunctionTool",
+    "ResultMemory",
+    "Tool",
+    "ToolError",
+    "ToolTimeout",
+    "Toolbox",
+    "ToolformerError",
+    "Traits",
+    "tool",
+]

@@ -1,0 +1,178 @@
+"""The narrow port through which everything else asks a language model.
+
+Everything is ids: a text is encoded once, as plain text, and what a model produced is never decoded and encoded again.
+`hf.py` implements this for transformers; tests use a scripted model. A position i of a text is a place between tokens:
+0 is before the first one, and `text[i]` is the token that follows it.
+
+For an encoder-decoder, a prompt or a prefix is the encoder's input and the text is the decoder's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from toolformer.calls import Part
+
+if TYPE_CHECKING:
+    import torch
+
+Ids = Sequence[int]
+
+WINDOW = (5 / 15, 4 / 15, 3 / 15, 2 / 15, 1 / 15)
+"""The weight of each token behind a position in the window loss: w_t = max(0, 1 - 0.2 t), normalised."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A text as ids; token j covers the characters `starts[j]` to `starts[j + 1]` (or the end)."""
+
+    ids: tuple[int, ...]
+    starts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Prompted:
+    """A text behind its prompt: the model sees head + tail + text. The head is the same object for many texts."""
+
+    head: tuple[int, ...]
+    tail: tuple[int, ...]
+    text: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One continuation to sample: of text `row`, cut at `position`, with the opening and then what the model says.
+
+    `seed` alone decides the randomness, whatever else is sampled in the same batch.
+    """
+
+    row: int
+    position: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What was sampled behind the opening: its text up to and with the stop, or all of it if none came."""
+
+    text: str
+    stopped: bool
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Window:
+    """The question: how surprising are the (up to five) tokens of `text` from `position` on, behind `prefix`?"""
+
+    prefix: tuple[int, ...]
+    text: tuple[int, ...]
+    position: int
+
+
+class Openings(Protocol):
+    """One proposing pass over a batch of texts, whose cache the samples continue. Use it in a `with` statement."""
+
+    probabilities: Sequence[Sequence[float]]
+    """For each text, p(opening | prompt, text[:i]) at every i from 0 to len(text) - 1."""
+
+    def sample(
+        self,
+        draws: Sequence[Draw],
+        *,
+        stops: Sequence[str],
+        max_tokens: int,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+    ) -> list[Sample]:
+        """One sample a draw. The decoded text behind the opening ends at the first of `stops`, which is kept."""
+        ...
+
+    def __enter__(self) -> "Openings": ...
+
+    def __exit__(self, *exception: object) -> None: ...
+
+
+class Rows(Protocol):
+    """Texts that grow token by token, each at its own pace, for the decoder. No token is forwarded twice."""
+
+    logits: "torch.Tensor"
+    """One row of fp32 logits for each text: what follows its last token."""
+
+    lengths: Sequence[int]
+    """How many tokens each row has (for an encoder-decoder: the decoder's, its start token included)."""
+
+    def extend(self, ids: Sequence[Ids]) -> None:
+        """Append to each row its ids, none for a row that waits."""
+        ...
+
+    def truncate(self, lengths: Sequence[int]) -> None:
+        """Cut each row to a length it had when `logits` were last its own: what came after never was."""
+        ...
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Keep these rows, in this order; a row named twice is forked."""
+        ...
+
+    def add(self, prompts: Sequence[Ids]) -> None:
+        """Put new rows behind the present ones."""
+        ...
+
+
+@dataclass
+class Counter:
+    """What went through the model, so that its speed can be explained."""
+
+    tokens: int = 0
+    """Tokens forwarded through the layers, those that only pad a batch included."""
+    padding: int = 0
+    """Those of them that only padded."""
+    head_rows: int = 0
+    """Positions for which the vocabulary head was asked."""
+
+
+class LanguageModel(Protocol):
+    """What a model must answer. Probabilities are plain, log-probabilities and losses natural."""
+
+    name: str
+    fingerprint: str
+    """Changes when any answer could: weights, revision, adapter, precision."""
+    context: int
+    """Tokens that fit, prompt and text together."""
+    counter: Counter
+
+    def encode(self, text: str) -> Encoded:
+        """The text as ids, none of them a control id, whatever the text looks like."""
+        ...
+
+    def encode_parts(self, parts: Sequence[Part]) -> tuple[int, ...]:
+        """A written call as ids: control parts as their own tokens, the rest as plain text."""
+        ...
+
+    def decode(self, ids: Ids) -> str:
+        """The ids as text, for people and for tools to read; never to be encoded again."""
+        ...
+
+    def open(self, prompted: Sequence[Prompted], opening: tuple[int, ...]) -> Openings:
+        """How likely the opening's first token is at every position of the texts. A head is computed once and kept."""
+        ...
+
+    def log_probabilities(self, texts: Sequence[tuple[int, ...]]) -> list[list[float]]:
+        """The log-probability of every token of each text, behind nothing: one pass, from which L_i(ε) follows for all i.
+
+        Where a model has no start token, the first token cannot be asked for and counts as certain (0.0), here and in
+        `window_losses` behind an empty prefix.
+        """
+        ...
+
+    def window_losses(self, windows: Sequence[Window]) -> list[float]:
+        """The weighted loss of each window. A row is forwarded to its window's end and no further."""
+        ...
+
+    def rows(self, prompts: Sequence[Ids]) -> Rows:
+        """Begin to decode behind these prompts."""
+        ...
+
+
+def window_loss(log_probabilities: Sequence[float], position: int) -> float:
+    """L_i from the log-probabilities of a text's tokens: the weighted sum over the window that begins at `position`."""
+    return -sum(w * p for w, p in zip(WINDOW, log_probabilities[position : position + len(WINDOW)], strict=False))
