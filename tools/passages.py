@@ -11,7 +11,7 @@ class Passage:
     title: str
     text: str
     score: float | None = None
-    """How well it fits; comes from one source and compares only with scores of that source. None where it says nothing."""
+    """How well it fits, if the source says: comparable only with other scores of that source."""
 
 
 @runtime_checkable
