@@ -5,9 +5,9 @@ A call is a tool's name, its input, and, once it has run, its result. Two spelli
     TEXT     [Calculator(400 / 1400) -> 0.29]                      plain text, for models that were never finetuned
     TOKENS   <API> Calculator(400 / 1400) → 0.29 </API>            three added tokens, for finetuned models
 
-`format` and `find` work on strings. Models are fed ids: `parts` says which pieces of a call are control tokens and which
-are plain text, so that a text which merely looks like a marker can never become one. This module knows nothing of
-tokenizers, and nothing of what tools exist.
+`format` and `find` work on strings. Models are fed ids: `parts` says which pieces of a call are control tokens and
+which are plain text, so that a text which merely looks like a marker can never become one. This module knows nothing
+of tokenizers, and nothing of what tools exist.
 """
 
 import re
@@ -63,7 +63,7 @@ class CallSyntax:
     TOKENS: ClassVar["CallSyntax"]
 
     def format(self, call: Call) -> str:
-        """The call as a string from which `find` reads the same call, or a CallFormatError that says why there is none."""
+        """The call as a string from which `find` reads the same call, or a CallFormatError that says why not."""
         if not NAME.fullmatch(call.tool):
             raise CallFormatError(
                 f"{call.tool[:60]!r} is no tool name: a letter, then up to 63 letters, digits or underscores"
@@ -94,7 +94,7 @@ class CallSyntax:
                 yield Found(Call(name, argument, text[body.end() : close.start()]), this.start(), close.end())
 
     def parts(self, call: Call) -> list[Part]:
-        """The written call as pieces for a tokenizer. Nothing is refused: in ids, a marker inside a result is plain text."""
+        """The written call as pieces for a tokenizer. Refuses nothing: in ids, a marker in a result is plain text."""
         if not self.control:
             return [Part("".join(piece for piece, _ in self._pieces(call)))]
         return [Part(piece.strip(), control=True) if marker else Part(piece) for piece, marker in self._pieces(call)]

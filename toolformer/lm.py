@@ -157,7 +157,7 @@ class LanguageModel(Protocol):
         ...
 
     def log_probabilities(self, texts: Sequence[tuple[int, ...]]) -> list[list[float]]:
-        """The log-probability of every token of each text, behind nothing: one pass, from which L_i(ε) follows for all i.
+        """The log-probability of each token of the texts, behind nothing: one pass, and L_i(ε) follows for all i.
 
         Where a model has no start token, the first token cannot be asked for and counts as certain (0.0), here and in
         `window_losses` behind an empty prefix.

@@ -28,17 +28,23 @@ class Tool(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What a model writes to call it."""
+        ...
 
     @property
-    def description(self) -> str: ...
+    def description(self) -> str:
+        """One line that says what it does."""
+        ...
 
-    def __call__(self, text: str, /) -> str: ...
+    def __call__(self, text: str, /) -> str:
+        """The answer to an input."""
+        ...
 
 
 @dataclass(frozen=True)
 class Traits:
-    """How a toolbox has to run a tool. A tool without `traits` gets these defaults, which suit code nobody has checked."""
+    """How a toolbox has to run a tool. One without `traits` gets these defaults, which suit code nobody has checked."""
 
     version: str = "1"
     """Changes when the answers change: remembered results belong to one version."""
@@ -66,7 +72,9 @@ class DocumentFacts:
 class Bindable(Protocol):
     """A tool whose answer depends on the document: the calendar of a dated text says that date."""
 
-    def bind(self, facts: DocumentFacts) -> Tool: ...
+    def bind(self, facts: DocumentFacts) -> Tool:
+        """The same tool for a text of which this is known."""
+        ...
 
 
 def traits_of(tool: Tool) -> Traits:

@@ -22,7 +22,7 @@ class Toolbox:
     """Some tools with different names. Safe to use from several threads; close it, or use it in a `with` statement."""
 
     def __init__(self, tools: Iterable[Tool] = (), *, memory: "ResultMemory | None" = None, workers: int = 1) -> None:
-        """`workers` is how many processes one tool may have at a time; `memory` keeps the answers of tools that allow it."""
+        """Up to `workers` processes serve one tool; `memory` keeps the answers of tools that allow it."""
         self._tools: dict[str, Tool] = {}
         self._pools: dict[str, _Pool] = {}
         self._memory = memory

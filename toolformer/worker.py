@@ -6,6 +6,7 @@ The worker leads its own process group: killing it takes along what the tool has
 left the group. It is no sandbox: a tool can read files and open sockets as the user can.
 """
 
+import contextlib
 import os
 import resource
 import select
@@ -44,10 +45,10 @@ class Worker:
         self._number = 0
         try:
             self._pickled = cloudpickle.dumps((tool, self._traits.memory_mb, self._traits.chars))
-        except Exception as error:  # noqa: BLE001 - pickling runs the tool's own code, which may raise anything
+        except Exception as error:  # pickling runs the tool's own code, which may raise anything
             raise ConfigError(
-                f"tool {tool.name} cannot be sent to a worker process ({type(error).__name__}: {error}). If it bounds its own "
-                "time and memory, give it traits=Traits(in_process=True)"
+                f"tool {tool.name} cannot be sent to a worker process ({type(error).__name__}: {error}). If it bounds "
+                "its own time and memory, give it traits=Traits(in_process=True)"
             ) from error
 
     def ask(self, text: str) -> str:
@@ -97,9 +98,14 @@ class Worker:
         """The status and text that answer the request in hand."""
         deadline = time.monotonic() + seconds
         number, status, length = _HEADER.unpack(_read(process, _HEADER.size, deadline, seconds))
-        if number != self._number or length > 4 * max(self._traits.chars, 1_000):
+        if number != self._number or length > _most_bytes(self._traits.chars):
             raise ToolError("its worker process sent something that is no answer")
         return status, _read(process, length, deadline, seconds).decode("utf-8", "replace")
+
+
+def _most_bytes(chars: int) -> int:
+    """How long an honest reply can be: what is sent of an answer, or a reason of 1,000 characters, in UTF-8."""
+    return 4 * max(2 * chars, 1_000)
 
 
 def _write(process: subprocess.Popen[bytes], data: bytes) -> None:
@@ -135,10 +141,8 @@ def _death(process: subprocess.Popen[bytes]) -> str:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):  # it and all its children may be gone already
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass  # it and all its children are gone already
     process.wait()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
@@ -151,7 +155,7 @@ def answer(tool: Tool, text: str) -> str:
         result = tool(text)
     except ToolError:
         raise
-    except Exception as error:  # noqa: BLE001 - a tool is anyone's code and may raise anything
+    except Exception as error:  # a tool is anyone's code and may raise anything
         raise ToolError(f"{type(error).__name__}: {str(error)[:500]}") from error
     if not isinstance(result, str):
         raise ToolError(f"it returned {type(result).__name__} instead of a str")
@@ -168,7 +172,7 @@ def serve() -> None:
     os.close(nothing)
     (size,) = struct.unpack(">I", requests.read(4))
     try:
-        tool, memory_mb, chars = cloudpickle.loads(requests.read(size))  # noqa: S301 - from our own parent
+        tool, memory_mb, chars = cloudpickle.loads(requests.read(size))  # from our own parent
     except Exception as error:  # noqa: BLE001 - loading runs the tool's module, which may raise anything
         _reply(replies, 0, _REFUSAL, f"{type(error).__name__}: {str(error)[:500]}")
         return
@@ -187,7 +191,7 @@ def _answer_all(tool: Tool, chars: int, requests: BinaryIO, replies: BinaryIO) -
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, seconds + 1.0)
         try:
-            status, reply = _ANSWER, answer(tool, text)[: chars + 1]
+            status, reply = _ANSWER, answer(tool, text)[: 2 * chars]  # enough for Toolbox to clean and cut
         except ToolError as error:
             status, reply = _REFUSAL, str(error)[:1_000]
         signal.setitimer(signal.ITIMER_REAL, 0)
