@@ -143,7 +143,10 @@ def _checked_signature(name: str, function: Callable[..., str]) -> inspect.Signa
     """The function's signature, if all of it can be read from text."""
     if inspect.iscoroutinefunction(function):
         raise ConfigError(f"tool {name} is a coroutine function: wrap it in a plain one, with asyncio.run")
-    signature = inspect.signature(function, eval_str=True)
+    try:
+        signature = inspect.signature(function, eval_str=True)
+    except ValueError as error:
+        raise ConfigError(f"tool {name}: {error}; wrap it in a function of your own") from error
     for parameter in signature.parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise ConfigError(f"tool {name} takes {parameter}: name each parameter instead")

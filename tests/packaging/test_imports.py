@@ -1,0 +1,124 @@
+"""The import rule, and how light the package is."""
+
+import ast
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import toolformer
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = {
+    "toolformer": "toolformer",
+    "toolformer.tools": "tools",
+    "toolformer.data_gen": "data_gen",
+    "toolformer.eval": "eval",
+}
+
+LAYERS = [
+    {"toolformer.errors", "toolformer.calls"},
+    {"toolformer.tool", "toolformer.worker", "toolformer.toolbox", "toolformer.lm", "toolformer"},
+    {"toolformer.hf", "toolformer.decode", "toolformer.finetune", "toolformer.model"},
+    {"toolformer.tools"},
+    {"toolformer.data_gen"},
+    {"toolformer.builtin"},
+    {"toolformer.eval"},
+    {"toolformer.catalog", "toolformer.cli"},
+]
+"""Left never imports right. A package stands for all its modules; `import toolformer` itself loads the second layer."""
+
+HEAVY = {
+    "torch",
+    "transformers",
+    "peft",
+    "datasets",
+    "sympy",
+    "faiss",
+    "bm25s",
+    "numpy",
+    "httpx",
+    "wikipediaapi",
+    "tyro",
+}
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for package, folder in FOLDERS.items():
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            name = ".".join([package, *file.relative_to(ROOT / folder).with_suffix("").parts])
+            found[name.removesuffix(".__init__")] = file
+    return found
+
+
+def layer(module: str) -> int:
+    """The layer of the longest listed name that the module is or lies in; `toolformer` stands for itself alone."""
+    name = module
+    while name:
+        for place, names in enumerate(LAYERS):
+            if name in names and (name != "toolformer" or module == "toolformer"):
+                return place
+        name = name.rpartition(".")[0]
+    raise LookupError(f"{module} is in no layer: add it to LAYERS")
+
+
+def imported(file: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module or ""}
+    return {name for name in names if name in modules()}
+
+
+@pytest.mark.parametrize("module", modules())
+def test_left_never_imports_right(module: str) -> None:
+    wrong = [other for other in imported(modules()[module]) if layer(other) > layer(module)]
+    assert not wrong, f"{module} imports {wrong}"
+
+
+def test_import_is_light_and_loads_nothing_heavy() -> None:
+    code = f"import sys, toolformer; print(sorted({HEAVY} & set(sys.modules)))"
+    took = []
+    for _ in range(3):
+        start = time.perf_counter()
+        loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+        took.append(time.perf_counter() - start)
+        assert loaded == "[]"
+    assert min(took) < 0.3 + 0.1  # the interpreter's own start included
+
+
+@pytest.mark.parametrize("name", ["tools", "data_gen", "eval"])
+def test_a_folder_is_no_package_of_its_own(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {name}"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode
+    assert f"this folder is the package toolformer.{name}" in done.stderr
+
+
+def test_the_exported_names_are_chosen() -> None:
+    assert set(toolformer.__all__) == {
+        "Call",
+        "CallFormatError",
+        "CallSyntax",
+        "ConfigError",
+        "DataError",
+        "DocumentFacts",
+        "Found",
+        "FunctionTool",
+        "ResultMemory",
+        "Tool",
+        "ToolError",
+        "ToolTimeout",
+        "Toolbox",
+        "ToolformerError",
+        "Traits",
+        "tool",
+    }
+    assert all(hasattr(toolformer, name) for name in toolformer.__all__)
