@@ -1,0 +1,80 @@
+"""Tests that need something outside Python: `@pytest.mark.needs("mediawiki")`.
+
+Where it is missing, those tests are left out and the summary says what to install. Under continuous integration
+(CI=true) nothing is left out: they fail.
+"""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Need:
+    """How to see whether it is there, and how to get it."""
+
+    present: Callable[[], bool]
+    advice: str
+
+
+def _has_mediawiki() -> bool:
+    return shutil.which("php") is not None and Path("/usr/share/mediawiki/maintenance/install.php").exists()
+
+
+def _has_chromium() -> bool:
+    return shutil.which("chromium") is not None
+
+
+def _has_data() -> bool:
+    return Path(os.environ.get("TOOLFORMER_DATA") or "/nonexistent").is_dir()
+
+
+NEEDS = {
+    "mediawiki": Need(
+        _has_mediawiki, "apt-get install --no-install-recommends mediawiki php-cli php-sqlite3 micro-httpd"
+    ),
+    "chromium": Need(_has_chromium, "apt-get install --no-install-recommends chromium"),
+    "data": Need(_has_data, "set TOOLFORMER_DATA to the folder of benchmark data"),
+}
+
+LEFT_OUT = pytest.StashKey[Counter[tuple[str, str]]]()
+
+
+def _missing(item: pytest.Item) -> list[str]:
+    """What this test needs and does not find."""
+    names = [name for marker in item.iter_markers("needs") for name in marker.args]
+    if unknown := set(names) - NEEDS.keys():
+        raise pytest.UsageError(f"{item.nodeid} needs {sorted(unknown)}; tests/conftest.py knows {sorted(NEEDS)}")
+    return [name for name in names if not NEEDS[name].present()]
+
+
+def _under_ci() -> bool:
+    return os.environ.get("CI") == "true"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left_out = config.stash[LEFT_OUT] = Counter()
+    if _under_ci():
+        return
+    missing = {item: _missing(item) for item in items}
+    for item, names in missing.items():
+        left_out.update((name, item.nodeid.partition("::")[0]) for name in names)
+    config.hook.pytest_deselected(items=[item for item in items if missing[item]])
+    items[:] = [item for item in items if not missing[item]]
+
+
+# Before any fixture of the test is set up: the fixture is what would break.
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for name in _missing(item):
+        pytest.fail(f"{name} is missing: {NEEDS[name].advice}", pytrace=False)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for (name, file), count in sorted(config.stash.get(LEFT_OUT, Counter()).items()):
+        terminalreporter.line(f"left out: {count} of {file}, for want of {name} ({NEEDS[name].advice})", yellow=True)
