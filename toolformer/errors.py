@@ -41,8 +41,10 @@ class ToolTimeout(ToolError):
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """The message for a name nobody has: the near matches first, then everything there is."""
     options = sorted(known)
+    folded = name[:100].casefold()
     by_folded = {option.casefold(): option for option in options}
-    near = [by_folded[match] for match in difflib.get_close_matches(name[:100].casefold(), by_folded, n=3)]
+    begun = [option for option in by_folded if folded and option.startswith(folded)]
+    near = [by_folded[match] for match in (begun or difflib.get_close_matches(folded, by_folded))[:3]]
     hint = f": did you mean {' or '.join(near)}?" if near else "."
     shown = name if len(name) <= 60 else name[:60] + "…"
     return f"no {kind} is called {shown!r}{hint} There is: {', '.join(options) or 'none'}."

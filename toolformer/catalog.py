@@ -1,0 +1,146 @@
+"""The tools of the package by name, made from settings. Only this file and the commands know concrete tools.
+
+Making a tool is cheap: models, indexes and sympy are loaded at the first call.
+"""
+
+import datetime
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolformer.errors import ConfigError, unknown_name
+from toolformer.tool import Tool
+
+if TYPE_CHECKING:
+    from toolformer.tools.passages import Source
+
+
+@dataclass(frozen=True)
+class ToolSettings:
+    """What the tools of the package can be told."""
+
+    date: datetime.date | None = None
+    """Calendar and Dates: the day that is today (YYYY-MM-DD); by default, the clock's."""
+    decimals: int = 2
+    """Calculator: decimals of an answer."""
+    index: Path | None = None
+    """WikiSearch and QA: search this folder, made by `toolformer index build`, instead of Wikipedia."""
+    contact: str | None = None
+    """WikiSearch on Wikipedia: your mail address or page, which Wikipedia asks for ($TOOLFORMER_CONTACT)."""
+    language: str = "en"
+    """WikiSearch on Wikipedia: the language's code."""
+    knowledge: Path | None = None
+    """QA: a table of questions and answers (JSONL); by default, the one that comes with the package."""
+    reader: str | None = None
+    """QA: a reading model by name or path; it reads what the search finds, and no table is used."""
+    translator: str = "facebook/nllb-200-distilled-600M"
+    """Translate: a translation model by name or path."""
+    target: str = "English"
+    """Translate: the language to translate to."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A tool's class and module, the short name the command line also takes, how to make it, and what to try it with."""
+
+    name: str
+    module: str
+    short: str
+    make: Callable[[ToolSettings], Tool]
+    example: str
+
+    @property
+    def description(self) -> str:
+        """What the tool says of itself, without making one."""
+        tool: Tool = getattr(import_module(f"toolformer.tools.{self.module}"), self.name)
+        return tool.description
+
+
+def make_tools(settings: ToolSettings, names: Iterable[str] | None = None) -> list[Tool]:
+    """The named tools, or all of them. Names are taken in any case and in their short form: `wiki`, `WikiSearch`."""
+    if names is None:
+        return [entry.make(settings) for entry in CATALOG.values()]
+    return [CATALOG[_full_name(name)].make(settings) for name in names]
+
+
+def _full_name(name: str) -> str:
+    for full, entry in CATALOG.items():
+        if name.strip().casefold() in (full.casefold(), entry.short):
+            return full
+    raise ConfigError(unknown_name("tool", name, CATALOG))
+
+
+def _calculator(settings: ToolSettings) -> Tool:
+    from toolformer.tools.calculator import Calculator
+
+    return Calculator(decimals=settings.decimals)
+
+
+def _solver(settings: ToolSettings) -> Tool:  # noqa: ARG001 - one signature for all
+    from toolformer.tools.solver import Solver
+
+    return Solver()
+
+
+def _calendar(settings: ToolSettings) -> Tool:
+    from toolformer.tools.dates import Calendar
+
+    return Calendar(_clock(settings))
+
+
+def _dates(settings: ToolSettings) -> Tool:
+    from toolformer.tools.dates import Dates
+
+    return Dates(_clock(settings))
+
+
+def _clock(settings: ToolSettings) -> Callable[[], datetime.date]:
+    date = settings.date
+    return datetime.date.today if date is None else lambda: date
+
+
+def _wiki_search(settings: ToolSettings) -> Tool:
+    from toolformer.tools.wiki_search import WikiSearch
+
+    return WikiSearch(_source(settings))
+
+
+def _source(settings: ToolSettings) -> "Source":
+    if settings.index is not None:
+        from toolformer.tools.search_index import SearchIndex
+
+        return SearchIndex.open(settings.index)
+    from toolformer.tools.wikipedia import Wikipedia
+
+    return Wikipedia(contact=settings.contact, language=settings.language)
+
+
+def _qa(settings: ToolSettings) -> Tool:
+    from toolformer.tools.qa import QA, KnowledgeTable
+
+    if settings.reader is not None:
+        return QA(_source(settings), reader(settings.reader))
+    table = settings.knowledge or Path(str(files("toolformer.builtin") / "knowledge.jsonl"))
+    return QA(KnowledgeTable.load(table))
+
+
+def _translate(settings: ToolSettings) -> Tool:
+    from toolformer.tools.translate import Translate
+
+    return Translate(model=settings.translator, target=settings.target)
+
+
+_ENTRIES = (
+    Entry("Calculator", "calculator", "calculator", _calculator, "400 / 1400"),
+    Entry("Solver", "solver", "solver", _solver, "solve(x^2 - 4 = 0, x)"),
+    Entry("Calendar", "dates", "calendar", _calendar, ""),
+    Entry("Dates", "dates", "dates", _dates, "days between March 1, 2020 and April 5, 2020"),
+    Entry("WikiSearch", "wiki_search", "wiki", _wiki_search, "Marie Curie"),
+    Entry("QA", "qa", "qa", _qa, "What is the capital of France?"),
+    Entry("Translate", "translate", "translate", _translate, "Wissen ist Macht."),
+)
+CATALOG = {entry.name: entry for entry in _ENTRIES}
+"""Every tool of the package, in the order they are listed."""
