@@ -37,6 +37,15 @@ def test_half_is_held_out_within_each_relation() -> None:
         assert 0 <= sides["train"] - sides["held"] <= 1
 
 
+def test_a_new_row_moves_at_most_one_other_fact_to_the_other_half() -> None:
+    subjects = [f"subject {i}" for i in range(21)]
+    for new in subjects:
+        others = [subject for subject in subjects if subject != new]
+        before = knowledge.held_half("relation", others)
+        after = knowledge.held_half("relation", subjects) - {new}
+        assert len(before ^ after) <= 1
+
+
 def test_the_file_is_made_again_byte_for_byte() -> None:
     path = Path(knowledge.__file__).with_name("knowledge.jsonl")
     assert knowledge.to_jsonl(knowledge.build()).encode() == path.read_bytes()

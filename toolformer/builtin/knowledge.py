@@ -2,8 +2,8 @@
 
     python -m toolformer.builtin.knowledge     writes knowledge.jsonl again, byte for byte, and counts its facts
 
-`facts/*.tsv` are what we wrote down; `facts/relations.toml` says which columns make a fact, how it is asked and how it is
-told. Half of each relation is held out by a hash, so that adding a row moves at most one other fact to the other half.
+`facts/*.tsv` are what we wrote down; `facts/relations.toml` says which columns make a fact, how it is asked and how it
+is told. Half of each relation is held out by a hash, so that adding a row moves at most one other fact to the other half.
 Nothing here looks anything up: a wrong cell is a wrong fact.
 """
 
@@ -56,7 +56,7 @@ class Relation:
 def load() -> list[Fact]:
     """Every fact of knowledge.jsonl, in the file's order."""
     lines = (_HERE / "knowledge.jsonl").read_text(encoding="utf-8").splitlines()
-    return [_read(json.loads(line)) for line in lines]
+    return [_read(line) for line in lines]
 
 
 def build() -> list[Fact]:
@@ -64,8 +64,7 @@ def build() -> list[Fact]:
     facts: list[Fact] = []
     for relation in _relations():
         pairs = list(_pairs(relation))
-        by_hash = sorted((subject for subject, _ in pairs), key=lambda s: _digest(relation.name, s))
-        held = set(by_hash[: len(pairs) // 2])
+        held = held_half(relation.name, [subject for subject, _ in pairs])
         facts += [_fact(relation, subject, answer, subject in held) for subject, answer in pairs]
     return facts
 
@@ -73,6 +72,12 @@ def build() -> list[Fact]:
 def to_jsonl(facts: list[Fact]) -> str:
     """The text of knowledge.jsonl: one fact a line."""
     return "".join(json.dumps(asdict(fact), ensure_ascii=False) + "\n" for fact in facts)
+
+
+def held_half(relation: str, subjects: list[str]) -> set[str]:
+    """The subjects of a relation that training never sees: the lower half by hash, rounded down."""
+    by_hash = sorted(subjects, key=lambda subject: _digest(relation, subject))
+    return set(by_hash[: len(subjects) // 2])
 
 
 def tells(sentence: str, subject: str, answer: str) -> bool:
@@ -124,8 +129,9 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _read(record: dict[str, str | list[str]]) -> Fact:
-    return Fact(**{key: tuple(value) if isinstance(value, list) else value for key, value in record.items()})  # type: ignore[arg-type]
+def _read(line: str) -> Fact:
+    record = json.loads(line)
+    return Fact(**record | {key: tuple(record[key]) for key in ("questions", "sentences")})
 
 
 def main() -> None:
