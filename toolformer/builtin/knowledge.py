@@ -3,7 +3,7 @@
     python -m toolformer.builtin.knowledge     writes knowledge.jsonl again, byte for byte, and counts its facts
 
 `facts/*.tsv` are what we wrote down; `facts/relations.toml` says which columns make a fact, how it is asked and how it
-is told. Half of each relation is held out by a hash, so that adding a row moves at most one other fact to the other half.
+is told. Half of each relation is held out by a hash: adding a row moves at most one other fact to the other half.
 Nothing here looks anything up: a wrong cell is a wrong fact.
 """
 
