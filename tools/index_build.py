@@ -1,0 +1,261 @@
+"""Build a search index over a passages file: the folder that `search_index` opens.
+
+The input is streamed. A dense index needs no more memory than its model and 256 passages; BM25 counts all words in
+memory (bm25s's way), so a file much larger than memory is one for a dense index. A build that was stopped goes on:
+vectors already computed are kept, the rest is quick to redo.
+"""
+
+import array
+import contextlib
+import dataclasses
+import fcntl
+import gzip
+import itertools
+import json
+import os
+import sys
+import time
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from toolformer.errors import ConfigError, DataError
+from toolformer.tools.embedding import Embedder
+from toolformer.tools.index_folder import (
+    BM25,
+    MANIFEST,
+    OFFSETS,
+    PASSAGES,
+    VECTORS,
+    Manifest,
+    Plan,
+    check_files,
+    check_ours,
+    read_manifest,
+    seal,
+    sha256,
+    write_whole,
+)
+from toolformer.tools.passages import Passage
+from toolformer.tools.search_index import words_of
+
+LOCK, PLAN = ".lock", "plan.json"
+CHUNK = 256
+"""Passages that are embedded and synced to the disk together."""
+MAX_LINE = 16 << 20
+"""Bytes in one line of the input at most."""
+
+T = TypeVar("T")
+
+
+def build_index(passages: Path, out: Path, dense: str | None = None) -> Manifest:
+    """Build a search index over a file of passages.
+
+    Stopped, it goes on with the same command; finished, it does nothing. A folder that holds an index of another input
+    or another model, or anything else, is left alone.
+
+    Args:
+        passages: JSON lines with "text" and, if there is one, "title" (.jsonl), or else plain text with one passage a
+            line; either may be gzipped (.gz).
+        out: The folder to build, new or empty.
+        dense: An embedding model of sentence-transformers, by its name or folder. Without it the index is BM25.
+    """
+    if not passages.is_file():
+        raise ConfigError(f"there is no file {passages}: name a .jsonl or text file of passages, gzipped or not")
+    embedder = Embedder(dense) if dense else None
+    try:
+        return _build(passages, out, embedder)
+    except KeyboardInterrupt:
+        print(f"Stopped. The same command goes on with {out} where it was.", file=sys.stderr)
+        raise
+    except OSError as error:
+        raise DataError(
+            f"{error.strerror or error}: {error.filename or out}. What is in {out} is kept: put this right and run "
+            "the same command again"
+        ) from error
+
+
+def _build(passages: Path, out: Path, embedder: Embedder | None) -> Manifest:
+    modified = passages.stat().st_mtime_ns
+    plan = Plan("bm25", sha256(passages))
+    if embedder is not None:
+        plan = Plan("dense", plan.input_sha256, embedder.name, embedder.fingerprint, embedder.dimension)
+    out.mkdir(mode=0o755, parents=True, exist_ok=True)
+    check_ours(out, os.listdir(out))
+    with _sole_builder(out):
+        if (out / MANIFEST).exists():
+            return _finished(out, plan)
+        _take_up(out, plan)
+        count = _write_passages(out, read_passages(passages))
+        if passages.stat().st_mtime_ns != modified:
+            raise DataError(f"{passages} was changed while it was read: delete {out} and build again")
+        names = _write_words(out, count) if embedder is None else _write_vectors(out, count, embedder)
+        manifest = Manifest(plan, count, seal(out, [PASSAGES, OFFSETS, *names]))
+        write_whole(out / MANIFEST, manifest.to_json())
+        (out / PLAN).unlink()
+        return manifest
+
+
+@contextlib.contextmanager
+def _sole_builder(out: Path) -> Iterator[None]:
+    """Keep a second build out of the folder. The lock ends with the process, however it ends."""
+    with (out / LOCK).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"another build is at work in {out}: wait for it, or name another folder") from None
+        yield
+
+
+def _finished(out: Path, plan: Plan) -> Manifest:
+    manifest = read_manifest(out)
+    _check_same(out, manifest.plan, plan)
+    check_files(out, manifest, hashes=False)
+    return manifest
+
+
+def _take_up(out: Path, plan: Plan) -> None:
+    """Write the plan into an empty folder, or find the same one there."""
+    path = out / PLAN
+    if path.exists():
+        try:
+            found = Plan(**json.loads(path.read_bytes()))
+        except (ValueError, TypeError) as error:
+            raise DataError(f"{path} is damaged ({error}): delete {out} and build again") from error
+        _check_same(out, found, plan)
+    elif foreign := sorted(set(os.listdir(out)) - {LOCK, f"{PLAN}.tmp"}):
+        raise ConfigError(f"{out} is not empty (there is {foreign[0]}) and holds no index: name a new or empty folder")
+    else:
+        write_whole(path, json.dumps(dataclasses.asdict(plan)))
+
+
+def _check_same(out: Path, found: Plan, plan: Plan) -> None:
+    if not found.same_as(plan):
+        there, now = dataclasses.asdict(found), dataclasses.asdict(plan)
+        differences = ", ".join(
+            f"{name} {there[name]} there and {now[name]} now" for name in now if there[name] != now[name]
+        )
+        raise DataError(f"{out} holds another index ({differences}): name another folder, or delete this one")
+
+
+def read_passages(path: Path) -> Iterator[Passage]:
+    """The passages of a file, one at a time; a DataError names the line that is none."""
+    as_json = ".jsonl" in path.suffixes
+    with contextlib.ExitStack() as stack:
+        raw = stack.enter_context(path.open("rb"))
+        file = stack.enter_context(gzip.GzipFile(fileobj=raw)) if path.suffix == ".gz" else raw
+        for number in itertools.count(1):
+            try:
+                line = file.readline(MAX_LINE + 1)
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                raise DataError(f"{path} is no whole gzip file ({error}), after line {number - 1:,}") from error
+            if not line:
+                return
+            if len(line) > MAX_LINE:
+                raise DataError(f"{path}, line {number:,}: longer than {MAX_LINE:,} bytes; one passage a line")
+            if line.strip():
+                try:
+                    yield _passage(line, as_json)
+                except ValueError as error:
+                    raise DataError(f"{path}, line {number:,}: {error}") from error
+
+
+def _passage(line: bytes, as_json: bool) -> Passage:
+    text = line.decode("utf-8")
+    if not as_json:
+        return Passage("", text.strip())
+    record = json.loads(text)
+    if not isinstance(record, dict) or not isinstance(record.get("text"), str):
+        held = ", ".join(map(repr, record)) if isinstance(record, dict) else type(record).__name__
+        raise ValueError(f'a passage is an object with a string "text" (and "title"), this is: {held[:100]}')
+    title = record.get("title") or ""
+    if not isinstance(title, str):
+        raise ValueError(f'"title" must be a string, not {str(title)[:60]!r}')
+    return Passage(_storable(title), _storable(record["text"]))
+
+
+def _storable(text: str) -> str:
+    """JSON can spell a lone surrogate, which no file and no tokenizer can hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _write_passages(out: Path, passages: Iterable[Passage]) -> int:
+    """Store the passages and where each begins; how many there are."""
+    import numpy as np
+
+    offsets = array.array("q", [0])
+    with (out / PASSAGES).open("wb") as file:
+        for passage in _shown(passages, "Reading passages"):
+            record = {"title": passage.title, "text": passage.text}
+            line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
+            file.write(line)
+            offsets.append(offsets[-1] + len(line))
+    if len(offsets) == 1:
+        raise DataError("the input holds no passage")
+    np.save(out / OFFSETS, np.frombuffer(offsets, dtype=np.int64), allow_pickle=False)
+    return len(offsets) - 1
+
+
+def _stored(out: Path, start: int = 0) -> Iterator[str]:
+    """What is searched of each stored passage, from one of them on."""
+    import numpy as np
+
+    offset = int(np.load(out / OFFSETS, mmap_mode="r", allow_pickle=False)[start])
+    with (out / PASSAGES).open("rb") as file:
+        file.seek(offset)
+        for line in file:
+            record = json.loads(line)
+            yield f"{record['title']}\n{record['text']}".strip()
+
+
+def _write_words(out: Path, count: int) -> Iterable[str]:
+    import bm25s
+
+    vocabulary: dict[str, int] = {}
+    passages = [
+        [vocabulary.setdefault(word, len(vocabulary)) for word in words_of(text)]
+        for text in _shown(_stored(out), "Reading words", count)
+    ]
+    if not vocabulary:
+        raise DataError("the passages hold no word that could be looked up")
+    bm25 = bm25s.BM25()
+    bm25.index((passages, vocabulary), create_empty_token=False, show_progress=False)
+    bm25.save(out, **BM25, allow_pickle=False, show_progress=False)
+    return BM25.values()
+
+
+def _write_vectors(out: Path, count: int, embedder: Embedder) -> Iterable[str]:
+    """Append the vectors that are still missing. Always in the same chunks, so that a stop leaves no trace."""
+    import numpy as np
+
+    row = 4 * embedder.dimension
+    with (out / VECTORS).open("ab") as file:
+        done = file.tell() // (row * CHUNK) * CHUNK
+        file.truncate(done * row)
+        texts = _shown(_stored(out, done), "Embedding passages", count, done)
+        while chunk := list(itertools.islice(texts, CHUNK)):
+            vectors = embedder.passages(chunk)
+            if not np.isfinite(vectors).all():
+                raise DataError(f"{embedder.name} gives no finite vector for some of passages {done} to {done + CHUNK}")
+            file.write(vectors.astype("<f4").tobytes())
+            file.flush()
+            os.fsync(file.fileno())
+            done += len(chunk)
+    return [VECTORS]
+
+
+def _shown(items: Iterable[T], label: str, total: int | None = None, done: int = 0) -> Iterator[T]:
+    """The items, with a bar on a terminal and a line every ten seconds elsewhere, both on standard error."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import track
+
+        yield from track(items, label, total, completed=done, console=Console(stderr=True))
+        return
+    told = time.monotonic()
+    for number, item in enumerate(items, done + 1):
+        yield item
+        if time.monotonic() - told >= 10:
+            print(f"{label}: {number:,}{f' of {total:,}' if total else ''}", file=sys.stderr, flush=True)
+            told = time.monotonic()
