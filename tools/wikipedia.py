@@ -1,0 +1,168 @@
+"""Wikipedia itself as a Source, through the wikipedia-api package; or any MediaWiki with the TextExtracts extension.
+
+wikipedia-api writes the requests and reads the answers. Each request goes through polite_http.py, and of each answer
+wikipedia-api sees only what was checked here: its own retries know no deadline, and it trusts what it reads.
+"""
+
+import json
+import os
+import re
+from contextvars import ContextVar
+from typing import TypeVar
+
+import httpx
+import wikipediaapi
+
+from toolformer import __version__
+from toolformer.errors import ConfigError, ToolError
+from toolformer.tools.passages import Passage
+from toolformer.tools.polite_http import fetch
+from toolformer.tools.safe_http import Deadline
+
+CONTACT_VARIABLE = "TOOLFORMER_CONTACT"
+
+LONGEST_QUERY = 300
+"""In characters: Wikipedia refuses longer ones, and no title is longer."""
+
+SPARE = 2
+"""How many more hits than asked for are looked at, in case some have no text."""
+
+_NO_TITLE = set("#<>[]{}|")  # a page's title has none of these
+
+_deadline: ContextVar[Deadline] = ContextVar("deadline")
+
+
+class Wikipedia:
+    """The live encyclopedia in one language. Safe to use from several threads, which share its pace."""
+
+    def __init__(
+        self,
+        language: str = "en",
+        *,
+        contact: str | None = None,
+        endpoint: str | None = None,
+        interval: float = 1.0,
+        seconds: float = 15.0,
+    ) -> None:
+        """`contact` (or TOOLFORMER_CONTACT) is an e-mail address or a URL of whoever runs this.
+
+        `endpoint` is the api.php of another MediaWiki, which may then be at a private address. Requests to one host are
+        `interval` seconds apart, over all threads; a search makes two or more, and takes `seconds` at most.
+        """
+        if not re.fullmatch(r"[a-z]{2,12}(-[a-z]{2,12}){0,3}", language):
+            raise ConfigError(f"{language!r} is no language of Wikipedia: give what its address begins with, like 'en'")
+        url = _checked_endpoint(endpoint or f"https://{language}.wikipedia.org/w/api.php")
+        self.identity = str(url)
+        self._seconds = seconds
+        self._wiki = wikipediaapi.Wikipedia(
+            user_agent=f"toolformer/{__version__} ({_checked_contact(contact)})",
+            language=language,
+            max_retries=0,
+            transport=_Transport(url, interval, private=endpoint is not None),
+        )
+
+    def search(self, query: str, limit: int) -> list[Passage]:
+        """The introductions of the pages that fit best; if none fits, of the page with that very title."""
+        query = " ".join(_sendable(query).split())
+        if len(query) > LONGEST_QUERY:
+            raise ToolError(f"the query has {len(query):,} characters; {LONGEST_QUERY} are allowed")
+        _deadline.set(Deadline(self._seconds))
+        pages = list(self._wiki.search(query, limit=limit + SPARE, what="text").pages.values())
+        if not pages and not _NO_TITLE & set(query):
+            pages = [self._wiki.page(query)]
+        found: dict[str, Passage] = {}
+        for page in pages[: limit + SPARE]:
+            text: str = self._wiki.extracts(page, exintro=1)
+            if text:
+                found.setdefault(page.title, Passage(page.title, text))  # two redirects may lead to one page
+            if len(found) == limit:
+                break
+        return list(found.values())
+
+
+def _checked_contact(contact: str | None) -> str:
+    contact = contact or os.environ.get(CONTACT_VARIABLE, "")
+    if not re.fullmatch(r"[ -~]*(\w@\w|https?://\w)[ -~]*", contact, re.ASCII):
+        wrong = f"{contact[:60]!r} is no contact" if contact else "Wikipedia wants to know who is asking"
+        raise ConfigError(
+            f"{wrong}: give an e-mail address or a URL, as contact='you@example.org' or in {CONTACT_VARIABLE} "
+            "(https://foundation.wikimedia.org/wiki/Policy:User-Agent_policy)"
+        )
+    return contact
+
+
+def _checked_endpoint(endpoint: str) -> httpx.URL:
+    try:
+        url = httpx.URL(endpoint)
+    except httpx.InvalidURL:
+        url = httpx.URL("")
+    if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:
+        raise ConfigError(
+            f"{endpoint!r} is no endpoint: give the URL of an api.php, like http://localhost:8080/api.php"
+        )
+    return url
+
+
+class _Transport(httpx.BaseTransport):
+    """What wikipedia-api sends its requests through: to one endpoint, whatever host they name."""
+
+    def __init__(self, endpoint: httpx.URL, interval: float, *, private: bool) -> None:
+        self._endpoint = endpoint
+        self._interval = interval
+        self._private = private
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        body = fetch(
+            str(self._endpoint.copy_with(query=request.url.query)),
+            {"User-Agent": request.headers["User-Agent"], "Accept": "application/json"},
+            deadline=_deadline.get(),
+            interval=self._interval,
+            private=self._private,
+        )
+        return httpx.Response(200, json=_what_counts(body))
+
+
+def _what_counts(body: bytes) -> dict[str, object]:
+    """Of an answer only what was asked for, each part of the type it must have."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        raise ToolError(f"the wiki's answer is no JSON; it begins {body[:60].decode('utf-8', 'replace')!r}") from None
+    if isinstance(answer, dict) and "error" in answer:
+        raise ToolError(f"the wiki says: {_part(_part(answer, 'error', dict), 'info', str)[:300]}")
+    query = _part(answer, "query", dict)
+    hits = [{"title": _title(hit)} for hit in _part(query, "search", list, [])]
+    pages = {number: _page(page) for number, page in _part(query, "pages", dict, {}).items()}
+    return {"query": {"search": hits, "pages": pages}}
+
+
+def _page(page: object) -> dict[str, str]:
+    """The title and the extract, which is empty for a page that is not there."""
+    if isinstance(page, dict) and "pageid" in page and "extract" not in page:
+        raise ToolError("the wiki gives no extracts of its pages: it needs the TextExtracts extension")
+    return {"title": _title(page), "extract": _part(page, "extract", str, "")}
+
+
+def _title(item: object) -> str:
+    title = _part(item, "title", str)
+    if len(title) > LONGEST_QUERY:
+        raise ToolError(f"the wiki's answer holds a title of {len(title):,} characters")
+    return title
+
+
+T = TypeVar("T")
+
+
+def _part(whole: object, name: str, kind: type[T], default: T | None = None) -> T:
+    """What an object of JSON holds under a name; a ToolError if that is missing or of another type."""
+    part = whole.get(name, default) if isinstance(whole, dict) else None
+    if isinstance(part, str):
+        part = _sendable(part)
+    if not isinstance(part, kind):
+        raise ToolError(f"the wiki's answer is no answer of MediaWiki: {name!r} is missing or no {kind.__name__}")
+    return part
+
+
+def _sendable(text: str) -> str:
+    """Without lone surrogates, which JSON can hold and no request can."""
+    return text.encode("utf-8", "replace").decode()
