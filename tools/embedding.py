@@ -25,7 +25,7 @@ class Embedder:
         self.name = name
         self._model = _load(name)
         self._lock = threading.Lock()
-        self.dimension: int = self.query("").shape[1]
+        self.dimension: int = self.query("x").shape[1]
         self.fingerprint = _fingerprint(self._model)
 
     def passages(self, texts: Sequence[str]) -> "Vectors":

@@ -140,7 +140,7 @@ def _check_same(out: Path, found: Plan, plan: Plan) -> None:
 
 
 def read_passages(path: Path) -> Iterator[Passage]:
-    """The passages of a file, one at a time; a DataError names the line that is none."""
+    """The passages of a file, one at a time, empty ones left out; a DataError names the line that is none."""
     as_json = ".jsonl" in path.suffixes
     with contextlib.ExitStack() as stack:
         raw = stack.enter_context(path.open("rb"))
@@ -156,9 +156,11 @@ def read_passages(path: Path) -> Iterator[Passage]:
                 raise DataError(f"{path}, line {number:,}: longer than {MAX_LINE:,} bytes; one passage a line")
             if line.strip():
                 try:
-                    yield _passage(line, as_json)
+                    passage = _passage(line, as_json)
                 except ValueError as error:
                     raise DataError(f"{path}, line {number:,}: {error}") from error
+                if passage.text.strip():
+                    yield passage
 
 
 def _passage(line: bytes, as_json: bool) -> Passage:

@@ -12,7 +12,7 @@ import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
-from toolformer.errors import DataError
+from toolformer.errors import DataError, ToolError
 from toolformer.tools.embedding import Embedder
 from toolformer.tools.index_folder import (
     BM25,
@@ -121,7 +121,7 @@ class _PassageFile:
             line = json.loads(self._lines[start:end])
             return Passage(line["title"], line["text"], score)
         except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"passage {number} of the index is damaged; build it anew") from error
+            raise ToolError(f"passage {number} of the index is damaged; build it anew") from error
 
 
 class _Bm25:
