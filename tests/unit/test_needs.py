@@ -28,7 +28,14 @@ def run(folder: Path, source: str, **environment: str) -> tuple[int, str]:
     (folder / "pytest.ini").write_text("[pytest]\nmarkers = needs(name): something outside Python\n")
     kept = {name: value for name, value in os.environ.items() if name not in ("CI", "TOOLFORMER_DATA")}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)]
-    done = subprocess.run(command, cwd=folder, env=kept | environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=kept | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return done.returncode, done.stdout + done.stderr
 
 

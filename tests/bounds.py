@@ -1,0 +1,21 @@
+"""A block of code that has to stay within a time and within some memory."""
+
+import time
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def bounded(seconds: float, megabytes: float) -> Iterator[None]:
+    """Fails if the block takes longer, or if Python's memory grows by more in it."""
+    tracemalloc.start()
+    start = time.monotonic()
+    try:
+        yield
+        took = time.monotonic() - start
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert took < seconds, f"took {took:.2f} s; {seconds} are allowed"
+    assert peak < megabytes * 2**20, f"took {peak / 2**20:.1f} MB; {megabytes} are allowed"

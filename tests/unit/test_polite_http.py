@@ -1,0 +1,138 @@
+"""When and how often a server is asked: distances, retries, and what `Retry-After` says."""
+
+import datetime
+import email.utils
+import itertools
+import re
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.bounds import bounded
+from tests.misbehaving_server import Behaviour, MisbehavingServer, answer, head, reset, serving
+from toolformer import ToolError
+from toolformer.tools.polite_http import TRIES, fetch
+from toolformer.tools.safe_http import Deadline
+
+FINE = answer(b"fine")
+TOO_MANY = "429 Too Many Requests"
+
+
+def get(server: MisbehavingServer, *, seconds: float = 5.0, interval: float = 0.01) -> bytes:
+    return fetch(server.url, {}, deadline=Deadline(seconds), interval=interval, private=True)
+
+
+def timed(function: Callable[[], object]) -> float:
+    start = time.monotonic()
+    function()
+    return time.monotonic() - start
+
+
+@pytest.mark.parametrize("status", [TOO_MANY, "500 Internal Server Error", "502 Bad Gateway", "503 X", "504 X"])
+def test_what_says_later_is_asked_again(status: str) -> None:
+    with serving(answer(b"", status), answer(b"", status), FINE) as server:
+        assert get(server) == b"fine"
+    assert server.connections == 3
+
+
+def test_a_reset_in_mid_body_is_asked_again() -> None:
+    with serving(reset(head("200 OK", Content_Length="9") + b"123"), FINE) as server:
+        assert get(server) == b"fine"
+    assert server.connections == 2
+
+
+def test_after_some_tries_it_gives_up() -> None:
+    with serving(answer(b"", "503 Service Unavailable")) as server:
+        with pytest.raises(ToolError, match=r"answers 503 Service Unavailable, 4 times in a row"):
+            get(server)
+        assert server.connections == TRIES == 4
+
+
+def test_each_pause_is_twice_the_last() -> None:
+    with serving(answer(b"", "503 X"), answer(b"", "503 X"), FINE) as server:
+        assert 0.6 <= timed(lambda: get(server, interval=0.1)) < 1.1  # 0.2 + 0.4
+
+
+@pytest.mark.parametrize("status", ["400 Bad Request", "403 Forbidden", "404 Not Found", "204 No Content", "799 Odd"])
+def test_what_says_no_is_asked_once(status: str) -> None:
+    with serving(answer(b"", status)) as server:
+        with pytest.raises(ToolError, match=status[:3]):
+            get(server)
+        assert server.connections == 1
+
+
+def test_a_redirect_is_refused_and_its_target_named() -> None:
+    with serving(FINE) as inner, serving(answer(b"", "301 Moved Permanently", Location=inner.url)) as outer:
+        with pytest.raises(ToolError, match=f"redirect to '{re.escape(inner.url)}' is not followed"):
+            get(outer)
+        assert (outer.connections, inner.connections) == (1, 0)
+
+
+def http_date(seconds: float) -> str:
+    then = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
+    return email.utils.format_datetime(then, usegmt=True)
+
+
+def test_retry_after_in_seconds_is_waited_for() -> None:
+    with serving(answer(b"", TOO_MANY, Retry_After="1"), FINE) as server:
+        assert 1.0 <= timed(lambda: get(server)) < 3
+
+
+def test_retry_after_as_a_date_is_waited_for() -> None:
+    with serving(answer(b"", TOO_MANY, Retry_After=http_date(2)), FINE) as server:
+        assert 0.9 <= timed(lambda: get(server)) < 3
+
+
+@pytest.mark.parametrize("date", ["Sun, 06 Nov 1994 08:49:37 GMT", "0", "soon", "-5", "1e9", "Sun, 99 Nov", "\xb2", ""])
+def test_a_retry_after_that_is_past_or_no_time_at_all_is_not(date: str) -> None:
+    with serving(answer(b"", TOO_MANY, Retry_After=date), FINE) as server:
+        assert timed(lambda: get(server)) < 1
+
+
+@pytest.mark.parametrize("late", ["120", http_date(120), "9" * 9000])
+def test_a_retry_after_beyond_the_deadline_fails_at_once_and_says_when(late: str) -> None:
+    with serving(answer(b"", TOO_MANY, Retry_After=late), FINE) as server:
+        with (
+            bounded(1.5, 2),
+            pytest.raises(ToolError, match=r"429 Too Many Requests; .* in \d+ s, at \d\d:\d\d:\d\d UTC"),
+        ):
+            get(server)
+        # It holds for whoever asks next, too: the server is left in peace.
+        with bounded(1.5, 2), pytest.raises(ToolError, match=r"may be asked again in \d+ s"):
+            get(server)
+        assert server.connections == 1
+
+
+def test_requests_of_all_threads_keep_their_distance() -> None:
+    arrivals = []
+
+    def note(*connection: object) -> None:
+        arrivals.append(time.monotonic())
+        FINE(*connection)  # type: ignore[arg-type]
+
+    behaviour: Behaviour = note
+    with serving(behaviour) as server:
+        threads = [threading.Thread(target=get, args=(server,), kwargs={"interval": 0.15}) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    gaps = [later - earlier for earlier, later in itertools.pairwise(arrivals)]
+    assert len(gaps) == 5
+    assert min(gaps) > 0.05  # less than 0.15: the way to the server takes its time as well
+
+
+def test_whose_turn_comes_after_the_deadline_is_told_so() -> None:
+    with serving(FINE) as server:
+        get(server, interval=3)
+        with bounded(1.5, 2), pytest.raises(ToolError, match=r"again in 3 s, at .*, which is too late for this call"):
+            get(server, seconds=1, interval=3)
+        assert server.connections == 1
+
+
+def test_hosts_do_not_wait_for_each_other() -> None:
+    with serving(FINE) as one, serving(FINE) as other:
+        get(one, interval=5)
+        assert timed(lambda: get(other, interval=5)) < 2
