@@ -111,8 +111,15 @@ class CallSyntax:
 
     @property
     def stops(self) -> tuple[str, str]:
-        """What ends a sampled input, as decoded text: the arrow and the close, each right behind the bracket."""
+        """What ends an input that a model writes, in its decoded text: the arrow or the close."""
+        if self.control:
+            return self.arrow.strip(), self.close.strip()
         return f"){self.arrow}", f"){self.close}"
+
+    def read(self, written: str) -> Call | None:
+        """The call, without a result, that a model wrote behind the opening and up to a stop; None if it is malformed."""
+        found = next(self.find(f"{self.open}{written}{self.close}"), None)
+        return Call(found.call.tool, found.call.input) if found and found.start == 0 else None
 
     def _pieces(self, call: Call) -> Iterator[tuple[str, bool]]:
         """The strings that make up the call, each with whether it is a marker."""

@@ -4,8 +4,8 @@ A lesson is written without any spelling of a call: the input of a call stands i
 
     Joe Biden was born in {Where was Joe Biden born?} Scranton, {In which state is Scranton?} Pennsylvania.
 
-and becomes a call in the spelling of the model that is asked. Doubled braces stand for themselves. The lessons that come
-with the package are the TOML files in this folder; a user's own has the same form.
+and becomes a call in the spelling of the model that is asked. Doubled braces stand for themselves. The lessons that
+come with the package are the TOML files in this folder; a user's own has the same form.
 """
 
 import hashlib

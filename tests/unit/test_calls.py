@@ -1,6 +1,7 @@
 """How a call is written: the paper's own calls, and what is refused."""
 
 import ast
+import re
 import time
 from pathlib import Path
 
@@ -85,6 +86,23 @@ def test_the_opening_the_control_tokens_and_the_stops() -> None:
     assert CallSyntax.TEXT.control_tokens == ()
     assert CallSyntax.TOKENS.control_tokens == ("<API>", "→", "</API>")
     assert CallSyntax.TEXT.stops == (") ->", ")]")
+    assert CallSyntax.TOKENS.stops == ("→", "</API>")
+
+
+@pytest.mark.parametrize(
+    ("syntax", "written", "call"),
+    [
+        (CallSyntax.TEXT, "Calculator(400 / 1400) ->", Call("Calculator", "400 / 1400")),
+        (CallSyntax.TEXT, "Calendar()]", Call("Calendar", "")),
+        (CallSyntax.TOKENS, " QA(Who?)→", Call("QA", "Who?")),
+        (CallSyntax.TOKENS, " QA(Who?)</API>", Call("QA", "Who?")),
+        (CallSyntax.TEXT, "Calculator 400 / 1400)]", None),
+        (CallSyntax.TEXT, "see [Calculator(1)]", None),
+        (CallSyntax.TEXT, "", None),
+    ],
+)
+def test_read_what_a_model_wrote_behind_the_opening(syntax: CallSyntax, written: str, call: Call | None) -> None:
+    assert syntax.read(written) == call
 
 
 def test_find_takes_linear_time_on_hostile_text() -> None:
@@ -96,7 +114,7 @@ def test_find_takes_linear_time_on_hostile_text() -> None:
 
 def test_no_other_file_spells_a_marker() -> None:
     """String constants of the package's code, docstrings left out: only calls.py may hold a marker."""
-    markers = {*CallSyntax.TOKENS.control_tokens, CallSyntax.TEXT.open + "Calculator", CallSyntax.TEXT.arrow + " "}
+    marker = re.compile("|".join([*CallSyntax.TOKENS.control_tokens, r" \[\w*\(", r"\)\]", r"\) ->"]))
     files = [file for folder in ("toolformer", "tools", "data_gen", "eval") for file in (ROOT / folder).rglob("*.py")]
     assert len(files) > 10
     spelled = {
@@ -104,7 +122,7 @@ def test_no_other_file_spells_a_marker() -> None:
         for file in files
         if file.name != "calls.py"
         for node in _constants(ast.parse(file.read_text("utf-8")))
-        if isinstance(node.value, str) and any(marker in node.value for marker in markers)
+        if isinstance(node.value, str) and marker.search(node.value)
     }
     assert not spelled
 

@@ -1,0 +1,169 @@
+"""The folder of a run: what is done is there whole, and what is there belongs to this run.
+
+    OUT/config.json             every setting, the model, the tools' versions, hashes of the lessons
+    OUT/kept/NNNNN.jsonl        the texts that kept calls
+    OUT/rejected/NNNNN.jsonl    every place and call that went no further, and why
+    OUT/shards/NNNNN.json       written last: the shard is done; its counts, and a digest of its documents
+    OUT/funnel.json, README.md  written when all shards are done
+
+Every file is written beside its place, synced, and renamed; then its folder is synced. A kill at any moment leaves a
+shard either done or not there. A second run on the folder is refused while the first is alive.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from toolformer.data_gen.records import Document
+from toolformer.errors import ConfigError, DataError
+
+Json = Mapping[str, object]
+FUNNEL = ("positions", "sampled", "parsed", "executed", "scored", "kept")
+Funnel = dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What a done shard says of itself."""
+
+    documents: int
+    annotated: int
+    tokens: int
+    digest: str
+    funnel: Funnel
+
+
+class RunFolder:
+    """The output folder of one run. Use it in a `with` statement: it is locked from then on."""
+
+    def __init__(self, path: Path, config: Json) -> None:
+        self.path = path
+        self._config = config
+
+    def __enter__(self) -> Self:
+        try:
+            for name in ("kept", "rejected", "shards"):
+                (self.path / name).mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise DataError(
+                f"cannot write to {self.path}: {error.strerror}; choose another folder with --out"
+            ) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            raise ConfigError(f"another run is writing to {self.path}; wait for it, or choose another folder") from None
+        self._check_config()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._lock)
+
+    def _check_config(self) -> None:
+        """Write the settings into a new folder; in an old one, find the same."""
+        file = self.path / "config.json"
+        if not file.exists():
+            if any((self.path / "shards").iterdir()):
+                raise DataError(f"{self.path} holds shards but no config.json: it is damaged; use another folder")
+            write_file(file, json.dumps(self._config, indent=1, ensure_ascii=False) + "\n")
+            return
+        before, now = read_json(file), json.loads(json.dumps(self._config))
+        changed = [name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)]
+        if changed:
+            name = changed[0]
+            more = f" ({', '.join(changed[1:])} too)" if changed[1:] else ""
+            raise DataError(
+                f"{self.path} was made with other settings: {name} was {_short(before.get(name))} and is "
+                f"{_short(now.get(name))}{more}. Run with the old settings to go on, or choose another folder"
+            )
+
+    def done(self, number: int) -> Shard | None:
+        """The shard of that number, if it is done."""
+        file = self.path / "shards" / f"{number:05d}.json"
+        return Shard(**read_json(file)) if file.exists() else None
+
+    def check(self, number: int, shard: Shard, documents: Sequence[Document]) -> None:
+        """Make sure that a done shard was made of these documents."""
+        if shard.digest != digest(documents):
+            raise DataError(
+                f"the input has changed: shard {number} of {self.path} was made of other documents. "
+                "Restore the input to go on, or choose another folder"
+            )
+
+    def commit(self, number: int, kept: Iterable[Json], rejected: Iterable[Json], shard: Shard) -> None:
+        """Write a shard. It is done when this returns, and not before."""
+        for name, records in (("kept", kept), ("rejected", rejected)):
+            lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+            write_file(self.path / name / f"{number:05d}.jsonl", lines)
+        write_file(self.path / "shards" / f"{number:05d}.json", json.dumps(vars(shard)) + "\n")
+
+    def finish(self, shards: int, card: str) -> Funnel:
+        """Sum up all shards, once the input has ended after so many."""
+        if self.done(shards) is not None:
+            raise DataError(f"the input has changed: it ends before shard {shards} of {self.path}; restore it to go on")
+        total = add_up(shard.funnel for n in range(shards) if (shard := self.done(n)) is not None)
+        write_file(self.path / "funnel.json", json.dumps(total, indent=1) + "\n")
+        write_file(self.path / "README.md", card)
+        return total
+
+
+def add_up(funnels: Iterable[Funnel]) -> Funnel:
+    """The sum of some funnels, tool by tool."""
+    total: Funnel = {}
+    for funnel in funnels:
+        for tool, counts in funnel.items():
+            at = total.setdefault(tool, dict.fromkeys(FUNNEL, 0))
+            for stage, count in counts.items():
+                at[stage] += count
+    return {tool: total[tool] for tool in sorted(total)}
+
+
+def digest(documents: Sequence[Document]) -> str:
+    """A hash of everything a run takes from its documents."""
+    facts = [[one.id, one.text, str(one.facts.date or ""), one.facts.url or ""] for one in documents]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def write_file(file: Path, text: str) -> None:
+    """Put the file there whole or not at all, also if the power fails."""
+    beside = file.with_name(f".{file.name}.new")
+    try:
+        with beside.open("w", encoding="utf-8", newline="\n") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        beside.replace(file)
+        folder = os.open(file.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise DataError(
+            f"cannot write {file}: {error.strerror}. What is done is safe; make room or rights, and run the same again"
+        ) from error
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """An object that this module wrote."""
+    try:
+        content = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read ({error}); the folder is damaged: use another") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{file} is not what this program writes; the folder is damaged: use another")
+    return content
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else text[:79] + "…"

@@ -1,0 +1,167 @@
+"""A plain corpus in, a corpus with tool calls out: the stages in order, shard by shard.
+
+    propose -> sample -> execute -> score -> filter -> merge
+
+A shard is a fixed number of documents in the input's order. What comes out of it depends on those documents and the
+settings alone, so a run that was stopped goes on behind its last whole shard and ends with the same bytes.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import toolformer
+from toolformer.calls import CallSyntax
+from toolformer.data_gen.execute import Executor
+from toolformer.data_gen.filter import keep_helpful
+from toolformer.data_gen.folder import Funnel, RunFolder, Shard, add_up, digest
+from toolformer.data_gen.lessons import Lesson
+from toolformer.data_gen.merge import merge
+from toolformer.data_gen.propose import Prune, propose
+from toolformer.data_gen.records import Annotated, Candidate, Document, Rejected, Text
+from toolformer.data_gen.rows import dataset_card, funnel, kept_row, rejected_row
+from toolformer.data_gen.sample import sample
+from toolformer.data_gen.score import score
+from toolformer.errors import ConfigError
+from toolformer.lm import LanguageModel
+from toolformer.tool import traits_of
+from toolformer.toolbox import Toolbox
+
+
+@dataclass(frozen=True)
+class Method:
+    """How the calls are found and judged, beyond what each lesson says."""
+
+    seed: int = 0
+    """Decides all sampling."""
+    in_place: bool = False
+    """Score a call where it will stand, instead of before the whole text as in the paper."""
+    prune: Prune = "after"
+    """Drop hopeless places after the cut to the k likeliest, as the paper would, or before, so that others move up."""
+
+
+@dataclass
+class Progress:
+    """What a run has done so far, for whoever shows it."""
+
+    documents: int = 0
+    annotated: int = 0
+    tokens: int = 0
+    resumed: int = 0
+    """Documents of shards that an earlier run had done."""
+    funnel: Funnel = field(default_factory=dict)
+
+
+class Annotator:
+    """The stages, ready for documents. Holds no state between them but the models and the tools."""
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        toolbox: Toolbox,
+        lessons: Sequence[Lesson],
+        method: Method = Method(),
+        *,
+        sampler: LanguageModel | None = None,
+        syntax: CallSyntax = CallSyntax.TEXT,
+    ) -> None:
+        """`model` filters, and samples too unless there is a `sampler`; `syntax` is the model's spelling of calls."""
+        for lesson in lessons:
+            toolbox[lesson.tool]  # an unknown tool is said now, not after hours
+        self.model = model
+        self.toolbox = toolbox
+        self.lessons = {lesson.tool: lesson for lesson in lessons}
+        self.method = method
+        self.sampler = sampler or model
+        self.syntax = syntax
+        if len(self.lessons) != len(lessons):
+            raise ConfigError("two lessons teach the same tool; merge them, or run them one after the other")
+
+    def read(self, documents: Sequence[Document]) -> list[Text]:
+        """The documents as the model sees them. One plain pass gives L_i(ε) for all places of all tools."""
+        encoded = [self.model.encode(document.text) for document in documents]
+        plain = self.model.log_probabilities([one.ids for one in encoded])
+        return [Text(*three) for three in zip(documents, encoded, map(tuple, plain), strict=True)]
+
+    def annotate(self, texts: Sequence[Text]) -> Iterator[Annotated | Rejected]:
+        """All stages over some texts, taken together."""
+        with Executor(self.toolbox) as executor:
+            proposed = itertools.chain.from_iterable(self._sampled(lesson, texts) for lesson in self.lessons.values())
+            executed = executor.execute(proposed, self.syntax)
+            scored = score(executed, self.lessons, self.model, self.syntax, in_place=self.method.in_place)
+            yield from merge(keep_helpful(scored, self.lessons), texts)
+
+    def _sampled(self, lesson: Lesson, texts: Sequence[Text]) -> Iterator[Candidate | Rejected]:
+        proposals = propose(self.sampler, lesson, texts, self.syntax, prune=self.method.prune)
+        return sample(proposals, lesson, self.syntax, self.method.seed)
+
+    @property
+    def config(self) -> dict[str, object]:
+        """Everything that decides what comes out, for `config.json`."""
+        return {
+            "toolformer": toolformer.__version__,
+            "model": self.model.name,
+            "model_fingerprint": self.model.fingerprint,
+            "sampler": self.sampler.name,
+            "sampler_fingerprint": self.sampler.fingerprint,
+            "tools": {name: traits_of(self.toolbox[name]).version for name in self.lessons},
+            "lessons": {name: lesson.fingerprint for name, lesson in self.lessons.items()},
+            "method": vars(self.method),
+        }
+
+
+def run(
+    annotator: Annotator,
+    documents: Iterable[Document],
+    out: Path,
+    *,
+    shard_size: int = 128,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Progress:
+    """Annotate a corpus into a folder, or go on where an earlier run stopped. See `folder.py` for what is written."""
+    progress = Progress()
+    with RunFolder(out, {**annotator.config, "shard_size": shard_size}) as folder:
+        number = -1
+        for number, shard_documents in enumerate(_shards(documents, shard_size)):
+            shard = folder.done(number)
+            if shard is None:
+                shard = _annotate_shard(annotator, folder, number, shard_documents)
+            else:
+                folder.check(number, shard, shard_documents)
+                progress.resumed += shard.documents
+            _count(progress, shard)
+            if on_progress is not None:
+                on_progress(progress)
+        if number < 0:
+            raise ConfigError("the corpus holds no text")
+        folder.finish(number + 1, dataset_card(annotator.config, progress.documents, progress.funnel))
+    return progress
+
+
+def _annotate_shard(annotator: Annotator, folder: RunFolder, number: int, documents: Sequence[Document]) -> Shard:
+    kept: list[Annotated] = []
+    rejected: list[Rejected] = []
+    texts = annotator.read(documents)
+    for record in annotator.annotate(texts):
+        if isinstance(record, Annotated):
+            kept.append(record)
+        else:
+            rejected.append(record)
+    tokens = sum(len(text.encoded.ids) for text in texts)
+    shard = Shard(len(documents), len(kept), tokens, digest(documents), funnel(kept, rejected, annotator.lessons))
+    folder.commit(number, (kept_row(one, annotator.syntax) for one in kept), map(rejected_row, rejected), shard)
+    return shard
+
+
+def _count(progress: Progress, shard: Shard) -> None:
+    progress.documents += shard.documents
+    progress.annotated += shard.annotated
+    progress.tokens += shard.tokens
+    progress.funnel = add_up([progress.funnel, shard.funnel])
+
+
+def _shards(documents: Iterable[Document], size: int) -> Iterator[list[Document]]:
+    rest = iter(documents)
+    while shard := list(itertools.islice(rest, size)):
+        yield shard

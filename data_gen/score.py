@@ -1,0 +1,72 @@
+"""Does the result help? The loss of the words behind the place, with the call and its result and without.
+
+L_i(z) is the weighted loss of the five tokens from the place on, with z before the whole text as a prefix: L⁺ with
+z = e(c, r), L⁻ the smaller of z = ε and z = e(c, ε). Prefixed, the call is seen before it is expected, which is what an
+untrained model can make use of; `in_place` puts it where it will stand, which is what a finetuned model will see.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from toolformer.calls import Call, CallSyntax
+from toolformer.data_gen.lessons import Lesson
+from toolformer.data_gen.records import Executed, Losses, Place, Rejected, Scored
+from toolformer.lm import WINDOW, LanguageModel, Window
+
+
+def score(
+    executed: Iterable[Executed | Rejected],
+    lessons: Mapping[str, Lesson],
+    model: LanguageModel,
+    syntax: CallSyntax,
+    *,
+    in_place: bool = False,
+) -> Iterator[Scored | Rejected]:
+    """Every call with its losses. All are taken together, so that the model can batch them by length."""
+    calls: list[Executed] = []
+    for record in executed:
+        if isinstance(record, Rejected):
+            yield record
+        elif (
+            len((window := _window(record.place, record.call, model, syntax, in_place)).prefix) + _end(window)
+            > model.context
+        ):
+            yield Rejected(record.place, "score", f"call and text do not fit {model.context} tokens", record.call)
+        else:
+            calls.append(record)
+    windows = [_window(one.place, one.call, model, syntax, in_place) for one in calls]
+    losses = [
+        Losses(one.place.text.plain_loss(one.place.position), None, loss)
+        for one, loss in zip(calls, model.window_losses(windows), strict=True)
+    ]
+    # L(e(c, ε)) can only lower L⁻, so it is asked only where the result would be kept without it.
+    open_ = [n for n, one in enumerate(calls) if losses[n].gain >= _threshold(lessons[one.call.tool])]
+    empty = [_window(calls[n].place, replace(calls[n].call, result=""), model, syntax, in_place) for n in open_]
+    for n, loss in zip(open_, model.window_losses(empty), strict=True):
+        losses[n] = replace(losses[n], call=loss)
+    yield from _checked(calls, losses)
+
+
+def _checked(calls: Sequence[Executed], losses: Sequence[Losses]) -> Iterator[Scored | Rejected]:
+    for one, loss in zip(calls, losses, strict=True):
+        if math.isfinite(loss.gain):
+            yield Scored(one.place, one.call, loss)
+        else:
+            yield Rejected(one.place, "score", "a loss is not a number", one.call)
+
+
+def _threshold(lesson: Lesson) -> float:
+    return lesson.filtering_threshold + lesson.cost
+
+
+def _window(place: Place, call: Call, model: LanguageModel, syntax: CallSyntax, in_place: bool) -> Window:
+    prefix, ids = model.encode_parts(syntax.parts(call)), place.text.encoded.ids
+    if in_place:
+        return Window((*ids[: place.position], *prefix), ids[place.position :], 0)
+    return Window(prefix, ids, place.position)
+
+
+def _end(window: Window) -> int:
+    """How much of the text a scoring row holds: up to the window's end."""
+    return min(len(window.text), window.position + len(WINDOW))
