@@ -6,8 +6,20 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
-Behaviour = Callable[[socket.socket, threading.Event], None]
+
+@dataclass(frozen=True)
+class Client:
+    """Who is being served, and what it asked for."""
+
+    connection: socket.socket
+    request: str
+    over: threading.Event
+    """Set when the server is closed."""
+
+
+Behaviour = Callable[[Client], None]
 
 
 class MisbehavingServer:
@@ -47,8 +59,9 @@ class MisbehavingServer:
                 request += more
                 if request[:1] == b"\x16":  # the beginning of TLS
                     break
-            self.requests.append(request.decode("latin-1"))
-            behaviour(connection, self._stop)
+            text = request.decode("latin-1")
+            self.requests.append(text)
+            behaviour(Client(connection, text, self._stop))
 
     def close(self) -> None:
         self._stop.set()
@@ -75,7 +88,7 @@ def head(status: str, **headers: str) -> bytes:
 
 def send(data: bytes) -> Behaviour:
     """These bytes, then the end."""
-    return lambda connection, _stop: connection.sendall(data)
+    return lambda client: client.connection.sendall(data)
 
 
 def answer(body: bytes, status: str = "200 OK", **headers: str) -> Behaviour:
@@ -90,10 +103,10 @@ def gzipped(body: bytes) -> Behaviour:
 def reset(data: bytes) -> Behaviour:
     """These bytes, then a reset instead of an end."""
 
-    def behave(connection: socket.socket, stop: threading.Event) -> None:
-        connection.sendall(data)
-        stop.wait(0.05)  # so that the client reads them before the reset
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    def behave(client: Client) -> None:
+        client.connection.sendall(data)
+        client.over.wait(0.05)  # so that the client reads them before the reset
+        client.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     return behave
 
@@ -101,9 +114,9 @@ def reset(data: bytes) -> Behaviour:
 def repeat(first: bytes, piece: bytes, pause: float = 0.0) -> Behaviour:
     """The first bytes, then a piece again and again, for as long as anybody listens."""
 
-    def behave(connection: socket.socket, stop: threading.Event) -> None:
-        connection.sendall(first)
-        while not stop.wait(pause):
-            connection.sendall(piece)
+    def behave(client: Client) -> None:
+        client.connection.sendall(first)
+        while not client.over.wait(pause):
+            client.connection.sendall(piece)
 
     return behave

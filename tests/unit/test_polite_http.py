@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.bounds import bounded
-from tests.misbehaving_server import Behaviour, MisbehavingServer, answer, head, reset, serving
+from tests.misbehaving_server import Client, MisbehavingServer, answer, head, reset, serving
 from toolformer import ToolError
 from toolformer.tools.polite_http import TRIES, fetch
 from toolformer.tools.safe_http import Deadline
@@ -108,12 +108,11 @@ def test_a_retry_after_beyond_the_deadline_fails_at_once_and_says_when(late: str
 def test_requests_of_all_threads_keep_their_distance() -> None:
     arrivals = []
 
-    def note(*connection: object) -> None:
+    def note(client: Client) -> None:
         arrivals.append(time.monotonic())
-        FINE(*connection)  # type: ignore[arg-type]
+        FINE(client)
 
-    behaviour: Behaviour = note
-    with serving(behaviour) as server:
+    with serving(note) as server:
         threads = [threading.Thread(target=get, args=(server,), kwargs={"interval": 0.15}) for _ in range(6)]
         for thread in threads:
             thread.start()
