@@ -1,45 +1,98 @@
-"""Tiny transformers models with random weights, saved where a test wants them: real code, no meaning, no network."""
+"""Random models of many architectures, small enough to run in milliseconds, and a byte-level tokenizer for them.
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+The weights are large on purpose: with the usual ones a random model hardly notices what stands where, and a wrong mask
+or position would pass unseen.
+"""
 
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+import functools
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma2Config,
+    Gemma3TextConfig,
+    GPT2Config,
+    GPTJConfig,
+    GPTNeoXConfig,
+    LlamaConfig,
+    MambaConfig,
+    MistralConfig,
+    OPTConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+    T5Config,
+)
+
+VOCABULARY = 300
+CONTEXT = 64
+_COMMON = {"vocab_size": VOCABULARY, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+_SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": CONTEXT}
+_GPT2 = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": CONTEXT}
+_LLAMA = _COMMON | _SIZES | {"intermediate_size": 64, "num_key_value_heads": 2, "head_dim": 8}
+_GEMMA = _LLAMA | {"num_hidden_layers": 3, "sliding_window": 6}
+
+CONFIGS: dict[str, PreTrainedConfig] = {
+    "gpt2": GPT2Config(**_COMMON, **_GPT2),
+    "gptj": GPTJConfig(**_COMMON, **_GPT2, rotary_dim=4),
+    "llama": LlamaConfig(**_LLAMA),
+    "gpt_neox": GPTNeoXConfig(**_COMMON, **_SIZES, intermediate_size=64),
+    "qwen3": Qwen3Config(**_LLAMA),
+    "opt": OPTConfig(**_COMMON, **_SIZES, ffn_dim=64, word_embed_proj_dim=32),
+    "mistral": MistralConfig(**_LLAMA, sliding_window=6),
+    "gemma2": Gemma2Config(**_GEMMA, query_pre_attn_scalar=8),
+    "gemma3": Gemma3TextConfig(
+        **_GEMMA, layer_types=["sliding_attention", "full_attention", "sliding_attention"], query_pre_attn_scalar=8
+    ),
+}
+MAMBA = MambaConfig(**_COMMON, hidden_size=32, num_hidden_layers=2, state_size=8)
+T5 = T5Config(
+    vocab_size=VOCABULARY,
+    d_model=32,
+    d_kv=8,
+    d_ff=64,
+    num_layers=2,
+    num_heads=4,
+    eos_token_id=2,
+    pad_token_id=0,
+    decoder_start_token_id=0,
+    relative_attention_num_buckets=8,
+    relative_attention_max_distance=16,
+)
 
 
-def word_tokenizer(words: Sequence[str], template: str) -> Any:
-    """A tokenizer with these words, [UNK] for any other, and the template's control tokens around a text."""
-    from transformers import PreTrainedTokenizerFast
+@functools.cache
+def model(kind: str) -> PreTrainedModel:
+    """A causal model of this kind, in fp32."""
+    return _random(AutoModelForCausalLM.from_config(CONFIGS[kind], attn_implementation=_attention(kind)))
 
-    vocabulary = {word: number for number, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=template,
-        pair=f"{template} $B:1 [SEP]:1",
-        special_tokens=[(name, vocabulary[name]) for name in ("[CLS]", "[SEP]")],
+
+def _attention(kind: str) -> str | None:
+    return "eager" if kind == "gemma2" else None
+
+
+def _random(made: PreTrainedModel) -> PreTrainedModel:
+    generator = torch.Generator().manual_seed(7)
+    for parameter in made.parameters():
+        if parameter.ndim > 1:
+            parameter.data = torch.randn(parameter.shape, generator=generator) * 0.25
+    return made.eval()
+
+
+@functools.cache
+def tokenizer() -> PreTrainedTokenizerFast:
+    """Bytes and a few merges; `<pad>` 0, `<s>` 1, `</s>` 2."""
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    texts = ["There are 8 boxes [Calculator(400 / 1400) -> 0.29] in the house, and then there were none."] * 3
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=["<pad>", "<s>", "</s>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
     )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
-    )
-
-
-def save_embedding_model(folder: Path, words: Sequence[str], seed: int = 0) -> str:
-    """A BERT with one layer of 16 dimensions, which sentence-transformers averages over the words."""
-    import torch
-    from transformers import BertConfig, BertModel
-
-    torch.manual_seed(seed)
-    tokenizer = word_tokenizer(words, "[CLS] $A [SEP]")
-    tokenizer.model_max_length = 64
-    tokenizer.save_pretrained(folder)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        max_position_embeddings=64,
-    )
-    BertModel(config).save_pretrained(folder)
-    return str(folder)
+    bpe.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", pad_token="<pad>")

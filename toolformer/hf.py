@@ -1,0 +1,210 @@
+"""Models of transformers behind the port of `lm.py`: by hub name, by local path, or `builtin`.
+
+`load` finds a model, loads it with its adapter and in its precision, and refuses what cannot be right. What it is then
+asked is answered in `hf_causal.py` and `hf_seq2seq.py`.
+"""
+
+import hashlib
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Literal, cast
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from toolformer.errors import ConfigError, unknown_name
+from toolformer.hf_causal import CausalModel
+from toolformer.hf_encode import Codec
+from toolformer.hf_network import unsupported
+from toolformer.lm import LanguageModel
+
+Quantize = Literal["int8", "nf4"]
+BUILTIN = "builtin"
+_VOLATILE = {"_name_or_path", "transformers_version"}
+
+
+def load(
+    name_or_path: str,
+    *,
+    dtype: str = "auto",
+    device: str = "auto",
+    revision: str | None = None,
+    quantize: Quantize | None = None,
+    adapter: str | None = None,
+    offline: bool = False,
+) -> LanguageModel:
+    """A language model, ready to be asked.
+
+    `auto` is the GPU where there is one, and its precision the checkpoint's own; on a CPU, float32. `adapter` is a
+    LoRA or a prompt-tuning adapter by name or path; a path that holds one is loaded with the base model that it names.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    base = name_or_path
+    if adapter is None and (named := _base_of(name_or_path)):
+        base, adapter = named, name_or_path
+    place = _place(base)
+    config = _config(base, place, revision, offline)
+    tokenizer = _tokenizer(adapter, place, revision, offline)
+    model = _model(config, place, _dtype(dtype, device), device, revision, quantize, offline)
+    if adapter is not None:
+        model = _adapted(model, adapter, len(tokenizer), offline)
+    if reason := unsupported(model):
+        raise ConfigError(f"{name_or_path} ({type(model).__name__}) cannot be used here: {reason}")
+    codec = Codec(tokenizer, name_or_path)
+    return CausalModel(model, codec, name_or_path, _fingerprint(model, codec))
+
+
+def _base_of(path: str) -> str | None:
+    """The base model that an adapter's folder names."""
+    file = Path(path) / "adapter_config.json"
+    if not file.is_file():
+        return None
+    named = json.loads(file.read_text("utf-8")).get("base_model_name_or_path")
+    if not isinstance(named, str) or not named:
+        raise ConfigError(f"the adapter in {path} does not name its base model: load that one, with adapter={path!r}")
+    return named
+
+
+def _place(name: str) -> str:
+    """What transformers is given: a path for what is local, or else the name."""
+    if name != BUILTIN:
+        return name
+    folder = Path(str(resources.files("toolformer.builtin"))) / "model"
+    if not folder.is_dir():
+        raise ConfigError("this installation lacks the built-in model: reinstall toolformer, or name another model")
+    return str(folder)
+
+
+def _config(name: str, place: str, revision: str | None, offline: bool) -> PreTrainedConfig:
+    local = Path(place).is_dir()
+    if not local and place.startswith((".", "/", "~")):
+        raise ConfigError(unknown_name("model", name, _known(place)))
+    try:
+        config: PreTrainedConfig = AutoConfig.from_pretrained(place, revision=revision, local_files_only=offline)
+    except (OSError, ValueError) as error:
+        if local:
+            raise ConfigError(f"{name} holds no model: {_first_line(error)}") from error
+        raise ConfigError(f"{unknown_name('model', name, _known(place))} ({_first_line(error)})") from error
+    return config
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0]
+
+
+def _known(place: str) -> set[str]:
+    """What could have been meant: the built-in model, folders beside the named one, and models in the hub's cache."""
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    beside = Path(place).expanduser().parent
+    local = {str(beside / config.parent.name) for config in beside.glob("*/*config.json")}
+    try:
+        cached = {repo.repo_id for repo in scan_cache_dir().repos if repo.repo_type == "model"}
+    except CacheNotFound:
+        cached = set()
+    return {BUILTIN} | local | cached
+
+
+def _tokenizer(adapter: str | None, place: str, revision: str | None, offline: bool) -> PreTrainedTokenizerBase:
+    """The adapter's own tokenizer where it brings one: it may know more tokens than the base model's."""
+    if adapter is not None and (Path(adapter) / "tokenizer_config.json").is_file():
+        place, revision = adapter, None
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        place, revision=revision, local_files_only=offline
+    )
+    return tokenizer
+
+
+def _dtype(name: str, device: str) -> torch.dtype | str:
+    if name == "auto":
+        return torch.float32 if device == "cpu" else "auto"
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name not in known:
+        raise ConfigError(unknown_name("dtype", name, {*known, "auto"}))
+    return known[name]
+
+
+def _model(
+    config: PreTrainedConfig,
+    place: str,
+    dtype: torch.dtype | str,
+    device: str,
+    revision: str | None,
+    quantize: Quantize | None,
+    offline: bool,
+) -> PreTrainedModel:
+    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    # A cap on the attention scores is beyond the fused kernels.
+    capped = getattr(config, "attn_logit_softcapping", None) is not None
+    model: PreTrainedModel = kind.from_pretrained(
+        place,
+        revision=revision,
+        local_files_only=offline,
+        dtype=dtype,
+        device_map={"": device},
+        quantization_config=_quantization(quantize),
+        attn_implementation="eager" if capped else None,
+    )
+    if quantize == "nf4":
+        _keep_gradients(model)
+    return model.eval()  # type: ignore[no-untyped-call, no-any-return]
+
+
+def _quantization(quantize: Quantize | None) -> BitsAndBytesConfig | None:
+    if quantize is None:
+        return None
+    if quantize == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)  # type: ignore[no-untyped-call]
+    if quantize == "nf4":
+        return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
+        )
+    raise ConfigError(unknown_name("quantization", quantize, ("int8", "nf4")))
+
+
+def _keep_gradients(model: PreTrainedModel) -> None:
+    """On CPUs with AVX512-BF16 one forward pass repacks the weights for good, for a path that has no backward."""
+    from bitsandbytes.nn.modules import Linear4bit
+
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            module.support_avx512bf16_for_cpu = False
+
+
+def _adapted(model: PreTrainedModel, adapter: str, tokens: int, offline: bool) -> PreTrainedModel:
+    from peft import PeftModel
+
+    if tokens > model.config.get_text_config(decoder=True).vocab_size:
+        model.resize_token_embeddings(tokens, mean_resizing=False)
+    try:
+        adapted = PeftModel.from_pretrained(model, adapter, local_files_only=offline)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{adapter} is no adapter for this model: {_first_line(error)}") from error
+    return cast("PreTrainedModel", adapted.get_base_model().eval())
+
+
+def _fingerprint(model: PreTrainedModel, codec: Codec) -> str:
+    """A hash of what was loaded, wherever it came from: tensors (samples of large ones), settings, tokenizer."""
+    digest = hashlib.sha256(codec.recipe.encode())
+    settings = {
+        k: v for k, v in model.config.to_dict().items() if not k.startswith("_") and k != "transformers_version"
+    }
+    digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        flat = tensor.detach().reshape(-1)
+        some = flat[:: max(1, flat.numel() // 8192)].cpu().contiguous()
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(some.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]

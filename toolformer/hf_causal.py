@@ -1,0 +1,85 @@
+"""Causal models of transformers behind the port of `lm.py`: the parts of the other hf_ files, put together."""
+
+import copy
+from collections.abc import Sequence
+
+from transformers import PreTrainedModel
+
+from toolformer.calls import Part
+from toolformer.errors import ConfigError
+from toolformer.hf_encode import Codec
+from toolformer.hf_network import Network
+from toolformer.hf_openings import Heads, pass_over
+from toolformer.hf_rows import CausalRows
+from toolformer.hf_scoring import log_probabilities, window_losses
+from toolformer.hf_tree import TreeOpenings
+from toolformer.lm import Counter, Encoded, Ids, Prompted, Window
+
+_OFF = 0.3
+"""How far logits may be off, in their own standard deviations: far above the noise of bf16, far below a wrong mask."""
+
+
+class CausalModel:
+    """`lm.LanguageModel` for causal models. Not for several threads at once."""
+
+    def __init__(self, model: PreTrainedModel, codec: Codec, name: str, fingerprint: str) -> None:
+        self.name = name
+        self.fingerprint = fingerprint
+        self.counter = Counter()
+        self._codec = codec
+        self._network = Network(model, name, self.counter)
+        check_equal(self._network)
+        self._heads = Heads(self._network)
+        self._start = () if codec.start is None else (codec.start,)
+        self.context = self._network.context
+
+    def encode(self, text: str) -> Encoded:
+        """See `lm.LanguageModel`. Lone surrogates are encoded as U+FFFD, which is what a decoder makes of them."""
+        return self._codec.encode(text)
+
+    def encode_parts(self, parts: Sequence[Part]) -> tuple[int, ...]:
+        """See `lm.LanguageModel`."""
+        return self._codec.encode_parts(parts)
+
+    def decode(self, ids: Ids) -> str:
+        """See `lm.LanguageModel`."""
+        return self._codec.decode(ids)
+
+    def open(self, prompted: Sequence[Prompted], opening: tuple[int, ...]) -> TreeOpenings:
+        """See `lm.LanguageModel`. The start token stands before the head."""
+        if not opening:
+            raise ConfigError("an opening needs at least one token")
+        started = [Prompted(self._start + one.head, one.tail, one.text) for one in prompted]
+        return TreeOpenings(
+            self._network, self._codec, pass_over(self._network, self._heads, started, opening[0]), opening
+        )
+
+    def log_probabilities(self, texts: Sequence[tuple[int, ...]]) -> list[list[float]]:
+        """See `lm.LanguageModel`."""
+        return log_probabilities(self._network, self._start, texts)
+
+    def window_losses(self, windows: Sequence[Window]) -> list[float]:
+        """See `lm.LanguageModel`."""
+        return window_losses(self._network, self._start, windows)
+
+    def rows(self, prompts: Sequence[Ids]) -> CausalRows:
+        """See `lm.LanguageModel`."""
+        return CausalRows(self._network, self._start, prompts)
+
+
+def check_equal(network: Network) -> None:
+    """Refuse a model that answers otherwise with holes in its cache than without: some read more than they are told."""
+    before = copy.copy(network.counter)
+    ids = [(network.filler + 7 * i) % network.vocabulary for i in range(1, 7)]
+    plain = network.plain([ids], wanted=[len(ids) - 1])
+    rows = CausalRows(network, (), [ids[:3], ids[:1]])
+    rows.extend([[], ids[1:3]])
+    rows.extend([ids[3:4], ids[3:]])
+    rows.extend([ids[4:], []])
+    off = float((rows.logits - plain).abs().max() / plain.std())
+    vars(network.counter).update(vars(before))
+    if not off < _OFF:
+        raise ConfigError(
+            f"{network.name} answers otherwise when its cache has holes (off by {off:.2f} standard deviations): "
+            f"{type(network.model).__name__} cannot be used here; Llama, Qwen, Gemma, GPT-2, GPT-NeoX and T5 can"
+        )

@@ -1,0 +1,149 @@
+"""Text to ids and back, such that text can never become a control token.
+
+A tokenizer cuts its added tokens out of any text before it does anything else, so a document that spells `<API>` would
+open a call. Here plain text goes through a copy of the tokenizer which has no added tokens and cannot reach their ids
+in another way; control tokens are looked up by name, and only `encode_parts` ever does that.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerBase
+
+from toolformer.calls import Part
+from toolformer.errors import ConfigError
+from toolformer.lm import Encoded, Ids
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Codec:
+    """What a model's tokenizer can be asked for."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
+        self.tokenizer = tokenizer
+        self._name = name
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        if backend is None:
+            raise ConfigError(
+                f"the tokenizer of {name} has no fast version ({type(tokenizer).__name__}): "
+                "save one with the tokenizers library and load the model from that folder"
+            )
+        self._backend: Tokenizer = backend
+        self.recipe: str = backend.to_str()
+        recipe = json.loads(self.recipe)
+        added: dict[str, int] = {token["content"]: token["id"] for token in recipe["added_tokens"]}
+        # Runs of spaces are added tokens in some vocabularies, and plain text all the same.
+        self._control = {content: id_ for content, id_ in added.items() if content.strip()}
+        # The unknown token is needed to say some things at all: it is an answer, not a control.
+        unreachable = {content: id_ for content, id_ in self._control.items() if content != tokenizer.unk_token}
+        plain = _without(recipe, unreachable)
+        self._plain = Tokenizer.from_str(json.dumps(plain))
+        self._inner = Tokenizer.from_str(json.dumps(_continuing(plain)))
+        self._forbidden = set(unreachable.values())
+
+    @property
+    def start(self) -> int | None:
+        """What stands before every text: the tokenizer's own mark of a beginning, or else that of an end."""
+        first: int | None = self.tokenizer.bos_token_id
+        return first if first is not None else self.tokenizer.eos_token_id
+
+    def encode(self, text: str) -> Encoded:
+        """The text as ids. Lone surrogates, which are not text, count as U+FFFD; nothing else is replaced by this.
+
+        What the tokenizer itself normalises or has no token for is its own matter.
+        """
+        return self._encode(self._plain, _SURROGATE.sub("\ufffd", text))
+
+    def _encode(self, tokenizer: Tokenizer, text: str) -> Encoded:
+        encoding = tokenizer.encode(text, add_special_tokens=False)
+        if self._forbidden.isdisjoint(encoding.ids):
+            starts = (start for start, _ in encoding.offsets)
+            return Encoded(tuple(encoding.ids), tuple(accumulate(starts, max)))
+        # A vocabulary in which whole words are tokens: say it letter by letter, and leave out what it cannot say.
+        letters = [(i, self._inner.encode(letter, add_special_tokens=False).ids) for i, letter in enumerate(text)]
+        pairs = [(id_, i) for i, ids in letters for id_ in ids if id_ not in self._forbidden]
+        return Encoded(tuple(id_ for id_, _ in pairs), tuple(i for _, i in pairs))
+
+    def encode_parts(self, parts: Sequence[Part]) -> tuple[int, ...]:
+        """Control parts as their own tokens; plain parts as text that goes on: no space is put before them."""
+        ids: list[int] = []
+        for part in parts:
+            if part.control:
+                ids.append(self._control_id(part.text))
+            else:
+                ids.extend(self._encode(self._inner, _SURROGATE.sub("\ufffd", part.text)).ids)
+        return tuple(ids)
+
+    def _control_id(self, text: str) -> int:
+        if text not in self._control:
+            raise ConfigError(
+                f"{self._name} has no token {text!r}: calls are written with tokens only for models that were "
+                "finetuned for them (toolformer train); others use the text spelling"
+            )
+        return self._control[text]
+
+    def decode(self, ids: Ids) -> str:
+        """The ids as text, control tokens included."""
+        text: str = self._backend.decode(list(ids), skip_special_tokens=False)
+        return text
+
+    def behind(self, before: Ids, ids: Ids) -> str:
+        """What the ids add to the text behind others: a decoder may swallow a space at the front of a whole text."""
+        return self.decode([*before, *ids])[len(self.decode(before)) :]
+
+
+def _without(recipe: dict[str, Any], control: dict[str, int]) -> dict[str, Any]:
+    """The tokenizer without these tokens, neither added nor in reach as ordinary pieces."""
+    model = dict(recipe["model"])
+    if isinstance(model["vocab"], list):
+        model["vocab"] = [[_renamed(piece, control), score] for piece, score in model["vocab"]]
+    else:
+        model["vocab"] = {_renamed(piece, control): id_ for piece, id_ in model["vocab"].items()}
+    if "merges" in model:
+        pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
+        model["merges"] = [[a, b] for a, b in pairs if control.keys().isdisjoint({a, b, a + b})]
+        model["dropout"] = None
+    return recipe | {
+        "model": model,
+        "added_tokens": _kept(recipe["added_tokens"], model["vocab"], control),
+        "truncation": None,
+        "padding": None,
+        # It adds tokens that nobody asked for, and moves a token's start behind its space.
+        "post_processor": None,
+    }
+
+
+def _renamed(piece: str, control: dict[str, int]) -> str:
+    """An ordinary piece as it is; one that spells a control token as something that no text can hold or come near."""
+    return f"\U0010ffff{control[piece]}" if piece in control else piece
+
+
+def _kept(added: list[dict[str, Any]], vocabulary: Sequence[object], control: dict[str, int]) -> list[dict[str, Any]]:
+    """The added tokens that stay, as far as their ids do: a tokenizer numbers them anew, behind its vocabulary."""
+    kept: list[dict[str, Any]] = []
+    for token in added:
+        if token["content"] not in control and token["id"] <= len(vocabulary) + len(kept):
+            kept.append(token)
+    return kept
+
+
+def _continuing(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The tokenizer for text that goes on: without the space that some put before a text's first word."""
+    return recipe | {key: _no_prefix(recipe[key]) for key in ("normalizer", "pre_tokenizer")}
+
+
+def _no_prefix(step: dict[str, Any] | None) -> dict[str, Any] | None:
+    if step is None or step["type"] == "Prepend":
+        return None
+    for nested in ("normalizers", "pretokenizers"):
+        if nested in step:
+            steps = [kept for inner in step[nested] if (kept := _no_prefix(inner))]
+            return step | {nested: steps}
+    if step["type"] == "Metaspace":
+        return step | {"prepend_scheme": "never"}
+    return step | {"add_prefix_space": False} if "add_prefix_space" in step else step

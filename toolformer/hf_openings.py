@@ -1,0 +1,110 @@
+"""Where could a call open? One pass over texts behind the head of a prompt that they share.
+
+The head is forwarded once and its columns are given to every row. What a pass leaves behind, a text's own columns, is
+kept for the samples (`hf_tree.py`), so that they need no prefill.
+"""
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from toolformer.hf_cache import KeyValues, Stored
+from toolformer.hf_network import Network, batches, halving
+from toolformer.lm import Prompted
+
+
+@dataclass(frozen=True)
+class Head:
+    """The part of a prompt that many texts share: its columns, and the logits of what follows it."""
+
+    length: int
+    stored: Stored
+    logits: Tensor | None
+    """None for an empty head: nothing has been said, so nothing can be asked."""
+
+
+@dataclass(frozen=True)
+class Passed:
+    """A prompted text after the proposing pass: the columns of its tail and text, without the head's."""
+
+    head: Head
+    tail: int
+    text: int
+    stored: Stored
+    probabilities: list[float]
+
+
+class Heads:
+    """The heads used last."""
+
+    def __init__(self, network: Network, keep: int = 8) -> None:
+        self._network = network
+        self._keep = keep
+        self._heads: OrderedDict[tuple[int, ...], Head] = OrderedDict()
+
+    def get(self, ids: tuple[int, ...]) -> Head:
+        """The head with these ids, computed at its first use."""
+        if ids not in self._heads:
+            self._heads[ids] = self._compute(ids)
+            if len(self._heads) > self._keep:
+                self._heads.popitem(last=False)
+        self._heads.move_to_end(ids)
+        return self._heads[ids]
+
+    def _compute(self, ids: tuple[int, ...]) -> Head:
+        if not ids:
+            return Head(0, [], None)
+        cache = KeyValues(torch.zeros(1, 0, dtype=torch.long, device=self._network.device))
+        logits = self._network.append(cache, [ids], wanted=[len(ids) - 1])
+        return Head(len(ids), cache.stored(), logits[0])
+
+
+def pass_over(network: Network, heads: Heads, prompted: Sequence[Prompted], opening: int) -> list[Passed]:
+    """Forward tail and text of each, and ask at every position of the text for the opening."""
+    network.check_fits([len(p.head) + len(p.tail) + len(p.text) for p in prompted])
+    by_head: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for index, one in enumerate(prompted):
+        by_head[one.head].append(index)
+    passed: dict[int, Passed] = {}
+    for ids, indices in by_head.items():
+        head = heads.get(ids)
+
+        def work(members: list[int], head: Head = head) -> None:
+            texts = [prompted[index] for index in members]
+            passed.update(zip(members, _pass(network, head, texts, opening), strict=True))
+
+        for batch in batches([len(prompted[i].tail) + len(prompted[i].text) for i in indices], network.budget):
+            halving([indices[i] for i in batch], work)
+    return [passed[index] for index in range(len(prompted))]
+
+
+def _pass(network: Network, head: Head, texts: Sequence[Prompted], opening: int) -> list[Passed]:
+    rows = [one.tail + one.text for one in texts]
+    width = max(map(len, rows))
+    # What follows token j is asked at token j; only the first token of a text without a tail is asked of the head.
+    asked = [[len(one.tail) + i - 1 for i in range(len(one.text))] for one in texts]
+    wanted = [row * width + column for row, columns in enumerate(asked) for column in columns if column >= 0]
+    positions = torch.arange(head.length, device=network.device)[None]
+    cache = KeyValues.of([(head.stored, positions)], rows=len(rows), room=width)
+    if width:
+        logits = network.append(cache, rows, wanted)
+        answers = iter(_probability(logits, opening))
+    else:
+        answers = iter(())
+    first = _probability(head.logits[None], opening)[0] if head.logits is not None else 0.0
+    own = cache.stored(head.length)
+    passed = []
+    for row, one in enumerate(texts):
+        used = slice(0, len(rows[row]))
+        stored = [(keys[row, None, :, used], values[row, None, :, used]) for keys, values in own]
+        probabilities = [next(answers) if column >= 0 else first for column in asked[row]]
+        passed.append(Passed(head, len(one.tail), len(one.text), stored, probabilities))
+    return passed
+
+
+def _probability(logits: Tensor, token: int) -> list[float]:
+    answer: list[float] = (logits[:, token] - logits.logsumexp(dim=-1)).exp().tolist()
+    return answer

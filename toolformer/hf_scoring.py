@@ -1,0 +1,69 @@
+"""How surprising is a text? Plain passes in which the vocabulary head is asked only for what counts."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from toolformer.hf_network import Network, batches, halving
+from toolformer.lm import WINDOW, Ids, Window
+
+Question = tuple[Ids, list[int]]
+"""A row of ids, and the places in it (never the first) of the tokens whose log-probabilities are wanted."""
+
+
+def ask(network: Network, questions: Sequence[Question]) -> list[list[float]]:
+    """The log-probabilities, row by row. A row is forwarded up to the last wanted token, which itself is not."""
+    rows = [tuple(ids)[: max(places, default=0)] for ids, places in questions]
+    network.check_fits(list(map(len, rows)))
+    answers: list[list[float]] = [[] for _ in questions]
+
+    def work(members: list[int]) -> None:
+        width = max(len(rows[index]) for index in members)
+        wanted = [row * width + place - 1 for row, index in enumerate(members) for place in questions[index][1]]
+        targets = [questions[index][0][place] for index in members for place in questions[index][1]]
+        said = iter(_log_probabilities(network.plain([rows[index] for index in members], wanted), targets))
+        for index in members:
+            answers[index] = [next(said) for _ in questions[index][1]]
+
+    asked = [index for index, row in enumerate(rows) if row]
+    for batch in batches([len(rows[index]) for index in asked], network.budget):
+        halving([asked[i] for i in batch], work)
+    return answers
+
+
+def _log_probabilities(logits: Tensor, targets: Sequence[int]) -> list[float]:
+    chosen = logits.gather(1, torch.tensor(targets, device=logits.device)[:, None])[:, 0]
+    answer: list[float] = (chosen - logits.logsumexp(dim=-1)).tolist()
+    return answer
+
+
+def log_probabilities(network: Network, start: tuple[int, ...], texts: Sequence[tuple[int, ...]]) -> list[list[float]]:
+    """See `lm.LanguageModel.log_probabilities`. `start` holds the start token, or nothing."""
+    first = 1 - len(start)
+    answers = ask(network, [(start + text, list(range(1, len(start) + len(text)))) for text in texts])
+    return [[0.0] * min(first, len(text)) + answer for text, answer in zip(texts, answers, strict=True)]
+
+
+def window_losses(network: Network, start: tuple[int, ...], windows: Sequence[Window]) -> list[float]:
+    """See `lm.LanguageModel.window_losses`. Windows over one text behind one prefix are one row."""
+    places: dict[tuple[tuple[int, ...], tuple[int, ...]], set[int]] = defaultdict(set)
+    for window in windows:
+        places[window.prefix, window.text].update(_tokens(window))
+    questions = []
+    for (prefix, text), tokens in places.items():
+        before = start + prefix
+        questions.append((before + text, sorted(len(before) + t for t in tokens if len(before) + t > 0)))
+    known: dict[tuple[tuple[int, ...], tuple[int, ...]], dict[int, float]] = {}
+    for key, (_, asked), answer in zip(places, questions, ask(network, questions), strict=True):
+        known[key] = {place - len(start + key[0]): value for place, value in zip(asked, answer, strict=True)}
+    return [
+        # A token that nothing stands before cannot be asked for: it counts as certain.
+        -sum(w * known[window.prefix, window.text].get(t, 0.0) for w, t in zip(WINDOW, _tokens(window), strict=False))
+        for window in windows
+    ]
+
+
+def _tokens(window: Window) -> range:
+    return range(window.position, min(window.position + len(WINDOW), len(window.text)))
