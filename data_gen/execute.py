@@ -5,7 +5,7 @@ answers for the document the call stands in.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -34,18 +34,17 @@ class Executor:
 
     def execute(self, candidates: Iterable[Candidate | Rejected], syntax: CallSyntax) -> Iterator[Executed | Rejected]:
         """Every candidate with its result, or why there is none. The tools run while the next candidates are made."""
-        waiting: deque[Callable[[], Executed | Rejected]] = deque()
+        waiting: deque[Rejected | tuple[Candidate, Future[str]]] = deque()
         running: dict[tuple[str, str, DocumentFacts | None], Future[str]] = {}
         for candidate in candidates:
             if isinstance(candidate, Rejected):
-                waiting.append(lambda rejected=candidate: rejected)
+                waiting.append(candidate)
             else:
-                future = self._submit(candidate, running)
-                waiting.append(lambda one=candidate, future=future: _executed(one, future, syntax))
+                waiting.append((candidate, self._submit(candidate, running)))
             if len(waiting) > AHEAD:
-                yield waiting.popleft()()
-        while waiting:
-            yield waiting.popleft()()
+                yield _answered(waiting.popleft(), syntax)
+        for one in waiting:
+            yield _answered(one, syntax)
 
     def _submit(
         self, candidate: Candidate, running: dict[tuple[str, str, DocumentFacts | None], Future[str]]
@@ -59,7 +58,11 @@ class Executor:
         return running[key]
 
 
-def _executed(candidate: Candidate, future: Future[str], syntax: CallSyntax) -> Executed | Rejected:
+def _answered(waiting: Rejected | tuple[Candidate, Future[str]], syntax: CallSyntax) -> Executed | Rejected:
+    """The call with its result, waited for."""
+    if isinstance(waiting, Rejected):
+        return waiting
+    candidate, future = waiting
     try:
         call = replace(candidate.call, result=future.result())
         syntax.format(call)

@@ -34,7 +34,6 @@ class Shard:
 
     documents: int
     annotated: int
-    tokens: int
     digest: str
     funnel: Funnel
 

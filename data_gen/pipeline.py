@@ -1,26 +1,20 @@
-"""A plain corpus in, a corpus with tool calls out: the stages in order, shard by shard.
+"""The stages in order: propose -> sample -> execute -> score -> filter -> merge.
 
-    propose -> sample -> execute -> score -> filter -> merge
-
-A shard is a fixed number of documents in the input's order. What comes out of it depends on those documents and the
-settings alone, so a run that was stopped goes on behind its last whole shard and ends with the same bytes.
+This is the method without its files: documents in, kept calls and rejections out. `run.py` does it to a corpus.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import toolformer
 from toolformer.calls import CallSyntax
 from toolformer.data_gen.execute import Executor
 from toolformer.data_gen.filter import keep_helpful
-from toolformer.data_gen.folder import Funnel, RunFolder, Shard, add_up, digest
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.merge import merge
 from toolformer.data_gen.propose import Prune, propose
 from toolformer.data_gen.records import Annotated, Candidate, Document, Rejected, Text
-from toolformer.data_gen.rows import dataset_card, funnel, kept_row, rejected_row
 from toolformer.data_gen.sample import sample
 from toolformer.data_gen.score import score
 from toolformer.errors import ConfigError
@@ -39,18 +33,6 @@ class Method:
     """Score a call where it will stand, instead of before the whole text as in the paper."""
     prune: Prune = "after"
     """Drop hopeless places after the cut to the k likeliest, as the paper would, or before, so that others move up."""
-
-
-@dataclass
-class Progress:
-    """What a run has done so far, for whoever shows it."""
-
-    documents: int = 0
-    annotated: int = 0
-    tokens: int = 0
-    resumed: int = 0
-    """Documents of shards that an earlier run had done."""
-    funnel: Funnel = field(default_factory=dict)
 
 
 class Annotator:
@@ -109,59 +91,3 @@ class Annotator:
             "lessons": {name: lesson.fingerprint for name, lesson in self.lessons.items()},
             "method": vars(self.method),
         }
-
-
-def run(
-    annotator: Annotator,
-    documents: Iterable[Document],
-    out: Path,
-    *,
-    shard_size: int = 128,
-    on_progress: Callable[[Progress], None] | None = None,
-) -> Progress:
-    """Annotate a corpus into a folder, or go on where an earlier run stopped. See `folder.py` for what is written."""
-    progress = Progress()
-    with RunFolder(out, {**annotator.config, "shard_size": shard_size}) as folder:
-        number = -1
-        for number, shard_documents in enumerate(_shards(documents, shard_size)):
-            shard = folder.done(number)
-            if shard is None:
-                shard = _annotate_shard(annotator, folder, number, shard_documents)
-            else:
-                folder.check(number, shard, shard_documents)
-                progress.resumed += shard.documents
-            _count(progress, shard)
-            if on_progress is not None:
-                on_progress(progress)
-        if number < 0:
-            raise ConfigError("the corpus holds no text")
-        folder.finish(number + 1, dataset_card(annotator.config, progress.documents, progress.funnel))
-    return progress
-
-
-def _annotate_shard(annotator: Annotator, folder: RunFolder, number: int, documents: Sequence[Document]) -> Shard:
-    kept: list[Annotated] = []
-    rejected: list[Rejected] = []
-    texts = annotator.read(documents)
-    for record in annotator.annotate(texts):
-        if isinstance(record, Annotated):
-            kept.append(record)
-        else:
-            rejected.append(record)
-    tokens = sum(len(text.encoded.ids) for text in texts)
-    shard = Shard(len(documents), len(kept), tokens, digest(documents), funnel(kept, rejected, annotator.lessons))
-    folder.commit(number, (kept_row(one, annotator.syntax) for one in kept), map(rejected_row, rejected), shard)
-    return shard
-
-
-def _count(progress: Progress, shard: Shard) -> None:
-    progress.documents += shard.documents
-    progress.annotated += shard.annotated
-    progress.tokens += shard.tokens
-    progress.funnel = add_up([progress.funnel, shard.funnel])
-
-
-def _shards(documents: Iterable[Document], size: int) -> Iterator[list[Document]]:
-    rest = iter(documents)
-    while shard := list(itertools.islice(rest, size)):
-        yield shard

@@ -112,7 +112,7 @@ Command = (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command. What went wrong is one line on standard error: exit status 2, or 130 after Ctrl-C."""
     command: ListTools | CallTool | Index = tyro.cli(
-        Command,  # type: ignore[arg-type]
+        Command,
         prog="toolformer",
         description="Teach a language model to use tools from plain text alone.",
         args=arguments,
