@@ -31,7 +31,8 @@ class CausalModel:
         check_equal(self._network)
         self._heads = Heads(self._network)
         self._start = () if codec.start is None else (codec.start,)
-        self.context = self._network.context
+        self.context = self._network.context - len(self._start)
+        self.ends = self._network.ends
 
     def encode(self, text: str) -> Encoded:
         """See `lm.LanguageModel`. Lone surrogates are encoded as U+FFFD, which is what a decoder makes of them."""

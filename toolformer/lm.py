@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from toolformer.calls import Part
+from toolformer.calls import CallSyntax, Part
+from toolformer.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
@@ -106,7 +107,7 @@ class Rows(Protocol):
         ...
 
     def truncate(self, lengths: Sequence[int]) -> None:
-        """Cut each row to a length it had when `logits` were last its own: what came after never was."""
+        """Cut each row to a length at which it had `logits`, and give it these back: what came after never was."""
         ...
 
     def keep(self, rows: Sequence[int]) -> None:
@@ -137,15 +138,20 @@ class LanguageModel(Protocol):
     fingerprint: str
     """Changes when any answer could: weights, revision, adapter, precision."""
     context: int
-    """Tokens that fit, prompt and text together."""
+    """Tokens that fit, prompt and text together. A start token, where there is one, is not among them."""
+    ends: frozenset[int]
+    """The tokens with which the model ends its text."""
     counter: Counter
 
     def encode(self, text: str) -> Encoded:
-        """The text as ids, none of them a control id, whatever the text looks like."""
+        """A text from its beginning as ids, none of them a control id, whatever the text looks like."""
         ...
 
     def encode_parts(self, parts: Sequence[Part]) -> tuple[int, ...]:
-        """A written call as ids: control parts as their own tokens, the rest as plain text."""
+        """What goes on from other ids, such as a written call: control parts as their own tokens, the rest as plain text.
+
+        Some tokenizers put a space before a text's first word: `encode` does, this does not.
+        """
         ...
 
     def decode(self, ids: Ids) -> str:
@@ -171,6 +177,15 @@ class LanguageModel(Protocol):
     def rows(self, prompts: Sequence[Ids]) -> Rows:
         """Begin to decode behind these prompts."""
         ...
+
+
+def syntax_of(model: LanguageModel) -> CallSyntax:
+    """How this model writes calls: with the added tokens if its vocabulary has them, otherwise as plain text."""
+    try:
+        model.encode_parts([Part(token, control=True) for token in CallSyntax.TOKENS.control_tokens])
+    except ConfigError:
+        return CallSyntax.TEXT
+    return CallSyntax.TOKENS
 
 
 def window_loss(log_probabilities: Sequence[float], position: int) -> float:
