@@ -22,6 +22,13 @@ from toolformer.lm import LanguageModel
 from toolformer.tool import traits_of
 from toolformer.toolbox import Toolbox
 
+SLACK = 8
+"""Tokens by which a text in its prompt may be longer than by itself: words at its ends may be cut otherwise."""
+CALL_TOKENS = 128
+"""Room for a call with its result before a text."""
+MIN_TEXT = 32
+"""With room for less, there is nothing to annotate."""
+
 
 @dataclass(frozen=True)
 class Method:
@@ -59,6 +66,21 @@ class Annotator:
         self.syntax = syntax
         if len(self.lessons) != len(lessons):
             raise ConfigError("two lessons teach the same tool; merge them, or run them one after the other")
+
+    def longest_text(self) -> int:
+        """How many tokens a text may have so that every lesson's prompt, the text twice and a call fit the models."""
+        room = self.model.context
+        for lesson in self.lessons.values():
+            head = len(self.sampler.encode_parts(lesson.head(self.syntax)))
+            frame = len(self.sampler.encode(lesson.tail("")).ids) + SLACK
+            room = min(room, (self.sampler.context - head - frame - lesson.max_tokens) // 2)
+        room = min(room, self.model.context - CALL_TOKENS)
+        if room < MIN_TEXT:
+            raise ConfigError(
+                f"beside the lessons' prompts, the context of {self.sampler.name} ({self.sampler.context} tokens) has "
+                "no room for texts: give fewer or shorter demonstrations, or a model with a longer context"
+            )
+        return room
 
     def read(self, documents: Sequence[Document]) -> list[Text]:
         """The documents as the model sees them. One plain pass gives L_i(ε) for all places of all tools."""

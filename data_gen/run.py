@@ -9,11 +9,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from toolformer.data_gen.corpus import read_corpus
 from toolformer.data_gen.folder import Funnel, RunFolder, Shard, add_up, digest
-from toolformer.data_gen.pipeline import Annotator
+from toolformer.data_gen.lessons import Lesson, builtin_lessons
+from toolformer.data_gen.pipeline import Annotator, Method
 from toolformer.data_gen.records import Annotated, Document, Rejected
 from toolformer.data_gen.rows import dataset_card, funnel, kept_row, rejected_row
-from toolformer.errors import ConfigError
+from toolformer.data_gen.split import MOST, cut_passages
+from toolformer.errors import ConfigError, DataError, unknown_name
+from toolformer.lm import LanguageModel, syntax_of
+from toolformer.tool import Tool
+from toolformer.toolbox import Toolbox
 
 
 @dataclass
@@ -30,6 +36,71 @@ class Progress:
     last_error: str = ""
     """The latest failure of a tool, which cost a call and nothing else."""
     finished: bool = False
+
+
+def annotate(
+    corpus: str | Path | Iterable[Document],
+    tools: Sequence[Tool],
+    out: Path,
+    *,
+    model: str | LanguageModel = "builtin",
+    sampler: str | LanguageModel | None = None,
+    lessons: Sequence[Lesson] = (),
+    method: Method = Method(),
+    passage_tokens: int = MOST,
+    shard_size: int = 128,
+    limit: int | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Progress:
+    """Annotate a corpus with calls of some tools into a folder; the same again goes on where it was stopped.
+
+    Args:
+        corpus: What `read_corpus` takes: JSONL, Parquet, text, a dataset, "-"; or documents. Their ids must differ.
+        tools: The tools. Each needs a lesson: one that comes with the package, or one of yours.
+        out: The folder; `folder.py` says what is written there.
+        model: Judges the calls: the model that will be finetuned, loaded by name or path, or ready.
+        sampler: Another model that proposes and samples the calls; by default, `model` does.
+        lessons: Lessons of your own. One for a tool that the package teaches too takes the place of the package's.
+        method: How calls are found and judged.
+        passage_tokens: Longer documents are cut at sentence ends, and shorter still if the models' contexts ask for it.
+        shard_size: Texts that are annotated together and committed together.
+        limit: Stop after so many documents.
+        on_progress: Called after each shard.
+    """
+    judge = _loaded(model)
+    proposer = judge if sampler is None else _loaded(sampler)
+    with Toolbox(tools, workers=2) as toolbox:
+        chosen = _chosen_lessons(toolbox.names, lessons)
+        annotator = Annotator(judge, toolbox, chosen, method, sampler=proposer, syntax=syntax_of(judge))
+        documents = read_corpus(corpus, limit=limit) if isinstance(corpus, str | Path) else corpus
+        most = min(passage_tokens, annotator.longest_text())
+
+        def tokens(text: str) -> int:
+            return max(len(one.encode(text).ids) for one in {judge, proposer})
+
+        passages = (passage for document in documents for passage in cut_passages(document, tokens, most))
+        return run(annotator, passages, out, shard_size=shard_size, on_progress=on_progress)
+
+
+def _loaded(model: str | LanguageModel) -> LanguageModel:
+    if not isinstance(model, str):
+        return model
+    from toolformer.hf import load
+
+    return load(model)
+
+
+def _chosen_lessons(tools: Sequence[str], own: Sequence[Lesson]) -> list[Lesson]:
+    known = builtin_lessons() | {lesson.tool: lesson for lesson in own}
+    for lesson in own:
+        if lesson.tool not in tools:
+            raise ConfigError(f"a lesson for a tool that is not there: {unknown_name('tool', lesson.tool, tools)}")
+    for name in tools:
+        if name not in known:
+            raise ConfigError(
+                f"nothing teaches the tool {name}: give a lesson for it. {unknown_name('lesson', name, known)}"
+            )
+    return [known[name] for name in tools]
 
 
 def run(
@@ -55,7 +126,7 @@ def run(
             if on_progress is not None:
                 on_progress(progress)
         if number < 0:
-            raise ConfigError("the corpus holds no text")
+            raise DataError("the corpus holds no text")
         folder.finish(number + 1, dataset_card(annotator.config, progress.documents, progress.funnel))
     progress.finished = True
     if on_progress is not None:

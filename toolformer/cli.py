@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 
 from toolformer.catalog import CATALOG, ToolSettings, make_tools
+from toolformer.data_gen.pipeline import Method
 from toolformer.errors import ToolformerError
 
 Settings = Annotated[ToolSettings, tyro.conf.arg(name="")]
@@ -102,16 +103,63 @@ class Index:
         self.command.run()
 
 
+@dataclass(frozen=True)
+class Annotate:
+    """Find the calls that help a model, in a corpus of plain text."""
+
+    corpus: tyro.conf.Positional[str]
+    """A .jsonl, .parquet or .txt file, a folder, a dataset's name, or "-" for standard input."""
+    out: Path
+    """The folder to write. The same command again goes on where it was stopped."""
+    tools: str = "calculator,dates,qa,wiki"
+    """Their names, with commas, as `toolformer tools` lists them."""
+    model: str = "builtin"
+    """The model that judges the calls: the one to be finetuned. By name or path."""
+    sampler: str | None = None
+    """Another model that proposes and samples the calls."""
+    lesson: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
+    """A TOML file with a lesson of your own for one of the tools; may be given several times."""
+    limit: int | None = None
+    """Stop after so many documents."""
+    passage_tokens: int = 1024
+    """Longer documents are cut at sentence ends."""
+    shard_size: int = 128
+    """Texts that are annotated and written together."""
+    method: Annotated[Method, tyro.conf.arg(name="")] = field(default_factory=Method)
+    settings: Settings = field(default_factory=ToolSettings)
+
+    def run(self) -> None:
+        """Annotate, showing how it goes."""
+        from toolformer.data_gen import annotate, load_lesson
+        from toolformer.data_gen.progress import Display
+
+        with Display() as display:
+            annotate(
+                self.corpus,
+                make_tools(self.settings, self.tools.split(",")),
+                self.out,
+                model=self.model,
+                sampler=self.sampler,
+                lessons=[load_lesson(path) for path in self.lesson],
+                method=self.method,
+                passage_tokens=self.passage_tokens,
+                shard_size=self.shard_size,
+                limit=self.limit,
+                on_progress=display.show,
+            )
+
+
 Command = (
     Annotated[ListTools, tyro.conf.subcommand("tools")]
     | Annotated[CallTool, tyro.conf.subcommand("call")]
+    | Annotated[Annotate, tyro.conf.subcommand("annotate")]
     | Annotated[Index, tyro.conf.subcommand("index")]
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command. What went wrong is one line on standard error: exit status 2, or 130 after Ctrl-C."""
-    command: ListTools | CallTool | Index = tyro.cli(
+    command: ListTools | CallTool | Annotate | Index = tyro.cli(
         Command,
         prog="toolformer",
         description="Teach a language model to use tools from plain text alone.",
