@@ -39,6 +39,7 @@ NEEDS = {
         _has_mediawiki, "apt-get install --no-install-recommends mediawiki php-cli php-sqlite3 micro-httpd"
     ),
     "chromium": Need(_has_chromium, "apt-get install --no-install-recommends chromium"),
+    "openssl": Need(lambda: shutil.which("openssl") is not None, "apt-get install --no-install-recommends openssl"),
     "data": Need(_has_data, "set TOOLFORMER_DATA to the folder of benchmark data"),
 }
 

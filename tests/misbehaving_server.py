@@ -2,6 +2,7 @@
 
 import gzip
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -25,9 +26,10 @@ Behaviour = Callable[[Client], None]
 class MisbehavingServer:
     """Counts the connections and keeps the requests it got."""
 
-    def __init__(self, *behaviours: Behaviour) -> None:
+    def __init__(self, *behaviours: Behaviour, tls: ssl.SSLContext | None = None) -> None:
         self.behaviours = list(behaviours)
         self.connections = 0
+        self._tls = tls
         self.requests: list[str] = []
         self._stop = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -52,16 +54,20 @@ class MisbehavingServer:
                 self._threads[-1].start()
 
     def _serve(self, connection: socket.socket, behaviour: Behaviour) -> None:
-        with connection, suppress(OSError):  # the client may hang up at any time
+        with suppress(OSError):  # the client may hang up at any time, or not like the certificate
             connection.settimeout(10)
-            request = b""
-            while b"\r\n\r\n" not in request and (more := connection.recv(65536)):
-                request += more
-                if request[:1] == b"\x16":  # the beginning of TLS
-                    break
-            text = request.decode("latin-1")
-            self.requests.append(text)
-            behaviour(Client(connection, text, self._stop))
+            with connection, self._secured(connection) as stream:
+                request = b""
+                while b"\r\n\r\n" not in request and (more := stream.recv(65536)):
+                    request += more
+                    if request[:1] == b"\x16":  # the beginning of TLS, which only a behaviour can answer
+                        break
+                text = request.decode("latin-1")
+                self.requests.append(text)
+                behaviour(Client(stream, text, self._stop))
+
+    def _secured(self, connection: socket.socket) -> socket.socket:
+        return self._tls.wrap_socket(connection, server_side=True) if self._tls else connection
 
     def close(self) -> None:
         self._stop.set()
@@ -73,8 +79,8 @@ class MisbehavingServer:
 
 
 @contextmanager
-def serving(*behaviours: Behaviour) -> Iterator[MisbehavingServer]:
-    server = MisbehavingServer(*behaviours)
+def serving(*behaviours: Behaviour, tls: ssl.SSLContext | None = None) -> Iterator[MisbehavingServer]:
+    server = MisbehavingServer(*behaviours, tls=tls)
     try:
         yield server
     finally:

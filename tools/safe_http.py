@@ -74,10 +74,10 @@ def request(url: str, headers: Mapping[str, str], deadline: Deadline, *, private
                 received = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
                 body = _read(response.iter_stream(), received, host) if response.status == 200 else b""
                 return Reply(response.status, received, body)
-        except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-            raise ToolError(f"{host} cannot be reached ({error})") from error
         except httpcore.TimeoutException as error:
             raise deadline.missed() from error
+        except httpcore.ConnectError as error:
+            raise ToolError(f"{host} cannot be reached ({error})") from error
         except (httpcore.NetworkError, httpcore.RemoteProtocolError, zlib.error) as error:
             raise BrokenOffError(str(error)[:200]) from error
 

@@ -64,4 +64,4 @@ def test_where_it_is_present_it_runs(tmp_path: Path) -> None:
 def test_a_need_nobody_knows_is_an_error(tmp_path: Path) -> None:
     status, output = run(tmp_path, TESTS.replace('"data"', '"dta"'))
     assert status == 4
-    assert "needs ['dta']; tests/conftest.py knows ['chromium', 'data', 'mediawiki']" in output
+    assert "needs ['dta']; tests/conftest.py knows ['chromium', 'data', 'mediawiki', " in output

@@ -63,7 +63,7 @@ def test_the_deadline_holds_against_a_server_that(behaviour: Behaviour) -> None:
 
 def test_the_deadline_holds_in_a_tls_handshake() -> None:
     with serving(repeat(b"\x16\x03\x03\x40\x00", b"\x02", 0.02)) as server, bounded(SECONDS + 2, 4):  # noqa: SIM117
-        with pytest.raises(ToolError):
+        with pytest.raises(ToolTimeout):
             ask(server.url.replace("http:", "https:"))
 
 
