@@ -1,0 +1,108 @@
+"""Tools that exist only in prompts: they look up, or work out, something about what the text has just named.
+
+A model that has met many of them learns to follow a prompt for one it has never met. Those of HELD, with their names,
+instructions, functions and sentences, are kept out of training.
+"""
+
+import random
+from dataclasses import dataclass
+
+from toolformer.builtin.words import NAMES, PLACES, THINGS, Passage, Split, TrueCall, invented, listed, title
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """A made-up tool: what it may be called, how its input is written, and sentences that it helps."""
+
+    names: tuple[str, ...]
+    does: str
+    input: str
+    result: str
+    sentences: tuple[str, ...]
+
+
+TRAIN: tuple[Lookup, ...] = (
+    Lookup(("Age", "AgeOf", "HowOld"), "says how old a person is", "{N} {T}", "{n}", (
+        "{N} {T} is {r} years old.", "{N} {T}, who is now {r}, lives in {U}.",
+        "This week {N} {T} turned {r} at last.")),
+    Lookup(("Price", "PriceOf", "Cost"), "says what a thing costs", "{X}", "{n} dollars", (
+        "At the {P}, a crate of {X} costs {r} this week.", "{N} wanted the {X} and had to pay {r} for them.",
+        "The {X} are sold for {r} in {U}.")),
+    Lookup(("Phone", "PhoneBook", "Number"), "gives the phone number of a person", "{N} {T}", "{m} {n}", (
+        "You can call {N} {T} under {r} after six.", "The number of {N} {T} is {r}, as the list says.")),
+    Lookup(("Weather", "Forecast", "Sky"), "tells the weather in a town", "{U}", "{w}", (
+        "In {U} the weather today is {r} and calm.", "People in {U} expect a day that is {r}.",
+        "{N} travels to {U}, where it will be {r}.")),
+    Lookup(("Score", "Match", "Result"), "gives the score of a match", "{U} - {V}", "{k} to {j}", (
+        "The match between {U} and {V} ended {r}.", "When {U} played against {V}, the score was {r} in the end.")),
+    Lookup(("Stock", "Shares", "Market"), "gives the price of a share", "{T}", "{n}.{m}", (
+        "A share of {T} was worth {r} at noon.", "On the market, {T} is traded at {r} today.")),
+    Lookup(("Translate", "MT", "Lexicon"), "translates a foreign word", "{v}", "{g}", (
+        "The foreign word {v} means {r} in English.", "In that language {v} is the word for {r}.",
+        "{N} read the word {v} and knew that it meant {r}.")),
+    Lookup(("Colour", "Paint", "ColourOf"), "knows the colour of a flag", "{U}", "{c}", (
+        "The flag of {U} is {r} with a star.", "{N} painted the flag of {U} all {r}.")),
+    Lookup(("Owner", "Register", "WhoOwns"), "says who owns a house", "{U} {n}", "{M} {S}", (
+        "The house at {U} {n} belongs to {r}.", "{N} learnt that {U} {n} is owned by {r}.")),
+    Lookup(("Mayor", "Head", "Leader"), "names the mayor of a town", "mayor of {U}", "{M} {S}", (
+        "The mayor of {U} is {r}, as before.", "In {U} the people voted for {r} again.",
+        "{N} lives in {U}, a town led by {r}.")),
+    Lookup(("River", "Water", "Stream"), "names the river of a town", "{U}", "{V}", (
+        "The town of {U} lies on the river {r}.", "Boats reach {U} by the river {r}.")),
+    Lookup(("Units", "Feet", "Measure"), "converts feet to metres", "{n} feet", "{m} metres", (
+        "The mast is {n} feet high, which is {r}.", "{N} swam {n} feet, or {r}, without a pause.")),
+    Lookup(("Letters", "Length", "CountLetters"), "counts the letters of a word", '"{v}"', "{z}", (
+        "The word {v} has {r} letters.", "To write {v} you need {r} letters in all.")),
+    Lookup(("Upper", "Capitals", "Shout"), "writes a word in capitals", "{v}", "{Z}", (
+        "In capitals, {v} is written {r} there.", "{N} shouted {v}, that is {r}, over the wall.")),
+    Lookup(("Reverse", "Backwards", "Mirror"), "puts two words in the other order", "{v}, {g}", "{g}, {v}", (
+        "Turn {v}, {g} around and you get {r}.", "{N} read {v}, {g} from the right: {r}.")),
+    Lookup(("Author", "Writer", "WroteIt"), "knows who wrote a report", 'report "{T}"', "{M} {S}", (
+        "The report called {T} was written by {r}.", "{N} praised the report {T}, a work of {r}.")),
+    Lookup(("Job", "Work", "Profession"), "knows what people do for a living", "{N} {T}; job", "{j_}", (
+        "{N} {T} works as a {r} in {U}.", "By trade, {N} {T} is a {r}.")),
+    Lookup(("Room", "Rooms", "Where"), "finds the room of a meeting", "{N}", "room {n}", (
+        "The talk of {N} takes place in {r}.", "{N} meets the others in {r} at noon.")),
+    Lookup(("Ship", "Port", "Vessel"), "says where a ship is", "ship={T}", "{U}", (
+        "The ship {T} was last seen near {r}.", "Tonight the {T} will reach {r}.")),
+    Lookup(("Code", "Postcode", "Zip"), "gives the postal code of a town", "code {U}", "{n}{m}", (
+        "Letters to {U} need the code {r}.", "The postal code of {U} is {r}.")),
+)  # fmt: skip
+HELD: tuple[Lookup, ...] = (
+    Lookup(("Distance", "HowFar", "Route"), "gives the distance between two towns", "{U} to {V}", "{n} kilometres", (
+        "From {U} to {V} it is a way of {r}.", "The road that joins {U} and {V} is {r} long.",
+        "{N} drove from {U} to {V}, which is {r}.")),
+    Lookup(("Population", "Census", "People"), "says how many people live in a town", "{U}", "{n}", (
+        "The town of {U} has {r} inhabitants.", "As for {U}, its people number {r}.",
+        "{N} comes from {U}, where {r} people live.")),
+    Lookup(("Gate", "Airport", "Flight"), "finds the gate of a flight", "flight {m}", "gate {n}", (
+        "Flight {m} to {U} leaves from {r}.", "{N} has a seat on flight {m} and must go to {r}.")),
+    Lookup(("Height", "Elevation", "Peak"), "says how high a hill is", "hill {T}", "{n} metres", (
+        "The hill called {T} rises to {r}.", "{N} climbed {T}, a hill of {r}.")),
+    Lookup(("Boss", "Manager", "Chief"), "says who leads a firm", "{T} Ltd", "{M} {S}", (
+        "The firm {T} Ltd is led by {r}.", "At {T} Ltd everyone listens to {r}.")),
+)  # fmt: skip
+
+_SKIES = listed("sunny cloudy rainy windy foggy stormy snowy icy warm cold")
+_COLOURS = listed("red green blue white black yellow purple orange brown pink")
+_JOBS = listed("baker teacher doctor farmer painter singer driver nurse judge tailor sailor gardener")
+
+
+def lookup_text(rng: random.Random, tool: Lookup, name: str) -> Passage:
+    """A sentence that the tool helps, and the right call of it under this name."""
+    first, other = rng.sample(NAMES, 2)
+    word = invented(rng)
+    words = {
+        "N": first, "M": other, "T": title(rng, 1), "S": title(rng, 1), "U": title(rng), "V": title(rng, 1), "v": word,
+        "n": rng.randint(12, 999), "m": rng.randint(100, 999), "k": rng.randint(0, 12), "j": rng.randint(0, 12),
+        "X": rng.choice(THINGS), "P": rng.choice(PLACES), "g": rng.choice(THINGS), "c": rng.choice(_COLOURS),
+        "w": rng.choice(_SKIES), "j_": rng.choice(_JOBS), "z": len(word), "Z": word.upper(),
+    }  # fmt: skip
+    before, after = (piece.format(**words) for piece in rng.choice(tool.sentences).split("{r}"))
+    result = tool.result.format(**words)
+    return Passage(before + result + after, (TrueCall(name, tool.input.format(**words), result, len(before)),))
+
+
+def tools(split: Split) -> tuple[Lookup, ...]:
+    """The made-up tools of one split."""
+    return HELD if split == "held" else TRAIN

@@ -1,0 +1,108 @@
+"""The words that generated texts are made of, names that never were, and what every generator shares."""
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+Split = Literal["train", "held"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class TrueCall:
+    """A call that is right for its text. The answer, which its result gives away, begins at character `start`."""
+
+    tool: str
+    input: str
+    result: str
+    start: int
+    also: tuple[str, ...] = ()
+    """Other inputs that are as right."""
+    answer: str = ""
+    """The words of the text that the result gives away, where they are not the result itself."""
+
+    @property
+    def said(self) -> str:
+        """What the text says at `start`."""
+        return self.answer or self.result
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A short text and the calls that are right for it."""
+
+    text: str
+    calls: tuple[TrueCall, ...] = ()
+
+    def __add__(self, other: "Passage") -> "Passage":
+        """This passage, a space, and the other."""
+        shift = len(self.text) + 1
+        moved = tuple(TrueCall(c.tool, c.input, c.result, c.start + shift, c.also, c.answer) for c in other.calls)
+        return Passage(f"{self.text} {other.text}", self.calls + moved)
+
+
+def part(items: Sequence[T], split: Split) -> list[T]:
+    """The items of one split: every third is held out of training."""
+    return [item for number, item in enumerate(items) if (number % 3 == 2) == (split == "held")]
+
+
+def listed(words: str) -> list[str]:
+    """The words of a line or more, as a list."""
+    return words.split()
+
+
+NAMES = listed("""
+    Anna Ben Carla David Elena Frank Grace Henry Irene Jack Karen Leo Maria Nina Oscar Paula Quinn Rosa Sam
+    Tina Victor Wendy Yusuf Zoe Ahmed Bianca Chen Diego Emma Farid Gina Hugo Ivan Julia Kofi Lena Marco Nadia
+    Omar Priya Ravi Sofia Tom Uma Vera Will Aisha Boris Clara Dana Eric Fatima George Hanna Ines Jonas Kira
+    Luis Mona Noah Olga Peter Rita Simon
+""")
+THINGS = listed("""
+    apples oranges pears plums lemons books pencils stamps coins marbles cards stickers bottles boxes eggs
+    cakes cookies tickets chairs tables plates cups spoons shirts hats shoes bricks tiles nails screws flowers
+    trees seeds bulbs sheep goats hens cows fish shells stones beads buttons ribbons candles lamps letters
+    posters photos maps toys balls kites drums songs pages bags baskets sacks barrels loaves potatoes onions
+    carrots tomatoes melons grapes nuts
+""")
+PLACES = listed("""
+    shop market library school museum station garden farm bakery factory harbour hotel theatre park office
+    garage warehouse kitchen church hospital stadium village castle zoo café workshop mill barn studio club
+""")
+GOODS = listed("flour sugar rice coal sand wheat milk oil water juice wool cotton paper timber steel salt coffee tea")
+ADJECTIVES = listed("""
+    old new small large quiet busy famous green red blue white bright dark narrow wide wooden tall low clean
+    empty friendly
+""")
+
+_ONSETS = listed("b br c ch d dr f fl g gr h j k kl l m n p pr r s sh st t tr v w z")
+_VOWELS = listed("a e i o u a e o ai ea ou")
+_CODAS = ["", "", "", "n", "r", "l", "s", "m", "nd", "rt", "ck", "th"]
+_KEPT = set(listed("a an and at by de del des di for from her his in la le of on the to with von van"))
+
+
+def invented(rng: random.Random, syllables: int = 0) -> str:
+    """A lowercase word that most likely nobody uses."""
+    count = syllables or rng.choice((1, 2, 2, 2, 3))
+    return "".join(rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_CODAS) for _ in range(count))
+
+
+def title(rng: random.Random, words: int = 0) -> str:
+    """An invented name of one or two words."""
+    return " ".join(invented(rng).capitalize() for _ in range(words or rng.choice((1, 1, 2))))
+
+
+def disguised(text: str, rng: random.Random) -> str:
+    """A made-up name of the same shape: as many words, the same capitals, as many digits."""
+
+    def word(match: re.Match[str]) -> str:
+        old = match[0]
+        if old.isdigit():
+            return "".join(rng.choice("123456789") for _ in old)
+        if old in _KEPT:
+            return old
+        new = invented(rng, 1 if len(old) < 5 else 2)
+        return new.upper()[: len(old)] if old.isupper() else new.capitalize() if old[0].isupper() else new
+
+    return re.sub(r"[^\W\d_]+|\d+", word, text)
