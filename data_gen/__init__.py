@@ -1,13 +1,34 @@
 """From a plain corpus to calls worth keeping, one stage a file."""
 
+from typing import TYPE_CHECKING
+
 if __name__ != "toolformer.data_gen":
     raise ImportError(
         "this folder is the package toolformer.data_gen: install the project (pip install -e .) and import that"
     )
 
-from toolformer.data_gen.lessons import Lesson, load_lesson
-from toolformer.data_gen.pipeline import Method
-from toolformer.data_gen.records import Document
-from toolformer.data_gen.run import Progress, annotate
+if TYPE_CHECKING:
+    from toolformer.data_gen.lessons import Lesson, load_lesson
+    from toolformer.data_gen.method import Method
+    from toolformer.data_gen.records import Document
+    from toolformer.data_gen.run import Progress, annotate
 
 __all__ = ["Document", "Lesson", "Method", "Progress", "annotate", "load_lesson"]
+
+_PLACES = {
+    "Document": "records",
+    "Lesson": "lessons",
+    "Method": "method",
+    "Progress": "run",
+    "annotate": "run",
+    "load_lesson": "lessons",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a name at its first use, so that the command line stays light."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)

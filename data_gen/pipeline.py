@@ -5,7 +5,6 @@ This is the method without its files: documents in, kept calls and rejections ou
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import toolformer
 from toolformer.calls import CallSyntax
@@ -13,7 +12,8 @@ from toolformer.data_gen.execute import Executor
 from toolformer.data_gen.filter import keep_helpful
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.merge import merge
-from toolformer.data_gen.propose import Prune, propose
+from toolformer.data_gen.method import Method
+from toolformer.data_gen.propose import propose
 from toolformer.data_gen.records import Annotated, Candidate, Document, Rejected, Text
 from toolformer.data_gen.sample import sample
 from toolformer.data_gen.score import score
@@ -28,18 +28,6 @@ CALL_TOKENS = 128
 """Room for a call with its result before a text."""
 MIN_TEXT = 32
 """With room for less, there is nothing to annotate."""
-
-
-@dataclass(frozen=True)
-class Method:
-    """How the calls are found and judged, beyond what each lesson says."""
-
-    seed: int = 0
-    """Decides all sampling."""
-    in_place: bool = False
-    """Score a call where it will stand, instead of before the whole text as in the paper."""
-    prune: Prune = "after"
-    """Drop hopeless places after the cut to the k likeliest, as the paper would, or before, so that others move up."""
 
 
 class Annotator:

@@ -7,18 +7,16 @@ below zero, so the plain loss bounds the gain. This never changes what is kept, 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from toolformer.calls import CallSyntax
 from toolformer.data_gen.lessons import Lesson
+from toolformer.data_gen.method import Prune
 from toolformer.data_gen.records import Place, Rejected, Text
 from toolformer.errors import ConfigError
 from toolformer.lm import Encoded, LanguageModel, Openings, Prompted
 
 PASS_TOKENS = 16_384
 """Tokens of prompts and texts in one proposing pass: what its cache has to hold until its samples are done."""
-
-Prune = Literal["after", "before"]
 
 
 @dataclass(frozen=True)

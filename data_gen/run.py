@@ -12,7 +12,8 @@ from pathlib import Path
 from toolformer.data_gen.corpus import read_corpus
 from toolformer.data_gen.folder import Funnel, RunFolder, Shard, add_up, digest
 from toolformer.data_gen.lessons import Lesson, builtin_lessons
-from toolformer.data_gen.pipeline import Annotator, Method
+from toolformer.data_gen.method import Method
+from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.records import Annotated, Document, Rejected
 from toolformer.data_gen.rows import dataset_card, funnel, kept_row, rejected_row
 from toolformer.data_gen.split import MOST, cut_passages

@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from toolformer.catalog import CATALOG, ToolSettings, make_tools
-from toolformer.data_gen.pipeline import Method
+from toolformer.data_gen.method import Method
 from toolformer.errors import ToolformerError
 
 Settings = Annotated[ToolSettings, tyro.conf.arg(name="")]

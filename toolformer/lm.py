@@ -148,7 +148,7 @@ class LanguageModel(Protocol):
         ...
 
     def encode_parts(self, parts: Sequence[Part]) -> tuple[int, ...]:
-        """What goes on from other ids, such as a written call: control parts as their own tokens, the rest as plain text.
+        """What goes on from other ids, such as a written call: control parts as their own tokens, the rest as plain.
 
         Some tokenizers put a space before a text's first word: `encode` does, this does not.
         """

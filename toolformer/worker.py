@@ -18,8 +18,6 @@ import time
 import weakref
 from typing import BinaryIO
 
-import cloudpickle
-
 from toolformer.errors import ConfigError, ToolError, ToolTimeout
 from toolformer.tool import Tool, traits_of
 
@@ -43,6 +41,8 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._stop: weakref.finalize[..., Worker] | None = None
         self._number = 0
+        import cloudpickle  # not light, and only needed where there is a worker
+
         try:
             self._pickled = cloudpickle.dumps((tool, self._traits.memory_mb, self._traits.chars))
         except Exception as error:  # pickling runs the tool's own code, which may raise anything
@@ -170,6 +170,8 @@ def serve() -> None:
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
     os.close(nothing)
+    import cloudpickle
+
     (size,) = struct.unpack(">I", requests.read(4))
     try:
         tool, memory_mb, chars = cloudpickle.loads(requests.read(size))  # from our own parent
