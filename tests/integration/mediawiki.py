@@ -69,9 +69,8 @@ def maintain(folder: Path, script: str, *arguments: str) -> None:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Where MediaWiki finds the settings; before they are written, it finds none."""
-    settings = folder / "LocalSettings.php"
-    return {**os.environ, "MW_CONFIG_FILE": str(settings)} if settings.exists() else dict(os.environ)
+    """This wiki's settings, not those of a wiki that the machine may have already."""
+    return {**os.environ, "MW_CONFIG_FILE": str(folder / "LocalSettings.php")}
 
 
 def wait_for(host: str, seconds: float = 30.0) -> None:
