@@ -38,6 +38,8 @@ MAX_DIGITS = 900
 """Digits before the decimal point of an answer, so that it never has to be cut."""
 MAX_ROOT = 64
 """The highest root that is looked for."""
+MAX_ROOT_BITS = 512
+"""Bits of what it is looked for in: a root takes many operations."""
 
 Value = int | Fraction
 
@@ -254,11 +256,11 @@ def _root(value: Value, degree: int) -> Value:
     """The exact root, or a ToolError."""
     if value < 0:
         raise ToolError("a fractional power of a negative number is not real")
-    if degree <= MAX_ROOT:
+    if degree <= MAX_ROOT and max(value.numerator, value.denominator).bit_length() <= MAX_ROOT_BITS:
         top, bottom = _floor_root(value.numerator, degree), _floor_root(value.denominator, degree)
         if top**degree == value.numerator and bottom**degree == value.denominator:
             return _quotient(top, bottom)
-    raise ToolError("a fractional power is only taken where the root is exact, as in 8^(1/3)")
+    raise ToolError("a fractional power is only taken where the root is exact, as in 8^(1/3), and small")
 
 
 def _floor_root(number: int, degree: int) -> int:

@@ -28,8 +28,8 @@ def grown(random_: random.Random, depth: int) -> tuple[str, Fraction | None]:
     if random_.random() < 0.1:
         text, value = grown(random_, depth - 1)
         power = random_.randrange(-3, 4)
-        undefined = value is None or (value == 0 and power < 0)
-        return f"({text}){random_.choice(['^', '**'])}{power}", None if undefined else value**power
+        written = f"({text}){random_.choice(['^', '**'])}{power}"
+        return written, None if value is None or (value == 0 and power < 0) else value**power
     (left_text, left), (right_text, right) = grown(random_, depth - 1), grown(random_, depth - 1)
     sign = random_.choice("+-*/−×÷")
     space = random_.choice(["", " "])
@@ -100,10 +100,10 @@ def test_rounds_once_with_halves_up(value: Fraction, decimals: int) -> None:
 @example("9" * 5_000)
 @example("1e999")
 def test_raises_nothing_but_tool_error_and_in_time(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     answer, reason = outcome(text)
     assert bool(answer) != bool(reason)
     assert len(reason) < 200
     assert len(answer) < 1_000
     Fraction(answer or 0)
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 0.2

@@ -233,8 +233,9 @@ HOSTILE = {
     "sum of large powers": "+".join(["7^5800"] * 280),
     "product of large fractions": "7^5000/3^3000" + "*7^5000/3^3000" * 100,
     "quotients": "1/3/" * 499 + "1",
-    "roots of large numbers": "+".join(["(7^4992/5^960)^(1/64)"] * 90),
-    "not a root": "(7^4991)^(1/64)",
+    "root of a large number": "(7^4992/5^960)^(1/64)",
+    "many roots": "+".join(["(3^320/2^448)^(1/64)"] * 90) + "+2^0.5",
+    "many square roots": "+".join(["(3^320/2^448)^0.5"] * 100) + "+2^0.5",
     "many x": "x " * 1_000,
     "many commas": "1,111" * 400,
     "many percent signs": "1" + "%" * 1_999,
@@ -245,13 +246,13 @@ HOSTILE = {
 
 
 def _milliseconds(expression: str) -> float:
-    """The fastest of three, since other processes share the machine."""
+    """Of the processor's time, and the least of three, since other processes share the machine."""
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         with pytest.raises(ToolError):
             calculate(expression)
-        times.append(1e3 * (time.perf_counter() - start))
+        times.append(1e3 * (time.process_time() - start))
     return min(times)
 
 
@@ -261,14 +262,14 @@ def test_hostile_input_is_refused_within_50_ms(name: str) -> None:
 
 
 def test_large_work_that_is_allowed_is_done_in_time() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert calculate("-" * 1_999 + "1") == "-1"
     assert calculate("1+" * 999 + "1") == "1000"
     assert calculate("1e400") == "1" + "0" * 400
     assert calculate("(1^9999999999) * (-1)^9999999999 * 0^9999999999 + 1") == "1"
     harmonic = "+".join(f"1/{n}" for n in range(1, 300))
     assert Calculator(decimals=4)(harmonic) == "6.2793"
-    assert time.perf_counter() - start < 0.25
+    assert time.process_time() - start < 0.25
 
 
 def test_an_answer_is_never_cut() -> None:

@@ -198,7 +198,7 @@ def test_answers_that_depend_on_today_are_not_remembered() -> None:
 )
 def test_hostile_questions_take_no_time(piece: str) -> None:
     question = (piece * MAX_CHARS)[:MAX_CHARS]
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ToolError):
         ask(question)
-    assert time.perf_counter() - start < 0.05
+    assert time.process_time() - start < 0.05
