@@ -7,6 +7,7 @@ capital?", it also answers "Which is the capital city of Peru?", and refuses "Wh
 """
 
 import hashlib
+import itertools
 import json
 import re
 import unicodedata
@@ -21,24 +22,27 @@ from toolformer.tools.passages import Passage
 
 THRESHOLD = 0.6
 """How much of its words a question must share with one of the table's wordings (Jaccard) to mean the same."""
+MAX_WORDS = 64
+"""Words in a question at most."""
 
 _WORD = re.compile(r"\w+[+#]*")  # C, C++ and C# are three languages
 _ACCENTS = re.compile(r"[\u0300-\u036f]+")
 _ARTICLES = frozenset({"a", "an", "the"})
-# Words that carry no meaning of their own in a question whose subject is known. Not "not".
+# Words that carry no meaning of their own in a question whose subject is known. Not "not", and not what ends titles.
 _FUNCTION_WORDS = _ARTICLES | set(
     _WORD.findall(
-        "am are at be been by can could did do does for from had has have i in is it me of on please s so tell that to "
-        "was were what will with would you"
+        "are at be been by can could did do does for from had has have in is of on s to was were what will with"
     )
 )
+_POLITE = frozenset({"can", "could", "do", "know", "me", "please", "tell", "would", "you"})
 _SAME = {"which": "what", "whom": "who"}
 
 
 def normal_words(text: str) -> tuple[str, ...]:
-    """The words in lower case, without accents and articles."""
+    """The words in lower case, without accents, articles and a polite beginning."""
     folded = _ACCENTS.sub("", unicodedata.normalize("NFKD", text.casefold()))
-    return tuple(_SAME.get(word, word) for word in _WORD.findall(folded) if word not in _ARTICLES)
+    words = itertools.dropwhile(_POLITE.__contains__, _WORD.findall(folded))
+    return tuple(_SAME.get(word, word) for word in words if word not in _ARTICLES)
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,8 @@ class KnowledgeTable:
     def answer(self, question: str, passages: Sequence[Passage] = ()) -> str:  # noqa: ARG002 - it knows without
         """The answer that the table gives; a ToolError if it gives none, or several."""
         asked = normal_words(question)
+        if len(asked) > MAX_WORDS:
+            raise ToolError(f"no answer is known to a question of {len(asked):,} words")
         records = list(self._named_in(asked))
         answers = self._exact.get(asked) or self._reworded(asked, records)
         if len(answers) == 1:
