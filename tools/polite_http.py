@@ -89,7 +89,7 @@ _PACES: dict[str, _Pace] = {}
 
 
 def _seconds_to_wait(retry_after: str) -> float | None:
-    """What `Retry-After` asks for: seconds or a date; None if it is neither."""
+    """What `Retry-After` asks for, seconds or a date (one in the past gives less than 0); None if it is neither."""
     value = retry_after.strip()[:40]
     if value.isascii() and value.isdigit():
         return min(float(value), LONGEST_HOLD)
@@ -98,7 +98,7 @@ def _seconds_to_wait(retry_after: str) -> float | None:
     except ValueError:
         return None
     left = date.replace(tzinfo=date.tzinfo or datetime.UTC) - datetime.datetime.now(datetime.UTC)
-    return min(max(left.total_seconds(), 0.0), LONGEST_HOLD)
+    return min(left.total_seconds(), LONGEST_HOLD)
 
 
 def _when(seconds: float) -> str:
