@@ -52,19 +52,25 @@ def _sides(node: Node) -> tuple[str, sympy.Expr, sympy.Expr]:
 
 def _one(difference: sympy.Expr, unknown: sympy.Symbol) -> str:
     """The solutions of one equation in one unknown."""
-    if sympy.simplify(difference) == 0:
+    polynomial = difference.as_poly(unknown)
+    if polynomial is not None and all(number.is_Rational for number in polynomial.all_coeffs()):
+        return _joined(unknown, _polynomial_roots(polynomial)) if polynomial else f"every real {unknown}"
+    difference = sympy.simplify(difference)
+    if difference == 0:
         return f"every real {unknown}"
-    if not difference.has(unknown):
-        return _NONE
     if _repeats(difference, unknown):
         return _periodic(difference, unknown)
-    polynomial = difference.as_poly(unknown)
-    if polynomial is None or not all(number.is_Rational for number in polynomial.all_coeffs()):
-        roots = sympy.solve(difference, unknown)
-    elif polynomial.degree() > MAX_DEGREE:
+    return _joined(unknown, sympy.solve(difference, unknown))
+
+
+def _polynomial_roots(polynomial: sympy.Poly) -> list[sympy.Expr]:
+    """The real roots, each once."""
+    if polynomial.degree() > MAX_DEGREE:
         raise ToolError(f"its degree is {polynomial.degree()}; up to {MAX_DEGREE} is possible")
-    else:
-        roots = list(dict.fromkeys(polynomial.real_roots()))
+    return list(dict.fromkeys(polynomial.real_roots())) if polynomial.degree() else []
+
+
+def _joined(unknown: sympy.Symbol, roots: list[sympy.Expr]) -> str:
     texts = [text for root in sorted(roots, key=_order) if (text := _root(unknown, root))]
     return " or ".join(texts) or _NONE
 

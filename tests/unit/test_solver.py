@@ -298,17 +298,14 @@ def test_answers_can_be_remembered_and_written() -> None:
 def test_answers_do_not_depend_on_the_hash_seed() -> None:
     questions = ["x + y = 3, x*y = 2", "expand((a + b + c)^2)", "solve(a*x^2 + b*x + c = 0, x)"]
     program = f"from toolformer.tools.solver import Solver; print([Solver()(q) for q in {questions}])"
-    said = {
-        subprocess.run(
-            [sys.executable, "-c", program],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True,
-            check=True,
-            text=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
-    assert said == {f"{[solve(question) for question in questions]}\n"}
+    said = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONHASHSEED": "1"},
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout
+    assert said == f"{[solve(question) for question in questions]}\n"  # here the seed is another at every run
 
 
 def test_describing_the_tool_does_not_load_sympy() -> None:
