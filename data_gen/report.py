@@ -15,6 +15,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -77,7 +78,7 @@ def _csp_hash(text: str) -> str:
 def _content(source: AnnotatedFolder, limit: int) -> Json:
     gains, shown, calls = Gains(), Sample(limit), Counter[str]()
     for text in source.kept():
-        shown.offer(text.id, lambda text=text: _text(text))  # type: ignore[misc]  # mypy cannot type the default
+        shown.offer(text.id, partial(_text, text))
         for call in text.calls:
             calls[call.call.tool] += 1
             gains.add(call.call.tool, True, call.numbers.gain)
@@ -136,7 +137,7 @@ class Rejections:
             key = (rejected.tool, rejected.stage, kind)
         sample = self._samples.setdefault(key, Sample(min(EXAMPLES, self._limit)))
         name = "\0".join([rejected.id, str(rejected.start), rejected.input or "", rejected.reason])
-        sample.offer(name, lambda: _rejected(rejected, kind))
+        sample.offer(name, partial(_rejected, rejected, kind))
 
     @property
     def total(self) -> int:
@@ -159,11 +160,12 @@ class Rejections:
 
 
 _QUOTED = re.compile(r"""(?<!\w)(?:'[^']*'|"[^"]*")(?!\w)""")
-_NUMBER = re.compile(r"\d[\d,.]*")
+_NUMBER = re.compile(r"(?<![\d.])\d[\d,]*\d(?!\.?\d)")
+"""A whole number beyond nine: a count of tokens or characters. Thresholds stay."""
 
 
 def kind_of(reason: str) -> str:
-    """The reason without what is special to one call: what it quotes, its numbers, and what follows a colon."""
+    """The reason without what is special to one call: what it quotes, its larger numbers, what follows a colon."""
     return _short(_NUMBER.sub("#", _QUOTED.sub("…", reason[:1000]).partition(": ")[0]), 100)
 
 
