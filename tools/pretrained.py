@@ -4,6 +4,7 @@ Not for the language models that call tools: `toolformer.hf` loads those.
 """
 
 import threading
+import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -42,7 +43,10 @@ class Pretrained:
 
         where = {"revision": self.revision or "main", "local_files_only": self.offline}
         try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(self.name, **where)
+            with warnings.catch_warnings():
+                # Marian's tokenizer reads without it, too: it only makes quotation marks alike.
+                warnings.filterwarnings("ignore", "Recommended: pip install sacremoses")
+                tokenizer = transformers.AutoTokenizer.from_pretrained(self.name, **where)
             model = getattr(transformers, _CLASSES[self.kind]).from_pretrained(self.name, dtype=torch.float32, **where)
         # What transformers and the hub raise for a name, a file, a network, a class or a missing tokenizer library.
         except (OSError, ValueError, KeyError, ImportError) as error:
