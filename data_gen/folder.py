@@ -56,10 +56,13 @@ class RunFolder:
             ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._check_config()
         except BlockingIOError:
             os.close(self._lock)
             raise ConfigError(f"another run is writing to {self.path}; wait for it, or choose another folder") from None
-        self._check_config()
+        except DataError:
+            os.close(self._lock)
+            raise
         return self
 
     def __exit__(

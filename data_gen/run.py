@@ -77,7 +77,7 @@ def annotate(
         most = min(passage_tokens, annotator.longest_text())
 
         def tokens(text: str) -> int:
-            return max(len(one.encode(text).ids) for one in {judge, proposer})
+            return max(len(one.encode(text).ids) for one in ([judge] if proposer is judge else [judge, proposer]))
 
         passages = (passage for document in documents for passage in cut_passages(document, tokens, most))
         return run(annotator, passages, out, shard_size=shard_size, on_progress=on_progress)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from toolformer.errors import ConfigError, unknown_name
 from toolformer.tool import Tool
@@ -32,10 +32,14 @@ class ToolSettings:
     """WikiSearch on Wikipedia: your mail address or page, which Wikipedia asks for ($TOOLFORMER_CONTACT)."""
     language: str = "en"
     """WikiSearch on Wikipedia: the language's code."""
+    endpoint: str | None = None
+    """WikiSearch: the api.php of another MediaWiki to ask instead of Wikipedia."""
     knowledge: Path | None = None
     """QA: a table of questions and answers (JSONL); by default, the one that comes with the package."""
     reader: str | None = None
     """QA: a reading model by name or path; it reads what the search finds, and no table is used."""
+    reader_kind: Literal["extractive", "text-to-text"] = "extractive"
+    """QA: whether the reading model marks the answer in a passage or writes it."""
     translator: str = "facebook/nllb-200-distilled-600M"
     """Translate: a translation model by name or path."""
     target: str = "English"
@@ -44,7 +48,7 @@ class ToolSettings:
 
 @dataclass(frozen=True)
 class Entry:
-    """A tool's class and module, the short name the command line also takes, how to make it, and what to try it with."""
+    """A tool's class and module, the short name the command line also takes, how it is made, and a call to try."""
 
     name: str
     module: str
@@ -115,16 +119,21 @@ def _source(settings: ToolSettings) -> "Source":
         return SearchIndex.open(settings.index)
     from toolformer.tools.wikipedia import Wikipedia
 
-    return Wikipedia(contact=settings.contact, language=settings.language)
+    return Wikipedia(settings.language, contact=settings.contact, endpoint=settings.endpoint)
 
 
 def _qa(settings: ToolSettings) -> Tool:
-    from toolformer.tools.qa import QA, KnowledgeTable
+    from toolformer.tools.qa import QA
 
     if settings.reader is not None:
-        return QA(_source(settings), reader(settings.reader))
+        from toolformer.tools.readers import ExtractiveReader, TextToTextReader
+
+        kind = ExtractiveReader if settings.reader_kind == "extractive" else TextToTextReader
+        return QA(_source(settings), kind(settings.reader))
+    from toolformer.tools.knowledge_table import KnowledgeTable
+
     table = settings.knowledge or Path(str(files("toolformer.builtin") / "knowledge.jsonl"))
-    return QA(KnowledgeTable.load(table))
+    return QA(None, KnowledgeTable.load(table))
 
 
 def _translate(settings: ToolSettings) -> Tool:

@@ -1,0 +1,190 @@
+"""The method without any of the ways to be fast, to measure and to check the pipeline against.
+
+Each position's prompt is forwarded anew for each of its samples, each call costs three full passes, the vocabulary is
+asked at every token, and batches are 16 rows of whatever comes. Random numbers are those of the pipeline, so that both
+must keep the same calls. Nobody should annotate a corpus with this.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from toolformer.calls import Call
+from toolformer.data_gen.lessons import Lesson
+from toolformer.data_gen.pipeline import Annotator
+from toolformer.data_gen.records import Candidate, Document, Place, Text
+from toolformer.data_gen.sample import draw_seed, read_call
+from toolformer.errors import CallFormatError, ToolError
+from toolformer.lm import Encoded, Sample, window_loss
+
+if TYPE_CHECKING:
+    import torch
+
+    from toolformer.hf_causal import CausalModel
+
+Row = TypeVar("Row")
+
+ROWS = 16
+"""Rows in a batch."""
+
+
+@dataclass
+class Kept:
+    """A call that was kept, and its gain."""
+
+    document: str
+    start: int
+    call: Call
+    gain: float
+
+
+class PlainMethod:
+    """The method over the annotator's lessons and tools, asked of the model's own forward pass."""
+
+    def __init__(self, annotator: Annotator, model: "CausalModel") -> None:
+        self.tokens = 0
+        """Tokens forwarded, padding included."""
+        self._annotator = annotator
+        self._model = model
+        self._start = model.start
+
+    def annotate(self, documents: Sequence[Document]) -> list[Kept]:
+        """The calls that are kept, at most one at a place."""
+        best: dict[tuple[str, int], Kept] = {}
+        for lesson in self._annotator.lessons.values():
+            texts = [
+                Text(document, self._model.encode(document.text), ())
+                for document in documents
+                if lesson.wants(document)
+            ]
+            candidates = self._sampled(lesson, texts)
+            for kept in self._scored(lesson, list(self._executed(candidates))):
+                at = best.setdefault((kept.document, kept.start), kept)
+                if (-kept.gain, kept.call.tool, kept.call.input) < (-at.gain, at.call.tool, at.call.input):
+                    best[kept.document, kept.start] = kept
+        return [best[key] for key in sorted(best)]
+
+    def _sampled(self, lesson: Lesson, texts: Sequence[Text]) -> list[Candidate]:
+        import torch
+
+        syntax = self._annotator.syntax
+        opening = self._model.encode_parts([syntax.opening])
+        head = self._start + self._model.encode_parts(lesson.head(syntax))
+        prompts = [head + self._model.encode(lesson.tail(text.document.text)).ids for text in texts]
+        drawn: list[tuple[Place, int, tuple[int, ...]]] = []
+        for batch in _batches(list(zip(texts, prompts, strict=True))):
+            rows = [prompt + text.encoded.ids for text, prompt in batch]
+            for row, (text, prompt), logits in zip(rows, batch, self._logits(rows), strict=True):
+                asked = torch.softmax(logits[len(prompt) - 1 : len(row) - 1], -1)[:, opening[0]].tolist()
+                for position in _likeliest(lesson, text.encoded, asked):
+                    place = Place(text, lesson.tool, position, asked[position])
+                    prefix = prompt + text.encoded.ids[:position] + opening
+                    drawn += [(place, n, prefix) for n in range(lesson.samples)]
+        found: dict[tuple[str, int, str], Candidate] = {}
+        for draws in _batches(drawn):
+            for (place, _, _), sample in zip(draws, self._continued(lesson, draws), strict=True):
+                candidate = read_call(place, sample, syntax)
+                if isinstance(candidate, Candidate):
+                    found.setdefault((place.text.document.id, place.position, candidate.call.input), candidate)
+        return list(found.values())
+
+    def _continued(self, lesson: Lesson, draws: Sequence[tuple[Place, int, tuple[int, ...]]]) -> list[Sample]:
+        """One sample a row: the prompts are forwarded from their first token, then token by token."""
+        import torch
+
+        from toolformer.hf_sampling import choose, uniform
+
+        seeds = [draw_seed(self._annotator.method.seed, place, n) for place, n, _ in draws]
+        said: list[list[int]] = [[] for _ in draws]
+        samples: dict[int, Sample] = {}
+        ids, mask = self._padded([prefix for _, _, prefix in draws], left=True)
+        cache = None
+        while len(samples) < len(draws):
+            self.tokens += ids.numel()
+            positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+            output = self._model.module(
+                input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
+            )
+            cache, logits = output.past_key_values, output.logits[:, -1].float()
+            numbers = [[uniform(seed, len(words))] for seed, words in zip(seeds, said, strict=True)]
+            tokens = [row[0] for row in choose(logits, numbers, lesson.temperature, lesson.top_p)]
+            for row, token in enumerate(tokens):
+                if row not in samples:
+                    said[row].append(token)
+                    if sample := self._ended(lesson, said[row], draws[row][2]):
+                        samples[row] = sample
+            ids = torch.tensor(tokens, device=ids.device)[:, None]
+            mask = torch.cat([mask, torch.ones_like(mask[:, :1])], 1)
+        return [samples[row] for row in range(len(draws))]
+
+    def _ended(self, lesson: Lesson, said: list[int], prefix: tuple[int, ...]) -> Sample | None:
+        if said[-1] in self._model.ends:
+            return Sample(self._model.continued(prefix[-1:], said[:-1]), stopped=False, tokens=len(said))
+        text = self._model.continued(prefix[-1:], said)
+        cuts = [text.find(stop) + len(stop) for stop in self._annotator.syntax.stops if stop in text]
+        if cuts:
+            return Sample(text[: min(cuts)], stopped=True, tokens=len(said))
+        return Sample(text, stopped=False, tokens=len(said)) if len(said) >= lesson.max_tokens else None
+
+    def _executed(self, candidates: Sequence[Candidate]) -> Iterator[Candidate]:
+        for candidate in candidates:
+            toolbox = self._annotator.toolbox.bind(candidate.place.text.document.facts)
+            try:
+                call = replace(candidate.call, result=toolbox.run(candidate.call.tool, candidate.call.input))
+                self._annotator.syntax.format(call)
+            except (ToolError, CallFormatError):
+                continue
+            yield Candidate(candidate.place, call)
+
+    def _scored(self, lesson: Lesson, calls: Sequence[Candidate]) -> Iterator[Kept]:
+        rows: list[tuple[tuple[int, ...], tuple[int, ...], int]] = []
+        for one in calls:
+            ids, position = one.place.text.encoded.ids, one.place.position
+            for call in (one.call, replace(one.call, result=""), None):
+                prefix = () if call is None else self._model.encode_parts(self._annotator.syntax.parts(call))
+                rows.append((self._start + prefix, ids, position))
+        losses = [loss for batch in _batches(rows) for loss in self._losses(batch)]
+        for one, with_result, without, plain in zip(calls, losses[::3], losses[1::3], losses[2::3], strict=True):
+            gain = min(plain, without) - with_result
+            if gain - lesson.cost >= lesson.filtering_threshold:
+                yield Kept(one.place.text.document.id, one.place.start, one.call, gain)
+
+    def _losses(self, rows: Sequence[tuple[tuple[int, ...], tuple[int, ...], int]]) -> Iterator[float]:
+        import torch
+
+        logits = self._logits([prefix + ids for prefix, ids, _ in rows])
+        for (prefix, ids, position), all_logits in zip(rows, logits, strict=True):
+            first = max(0, 1 - len(prefix))
+            said = torch.tensor(ids[first:], device=all_logits.device)
+            there = torch.log_softmax(all_logits[len(prefix) + first - 1 : len(prefix) + len(ids) - 1], -1)
+            yield window_loss([0.0] * first + there.gather(1, said[:, None])[:, 0].tolist(), position)
+
+    def _logits(self, rows: Sequence[tuple[int, ...]]) -> Iterator["torch.Tensor"]:
+        ids, mask = self._padded(rows, left=False)
+        self.tokens += ids.numel()
+        logits = self._model.module(input_ids=ids, attention_mask=mask, use_cache=False).logits
+        for row, one in zip(rows, logits, strict=True):
+            yield one[: len(row)].float()
+
+    def _padded(self, rows: Sequence[tuple[int, ...]], *, left: bool) -> tuple["torch.Tensor", "torch.Tensor"]:
+        import torch
+
+        width = max(map(len, rows))
+        fill = [[0] * (width - len(row)) for row in rows]
+        ids = [[*gap, *row] if left else [*row, *gap] for row, gap in zip(rows, fill, strict=True)]
+        real = [
+            [*gap, *[1] * len(row)] if left else [*[1] * len(row), *gap] for row, gap in zip(rows, fill, strict=True)
+        ]
+        device = self._model.module.device
+        return torch.tensor(ids, device=device), torch.tensor(real, device=device)
+
+
+def _likeliest(lesson: Lesson, encoded: Encoded, probabilities: Sequence[float]) -> list[int]:
+    inside = {i for i in range(1, len(encoded.starts)) if encoded.starts[i] == encoded.starts[i - 1]}
+    likely = [i for i, p in enumerate(probabilities) if p > lesson.sampling_threshold and i not in inside]
+    return sorted(likely, key=lambda i: (-probabilities[i], i))[: lesson.positions]
+
+
+def _batches(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    for start in range(0, len(rows), ROWS):
+        yield rows[start : start + ROWS]

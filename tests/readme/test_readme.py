@@ -1,0 +1,51 @@
+"""What the README shows is what happens: its Python blocks and its terminal sessions run, and print what they say."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+TOOLFORMER = Path(sys.executable).with_name("toolformer")
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_python_blocks_print_what_their_comments_say(block: str, tmp_path: Path) -> None:
+    expected = re.findall(r"^\s*print\(.*\)  # (.*)$", block, re.MULTILINE)
+    script = tmp_path / "block.py"
+    script.write_text(block, "utf-8")
+    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == expected
+
+
+@pytest.mark.parametrize("session", blocks("console"))
+def test_terminal_sessions_are_real(session: str, tmp_path: Path) -> None:
+    asked, expected = re.findall(r"^\$ (.*)$", session, re.MULTILINE), re.split(r"^\$ .*\n", session, flags=re.MULTILINE)[1:]
+    for command, output in zip(asked, expected, strict=True):
+        words = shlex.split(command)
+        assert words[0] == "toolformer", "only our own command is shown with its output"
+        done = subprocess.run([TOOLFORMER, *words[1:]], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (done.stdout + done.stderr).rstrip() == output.rstrip(), command
+
+
+def test_the_tree_names_every_file() -> None:
+    """The tree in the README and the packages' files agree; data and tests are named by folder."""
+    tree = next(block for block in re.findall(r"^```\n(.*?)^```", README, re.DOTALL | re.MULTILINE) if "pyproject.toml" in block)
+    named = set(re.findall(r"[\w./-]+", " ".join(line.split("  ")[0] + " " + line.strip().split("  ")[0] for line in tree.splitlines())))
+    for folder in ("toolformer", "tools", "data_gen", "eval"):
+        for file in (ROOT / folder).rglob("*.py"):
+            if file.name != "__init__.py":
+                assert file.name in named, f"the README's tree does not name {file.relative_to(ROOT)}"
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 200

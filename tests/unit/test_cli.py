@@ -1,0 +1,118 @@
+"""The command line: what it prints, and how it fails."""
+
+import io
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from toolformer.catalog import CATALOG, ToolSettings, make_tools
+from toolformer.cli import main
+from toolformer.errors import ConfigError
+
+
+def status(*arguments: str) -> int:
+    """Run a command in this process and return its exit status."""
+    try:
+        main(arguments)
+    except SystemExit as exit_:
+        return int(exit_.code or 0)
+    return 0
+
+
+def test_help_answers_at_once() -> None:
+    took = []
+    for _ in range(3):
+        start = time.process_time_ns(), time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-m", "toolformer.cli", "--help"], capture_output=True, text=True, check=True
+        )
+        took.append(time.perf_counter() - start[1])
+        assert "annotate" in done.stdout
+    assert min(took) < 0.5
+
+
+def test_call_prints_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("call", "Calculator", "400 / 1400") == 0
+    assert capsys.readouterr() == ("0.29\n", "")
+
+
+def test_settings_reach_the_tools(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("call", "calculator", "2 / 3", "--decimals", "4") == 0
+    assert status("call", "calendar", "--date", "2026-11-20") == 0
+    assert status("call", "qa", "What is the capital of France?") == 0
+    assert capsys.readouterr().out.splitlines() == ["0.6667", "Today is Friday, November 20, 2026.", "Paris"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("call", "Calculator", "1 / 0"), "toolformer: Calculator: division by zero"),
+        (("call", "calc", "1"), "toolformer: no tool is called 'calc': did you mean Calculator? There is: "),
+        (("call", "wiki", "Paris"), "toolformer: "),
+        (("index", "verify", "/nowhere"), "toolformer: /nowhere"),
+        (("annotate", "/nowhere.jsonl", "--out", "OUT", "--tools", "calculator"), "toolformer: "),
+    ],
+)
+def test_a_failure_is_one_line_and_status_2(
+    arguments: tuple[str, ...],
+    reason: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TOOLFORMER_CONTACT", raising=False)
+    assert status(*arguments) == 2
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert error.startswith(reason)
+    assert len(error.splitlines()) == 1
+
+
+def test_lines_of_standard_input_are_asked_one_by_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("1 + 1\n1 / 0\n2 + 2\n"))
+    assert status("call", "Calculator", "-") == 2
+    out, error = capsys.readouterr()
+    assert out == "2\n\n4\n"
+    assert "division by zero" in error
+    assert "1 of the inputs had no answer" in error
+
+
+def test_tools_lists_every_tool_with_a_call_to_try(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("tools") == 0
+    listed = capsys.readouterr().out
+    for entry in CATALOG.values():
+        assert entry.name in listed
+        assert entry.description in listed
+        assert repr(entry.example) in listed
+
+
+def test_an_index_is_built_verified_and_searched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    passages = tmp_path / "passages.jsonl"
+    passages.write_text(
+        '{"title": "Ada", "text": "Ada Lovelace wrote about an engine."}\n{"title": "Bo", "text": "Bo is a dog."}\n'
+    )
+    assert status("index", "build", str(passages), "--out", str(tmp_path / "index")) == 0
+    assert status("index", "verify", str(tmp_path / "index")) == 0
+    capsys.readouterr()
+    assert status("call", "wiki", "who wrote about the engine", "--index", str(tmp_path / "index")) == 0
+    assert capsys.readouterr().out == "Ada: Ada Lovelace wrote about an engine.\n"
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    command = f"{sys.executable} -m toolformer.cli tools | head -1"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("Calculator")
+    assert done.stderr == ""
+
+
+def test_names_are_taken_in_any_case_and_short() -> None:
+    names = [made.name for made in make_tools(ToolSettings(), ["calculator", "DATES", "Qa"])]
+    assert names == ["Calculator", "Dates", "QA"]
+    with pytest.raises(ConfigError, match="did you mean Calendar"):
+        make_tools(ToolSettings(), ["calendr"])

@@ -1,0 +1,179 @@
+"""A run's folder: what is done stays done, whatever happens, and belongs to one run."""
+
+import json
+import multiprocessing
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.unit.test_annotator import PAPER, TEXT, paper_model
+from toolformer import ConfigError, DataError
+from toolformer.data_gen import Document, Lesson, annotate
+from toolformer.data_gen.folder import RunFolder, write_file
+from toolformer.data_gen.run import Progress
+from toolformer.tools.calculator import Calculator
+
+
+def documents(count: int = 10) -> Iterator[Document]:
+    for number in range(count):
+        yield Document(f"doc-{number}", f"Text {number}. {TEXT}" if number % 3 else f"Text {number} has no sum.")
+
+
+def run(
+    out: Path, count: int = 10, lesson: Lesson = PAPER, seed_documents: Iterator[Document] | None = None
+) -> Progress:
+    return annotate(
+        seed_documents or documents(count), [Calculator()], out, model=paper_model(), lessons=[lesson], shard_size=4
+    )
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    files = (file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != ".lock")
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+
+
+def test_what_a_run_writes(tmp_path: Path) -> None:
+    progress = run(tmp_path / "out")
+    assert (progress.documents, progress.annotated, progress.finished) == (10, 6, True)
+    written = content(tmp_path / "out")
+    shards = [
+        f"{folder}/0000{n}.{kind}"
+        for folder, kind in (("kept", "jsonl"), ("rejected", "jsonl"), ("shards", "json"))
+        for n in range(3)
+    ]
+    assert sorted(written) == sorted(["README.md", "config.json", "funnel.json", *shards])
+    kept = [json.loads(line) for n in range(3) for line in written[f"kept/0000{n}.jsonl"].splitlines()]
+    assert [row["id"] for row in kept] == [f"doc-{n}" for n in (1, 2, 4, 5, 7, 8)]
+    assert (
+        kept[0]["annotated"]
+        == "Text 1. Out of 1400 participants, 400 (or [Calculator(400 / 1400) -> 0.29] 29%) passed."
+    )
+    assert json.loads(written["funnel.json"])["Calculator"]["kept"] == 6
+    assert json.loads(written["config.json"])["model"] == "scripted"
+
+
+def test_the_folder_loads_with_datasets(tmp_path: Path) -> None:
+    from datasets import load_dataset
+
+    run(tmp_path / "out")
+    loaded = load_dataset(str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "cache"))
+    assert loaded.num_rows == 6
+    assert loaded[0]["calls"][0]["tool"] == "Calculator"
+
+
+def test_a_rerun_does_nothing_and_changes_nothing(tmp_path: Path) -> None:
+    run(tmp_path / "out")
+    before = content(tmp_path / "out")
+    assert run(tmp_path / "out").resumed == 10
+    assert content(tmp_path / "out") == before
+
+
+def test_a_run_that_was_stopped_goes_on_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    def stopped() -> Iterator[Document]:
+        yield from list(documents())[:9]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "stopped", seed_documents=stopped())
+    assert not (tmp_path / "stopped" / "funnel.json").exists()
+    assert run(tmp_path / "stopped").resumed == 8
+    run(tmp_path / "whole")
+    assert content(tmp_path / "stopped") == content(tmp_path / "whole")
+
+
+def test_other_settings_another_tool_or_another_model_are_refused(tmp_path: Path) -> None:
+    run(tmp_path / "out")
+    with pytest.raises(DataError, match="was made with other settings: lessons was"):
+        run(tmp_path / "out", lesson=replace(PAPER, positions=7))
+    with pytest.raises(DataError, match="was made with other settings: tools was .*other folder"):
+        annotate(
+            documents(), [Calculator(decimals=3)], tmp_path / "out", model=paper_model(), lessons=[PAPER], shard_size=4
+        )
+    other = replace(paper_model(), fingerprint="other")
+    with pytest.raises(DataError, match="model_fingerprint was"):
+        annotate(documents(), [Calculator()], tmp_path / "out", model=other, lessons=[PAPER], shard_size=4)
+
+
+@pytest.mark.parametrize("count", [6, 3])
+def test_an_input_that_was_edited_or_cut_is_noticed(tmp_path: Path, count: int) -> None:
+    run(tmp_path / "out")
+    with pytest.raises(DataError, match="the input has changed"):
+        run(tmp_path / "out", count)
+    edited = (replace(one, text=one.text + "!") if one.id == "doc-5" else one for one in documents())
+    with pytest.raises(DataError, match="the input has changed: shard 1"):
+        run(tmp_path / "out", seed_documents=edited)
+
+
+def test_a_second_run_on_the_folder_is_refused_while_the_first_is_alive(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "out", {}), pytest.raises(ConfigError, match="another run is writing to"):
+        run(tmp_path / "out")
+
+
+def test_an_empty_corpus_is_said(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no text"):
+        run(tmp_path / "out", seed_documents=iter([]))
+
+
+def test_damage_is_said(tmp_path: Path) -> None:
+    run(tmp_path / "out")
+    (tmp_path / "out" / "shards" / "00001.json").write_text('{"documents": 4, "ann')
+    with pytest.raises(DataError, match="00001.json cannot be read.*damaged"):
+        run(tmp_path / "out")
+
+
+@pytest.mark.parametrize("where", ["/dev/full", "/proc/nowhere/file"])
+def test_a_disk_that_is_full_or_refuses_is_said_in_one_line(where: str, tmp_path: Path) -> None:
+    if where == "/dev/full":
+        (tmp_path / ".kept.new").symlink_to("/dev/full")
+        target = tmp_path / "kept"
+    else:
+        target = Path(where)
+    with pytest.raises(DataError, match="cannot write .*What is done is safe"):
+        write_file(target, "x" * 100_000)
+
+
+def test_long_documents_are_cut_and_keep_their_identity(tmp_path: Path) -> None:
+    long = " ".join(f"Sentence number {n} is here." for n in range(100)) + " " + TEXT
+    annotate(
+        [Document("long", long)],
+        [Calculator()],
+        tmp_path / "out",
+        model=paper_model(),
+        lessons=[PAPER],
+        passage_tokens=400,
+    )
+    (row,) = map(json.loads, (tmp_path / "out" / "kept" / "00000.jsonl").read_text().splitlines())
+    assert row["id"].startswith("long#")
+    assert len(row["text"]) <= 400
+
+
+def annotate_many(out: Path) -> None:
+    annotate(documents(60), [Calculator()], out, model=paper_model(), lessons=[PAPER], shard_size=2)
+
+
+def test_killed_at_thirty_random_moments_it_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    """SIGKILL, for real: each run goes on where the one before was killed; the result is that of one quiet run."""
+    processes = multiprocessing.get_context("fork")
+    began = time.monotonic()
+    annotate_many(tmp_path / "whole")
+    took = time.monotonic() - began
+    chance, kills = random.Random(0), 0
+    while kills < 30:
+        process = processes.Process(target=annotate_many, args=(tmp_path / "killed",))
+        process.start()
+        process.join(chance.uniform(0.0, 0.5) * took)
+        if process.exitcode is None:
+            process.kill()
+            kills += 1
+        else:  # it was done: as if some of its shards had never been committed
+            for file in sorted((tmp_path / "killed" / "shards").iterdir()):
+                if chance.random() < 0.8:
+                    file.unlink()
+        process.join()
+    annotate_many(tmp_path / "killed")
+    left = {name: data for name, data in content(tmp_path / "killed").items() if not Path(name).name.startswith(".")}
+    assert left == content(tmp_path / "whole")
