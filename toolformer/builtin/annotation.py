@@ -9,6 +9,7 @@ Output: <text with calls>
 """
 
 import random
+
 from toolformer.builtin.notes import Pieces, written
 from toolformer.builtin.words import Passage, TrueCall
 from toolformer.calls import Call
@@ -64,7 +65,7 @@ def instruction(rng: random.Random, name: str, does: str) -> str:
 def prompt(
     rng: random.Random, name: str, does: str, demonstrations: list[Passage], last: list[Passage], own: str
 ) -> Pieces:
-    """A prompt with demonstrations, and answers to the last texts; `own` is the name of the tool in the passages' calls."""
+    """A prompt with demonstrations, and answers to the last texts; in the passages' calls the tool is called `own`."""
     pieces: Pieces = [(instruction(rng, name, does) + rng.choice(("\n", "\n\n")), HEAD)]
     gap = rng.choice(("\n", "\n\n"))
     for number, passage in enumerate([*demonstrations, *last]):

@@ -78,7 +78,7 @@ def _entry(rng: random.Random, split: Split, kind: Kind, number: int, untold: li
         "fact": lambda: told(untold.pop(), *rng.sample(range(3), 2)),
         "date": lambda: date_text(rng, split),
         "today": lambda: today_text(rng, split, day),
-        "plain": lambda: plain_text(rng, split, rng.randint(1, 3)),
+        "plain": lambda: plain_text(rng, split, rng.randint(2, 3)),
     }[kind]()
     if kind != "plain":
         passage = _among_others(rng, split, passage)

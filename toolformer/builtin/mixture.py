@@ -25,7 +25,7 @@ Source = Callable[[random.Random], Passage]
 
 @dataclass(frozen=True)
 class Taught:
-    """A tool in annotation prompts: its name in the passages' calls, what it does, other names, and where texts come from."""
+    """A tool in annotation prompts: its name in the passages' calls, what it does, other names, its texts."""
 
     own: str
     does: str
@@ -56,6 +56,8 @@ TAUGHT: tuple[tuple[int, Taught], ...] = (
     (20, Taught("QA", "answers a question", ("Ask", "Answer", "Question", "Quiz"), _fact)),
     (10, Taught("WikiSearch", "searches an encyclopedia", ("Wiki", "Search", "Lookup", "Find"), _fact)),
 )
+LATE = 0.305
+"""From here on the texts in which a call stands before its answer teach what is asked as well, and there are more."""
 LOOKUPS = 22
 """How often, beside the weights in TAUGHT, the tool is one of the made-up ones."""
 
@@ -63,7 +65,8 @@ LOOKUPS = 22
 def example(rng: random.Random, progress: float, texts: Sequence[str]) -> Pieces:
     """One training text; `progress` runs from 0 to 1, `texts` are paragraphs of real text, if any."""
     echoes = 0.35 - 0.31 * min(1.0, progress / 0.15)
-    noted = 0.60 + 0.10 * min(1.0, progress / 0.5)
+    late = progress > LATE
+    noted = 0.58 if late else 0.60 + 0.10 * min(1.0, progress / 0.5)
     luck = rng.random()
     if luck < echoes / 2:
         return notes.echo(rng, _words())
@@ -71,7 +74,8 @@ def example(rng: random.Random, progress: float, texts: Sequence[str]) -> Pieces
         return notes.recalled(rng, _words())
     luck = rng.random()
     if luck < noted:
-        return notes.noted(rng, _company(rng, _any_source(rng), 0.3), _any_source(rng))
+        inside = 0.35 if late else 0.12
+        return notes.noted(rng, _company(rng, _any_source(rng), 0.3), _any_source(rng), inside)
     if luck < noted + 0.08:
         return _plainly(rng, texts)
     return _annotated(rng, texts)
@@ -142,7 +146,7 @@ def _words() -> list[str]:
 
 
 def read_texts(paths: Sequence[Path], limit: int = 8_000) -> list[str]:
-    """Paragraphs of the files (text, or JSON lines with a `text`, at most so many in all) that give no held-out fact away."""
+    """Paragraphs of the files that give no held-out fact away: text, or JSON lines with a `text`; at most so many."""
     held = [(fact.subject.casefold(), fact.answer.casefold()) for fact in facts("held")]
 
     def clean(text: str) -> bool:

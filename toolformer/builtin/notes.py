@@ -12,10 +12,11 @@ from toolformer.builtin.words import Passage, TrueCall, disguised, invented
 from toolformer.calls import Call, CallSyntax
 
 Pieces = list[tuple[str, float]]
-"""A training text: what is written, piece by piece, and the weight of its tokens in the loss. Each piece is encoded alone."""
+"""A training text: what is written, and the weight of its tokens in the loss. Each piece is encoded alone."""
 
-NOTE, TEXT, ANSWER = 0.0, 0.5, 4.0
-"""Weights: the note itself is not to be learnt, the answer that it gives away is what all this is for."""
+NOTE, TEXT, ANSWER, CALL = 0.0, 0.5, 4.0, 2.0
+"""Weights: the note itself is not to be learnt, the answer that it gives away is what all this is for. A call that
+stands where it would be made is learnt too, but not its opening: by itself the model is not to make calls."""
 
 STYLES: tuple[str, ...] = (
     " ({t}: {i} = {r})", "{{{t} {i} => {r}}} ", "<{t} {i}> {r}</{t}> ", "Note: {i} is {r}.\n", "{t}({i}) gives {r}. ",
@@ -24,17 +25,20 @@ STYLES: tuple[str, ...] = (
 )  # fmt: skip
 
 
-def noted(rng: random.Random, passage: Passage, other: Passage) -> Pieces:
-    """The passage behind a note for one of its calls; at times behind a note for a call of the other passage."""
+def noted(rng: random.Random, passage: Passage, other: Passage, inside: float = 0.12) -> Pieces:
+    """The passage behind a note for one of its calls; at times behind a note for a call of the other passage.
+
+    `inside` is the share in which the call stands in the passage instead, right before its answer.
+    """
     call = rng.choice(passage.calls)
     luck = rng.random()
     if luck < 0.08:
         return [(_written(call, None), NOTE), *told(passage, TEXT)]
     if luck < 0.16 and other.calls:
         return [(note(rng, rng.choice(other.calls)), NOTE), *told(passage, TEXT)]
-    if luck < 0.28:
-        return in_place(passage, call)
-    if luck < 0.38 and other.calls:
+    if luck < 0.16 + inside:
+        return in_place(passage, call, CALL if inside > 0.12 else NOTE)
+    if luck < 0.26 + inside and other.calls:
         notes = [note(rng, call), note(rng, rng.choice(other.calls))]
         rng.shuffle(notes)
         return [("".join(notes), NOTE), *told(passage, ANSWER, call)]
@@ -60,12 +64,15 @@ def told(passage: Passage, answer: float, call: TrueCall | None = None) -> Piece
     return [*pieces, (passage.text[done:], TEXT)]
 
 
-def in_place(passage: Passage, call: TrueCall) -> Pieces:
-    """The passage with the call where it would be made, right before its answer."""
+def in_place(passage: Passage, call: TrueCall, weight: float) -> Pieces:
+    """The passage with the call where it would be made, right before its answer, and this weight on what is asked."""
     start, end = _span(call)
     text = passage.text
-    written = _written(call, call.result)
-    return [(_cut(text, 0, start), TEXT), (written, NOTE), (_cut(text, start, end), ANSWER), (text[end:], TEXT)]
+    opening = CallSyntax.TEXT.opening.text
+    asked = _written(call, "").removeprefix(opening).removesuffix(CallSyntax.TEXT.close)
+    result = f" {call.result}{CallSyntax.TEXT.close}"
+    made: Pieces = [(opening, NOTE), (asked, weight), (result, NOTE)]
+    return [(_cut(text, 0, start), TEXT), *made, (_cut(text, start, end), ANSWER), (text[end:], TEXT)]
 
 
 def echo(rng: random.Random, words: list[str]) -> Pieces:

@@ -1,0 +1,262 @@
+"""The built-in model, its corpus, and the recipe: what is held out stays out, what is said to be right is right."""
+
+import datetime
+import json
+import random
+import shutil
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from toolformer.builtin import corpus, lookups, plain_texts, stories
+from toolformer.builtin.batches import POOL, encode, steps
+from toolformer.builtin.check import Model, Row, gains
+from toolformer.builtin.date_texts import TEMPLATES as DATE_TEMPLATES
+from toolformer.builtin.date_texts import date_text, today_text
+from toolformer.builtin.fact_texts import fact_text, facts
+from toolformer.builtin.mixture import example, read_texts
+from toolformer.builtin.notes import noted
+from toolformer.builtin.optim import orthogonal
+from toolformer.builtin.train import Recipe, Run, train
+from toolformer.builtin.words import Passage, Split, TrueCall, part
+from toolformer.calls import CallSyntax
+from toolformer.tools.calculator import Calculator
+from toolformer.tools.dates import Calendar, Dates
+
+MODEL = Path(str(files("toolformer.builtin"))) / "model"
+SOURCES: dict[str, Callable[[random.Random, Split], Passage]] = {
+    "story": stories.story, "date": date_text, "today": today_text, "fact": fact_text
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Model:
+    return Model(MODEL)
+
+
+@pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
+@pytest.mark.parametrize("split", ["train", "held"])
+def test_the_answer_of_every_call_stands_where_the_call_says(
+    source: Callable[[random.Random, Split], Passage], split: Split
+) -> None:
+    for seed in range(300):
+        passage = source(random.Random(seed), split) + plain_texts.plain_text(random.Random(seed), split)
+        for passage_ in (passage, plain_texts.plain_text(random.Random(seed), split) + passage):
+            for call in passage_.calls:
+                assert passage_.text[call.start :].startswith(call.said)
+                assert call.said in call.result
+
+
+@pytest.mark.parametrize("split", ["train", "held"])
+def test_the_real_tools_give_the_results_that_the_texts_claim(split: Split) -> None:
+    for seed in range(500):
+        rng = random.Random(seed)
+        (total,) = stories.story(rng, split).calls
+        assert {Calculator()(text) for text in (total.input, *total.also)} == {total.result}
+        (date,) = date_text(rng, split).calls
+        assert Dates()(date.input) == date.result
+    for entry in corpus.load(split):
+        for call in entry.truth:
+            if call.tool == "Calendar":
+                assert entry.date is not None
+                today = datetime.date.fromisoformat(entry.date)
+                assert Calendar(lambda: today)("") == call.result  # noqa: B023
+
+
+def test_decimals_are_rounded_as_the_calculator_does() -> None:
+    assert [stories.decimal(Fraction(a, b)) for a, b in ((400, 1400), (35, 1), (1, 8), (-1, 2), (3, 2))] == [
+        "0.29", "35", "0.13", "-0.5", "1.5"
+    ]  # fmt: skip
+
+
+def test_nothing_held_out_is_ever_in_a_training_text() -> None:
+    held_facts = facts("held")
+    lookup_names = {name for tool in lookups.HELD for name in tool.names}
+    openings = [t.split("{")[0] for _, t in part(stories.TEMPLATES, "held")] + [
+        t.split("{")[0] for _, t in part(DATE_TEMPLATES, "held")
+    ]
+    known = [t for _, t in part(stories.TEMPLATES, "train") + part(DATE_TEMPLATES, "train")]
+    openings = [o for o in openings if len(o) > 12 and not any(t.startswith(o) for t in known)]
+    assert openings
+    told = "\n".join("".join(piece for piece, _ in example(random.Random(seed), 0.8, ())) for seed in range(1500))
+    assert not [fact.id for fact in held_facts if any(sentence in told for sentence in fact.sentences)]
+    assert not [opening for opening in openings if opening in told]
+    assert not [name for name in lookup_names if f" [{name}(" in told]
+
+
+def test_held_out_sums_use_held_out_pairs_and_trained_ones_never() -> None:
+    def pairs(split: Split) -> set[tuple[int, ...]]:
+        return {_operands(stories.story(random.Random(seed), split)) for seed in range(2000)}
+
+    assert not pairs("train") & pairs("held")
+    assert all(stories.held_pair(*pair) for pair in pairs("held"))
+
+
+def _operands(passage: Passage) -> tuple[int, ...]:
+    words = passage.calls[0].input.split()
+    return int(words[0]), int(words[2])
+
+
+def test_the_split_holds_out_every_third() -> None:
+    assert (part("abcdef", "train"), part("abcdef", "held")) == (["a", "b", "d", "e"], ["c", "f"])
+
+
+@pytest.mark.parametrize("split", ["train", "held"])
+def test_the_corpus_files_are_what_the_generator_makes(split: Split) -> None:
+    stored = (files("toolformer.builtin") / corpus.FILES[split]).read_text(encoding="utf-8")
+    assert corpus.to_jsonl(corpus.build(split)) == stored
+    assert corpus.load(split) == corpus.build(split)
+
+
+def test_the_corpus_is_as_large_and_as_varied_as_promised() -> None:
+    train_, held = corpus.load("train"), corpus.load("held")
+    assert len(train_) >= 800
+    assert len(held) == 400
+    for entries in (train_, held):
+        assert len({entry.text for entry in entries}) == len(entries)
+        assert {entry.kind for entry in entries} == {"sum", "fact", "date", "today", "plain"}
+        assert all(bool(entry.truth) == (entry.kind != "plain") for entry in entries)
+    assert {fact.id for fact in facts("train")}.isdisjoint(fact.id for fact in facts("held"))
+
+
+def test_texts_that_give_a_held_out_fact_away_are_left_out(tmp_path: Path) -> None:
+    fact = facts("held")[0]
+    filler = " It is a text that is long enough to be taken, since it goes on and on about nothing much."
+    lines = [f"Some say that {fact.subject} has to do with {fact.answer}.{filler}", f"A plain line.{filler}"]
+    path = tmp_path / "texts.jsonl"
+    path.write_text("".join(json.dumps({"text": line}) + "\n" for line in lines), encoding="utf-8")
+    assert read_texts([path]) == lines[1:]
+
+
+def test_a_note_stands_before_its_text_and_its_answer_counts_most() -> None:
+    passage = Passage("There are 7 pears.", (TrueCall("Calculator", "3 + 4", "7", 10),))
+    seen = set()
+    for seed in range(200):
+        pieces = noted(random.Random(seed), passage, Passage("Nothing."))
+        text = "".join(piece for piece, _ in pieces)
+        assert text.replace(" [Calculator(3 + 4) -> 7]", "").endswith("There are 7 pears.")
+        seen |= {piece for piece, weight in pieces if weight > 1}
+    assert seen == {" 7"}
+
+
+@cache
+def _tokenizer() -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(MODEL)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
+@settings(max_examples=200, deadline=None)
+def test_every_text_survives_the_tokenizer(text: str) -> None:
+    tokenizer = _tokenizer()
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    assert tokenizer.decode(ids) == text
+    assert not set(ids) & {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
+
+
+def test_numbers_and_the_marks_of_a_call_are_single_tokens() -> None:
+    tokenizer = _tokenizer()
+    for number in range(1000):
+        assert len(tokenizer(f"{number}", add_special_tokens=False)["input_ids"]) == 1
+        assert len(tokenizer(f" {number}", add_special_tokens=False)["input_ids"]) == 1
+    syntax = CallSyntax.TEXT
+    for mark in (syntax.open, syntax.arrow, syntax.close):
+        assert len(tokenizer(mark, add_special_tokens=False)["input_ids"]) == 1
+    poser = tokenizer.eos_token
+    assert tokenizer.eos_token_id not in tokenizer(f"a {poser} b", add_special_tokens=False)["input_ids"]
+
+
+def test_a_word_is_cut_the_same_way_with_a_space_and_without() -> None:
+    tokenizer = _tokenizer()
+    for word in ("Calculator", "Zurlenstrom", "kilometres", "Ouagadougou"):
+        bare = tokenizer.convert_ids_to_tokens(tokenizer(word, add_special_tokens=False)["input_ids"])
+        spaced = tokenizer.convert_ids_to_tokens(tokenizer(f" {word}", add_special_tokens=False)["input_ids"])
+        assert spaced == [f"Ġ{bare[0]}", *bare[1:]]
+
+
+def test_pieces_keep_their_weights() -> None:
+    tokenizer = _tokenizer()
+    ids, weights = encode(tokenizer, [("Input: a", 0.0), (" 725", 4.0), ("", 9.0)])
+    assert tokenizer.decode(ids[1:-1]) == "Input: a 725"
+    assert (ids[0], ids[-1]) == (tokenizer.bos_token_id, tokenizer.eos_token_id)
+    assert weights[-2:] == [4.0, 0.5]
+
+
+def test_a_step_has_the_same_batches_wherever_the_run_begins() -> None:
+    tokenizer = _tokenizer()
+    whole = list(steps(tokenizer, (), 0, 0, POOL + 2))
+    late = list(steps(tokenizer, (), 0, POOL - 1, POOL + 2))
+    assert len(whole) == POOL + 2
+    for one, other in zip(whole[POOL - 1 :], late, strict=True):
+        assert all(torch.equal(a.ids, b.ids) for a, b in zip(one, other, strict=True))
+
+
+def test_the_learning_rate_does_not_depend_on_the_length_of_the_run_until_it_falls() -> None:
+    short, long = Recipe(tokens=3_000_000), Recipe(tokens=9_000_000)
+    assert [short.rate(s) for s in range(300)] == [long.rate(s) for s in range(300)]
+    assert short.rate(0) < short.rate(30) < short.rate(100) == 1.0
+    assert 0 < long.rate(long.steps - 1) < 0.01
+
+
+def test_muon_brings_singular_values_near_one() -> None:
+    torch.manual_seed(0)
+    for shape in ((2, 24, 24), (1, 16, 40), (1, 40, 16)):
+        values = torch.linalg.svdvals(orthogonal(torch.randn(shape)))
+        assert values.median() > 0.6
+        assert values.max() < 1.3
+
+
+def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
+    def weights(name: str, steps_: int) -> dict[str, torch.Tensor]:
+        out = tmp_path / name
+        out.mkdir(exist_ok=True)
+        for file in ("tokenizer.json", "tokenizer_config.json"):
+            shutil.copy(MODEL / file, out)
+        recipe = Recipe(tokens=steps_ * 6144, hidden=16, layers=1, heads=2, inner=16, warmup=2, decay=0.0)
+        list(train(recipe, [], Run(out, resume=True, compiled=False)))
+        state = torch.load(out / "checkpoint.pt", weights_only=True)
+        assert state["step"] == steps_
+        return dict(state["model"])
+
+    straight = weights("straight", 4)
+    halfway = weights("halted", 2)
+    resumed = weights("halted", 4)
+    assert not torch.equal(halfway["model.embed_tokens.weight"], resumed["model.embed_tokens.weight"])
+    assert all(torch.equal(resumed[name], straight[name]) for name in straight)
+
+
+def test_the_shipped_model_is_small_and_loads_quickly() -> None:
+    from transformers import AutoModelForCausalLM
+
+    assert sum(path.stat().st_size for path in MODEL.iterdir()) <= 24e6
+    AutoModelForCausalLM.from_pretrained(MODEL)
+    began = time.perf_counter()
+    AutoModelForCausalLM.from_pretrained(MODEL)
+    assert time.perf_counter() - began < 2
+
+
+def test_the_shipped_model_uses_a_right_result_and_not_a_wrong_one(shipped: Model) -> None:
+    rng = random.Random(5)
+    passages = [stories.story(rng, "held") for _ in range(20)]
+    results = [passage.calls[0].result for passage in passages]
+    right = gains(shipped, passages, results, "Calculator")
+    wrong = gains(shipped, passages, results[1:] + results[:1], "Calculator")
+    assert sum(gain >= 0.5 for gain in right) >= 14
+    assert sum(gain >= 0.5 for gain in wrong) <= 3
+
+
+def test_a_row_says_whether_its_floor_is_met() -> None:
+    assert str(Row("x", 0.9, 0.85)).endswith("ok")
+    assert str(Row("x", 0.8, 0.85)).endswith("MISSED")
+    assert str(Row("x", 0.04, 0.05, most=True)).endswith("ok")
+    assert str(Row("x", 0.06, 0.05, most=True)).endswith("MISSED")
