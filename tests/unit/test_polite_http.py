@@ -52,7 +52,7 @@ def test_after_some_tries_it_gives_up() -> None:
 
 def test_each_pause_is_twice_the_last() -> None:
     with serving(answer(b"", "503 X"), answer(b"", "503 X"), FINE) as server:
-        assert 0.6 <= timed(lambda: get(server, interval=0.1)) < 1.1  # 0.2 + 0.4
+        assert 0.6 <= timed(lambda: get(server, interval=0.1)) < 3  # 0.2 + 0.4
 
 
 @pytest.mark.parametrize("status", ["400 Bad Request", "403 Forbidden", "404 Not Found", "204 No Content", "799 Odd"])
@@ -88,19 +88,19 @@ def test_retry_after_as_a_date_is_waited_for() -> None:
 @pytest.mark.parametrize("date", ["Sun, 06 Nov 1994 08:49:37 GMT", "0", "soon", "-5", "1e9", "Sun, 99 Nov", "\xb2", ""])
 def test_a_retry_after_that_is_past_or_no_time_at_all_is_not(date: str) -> None:
     with serving(answer(b"", TOO_MANY, Retry_After=date), FINE) as server:
-        assert timed(lambda: get(server)) < 1
+        assert timed(lambda: get(server)) < 3
 
 
 @pytest.mark.parametrize("late", ["120", http_date(120), "9" * 9000])
 def test_a_retry_after_beyond_the_deadline_fails_at_once_and_says_when(late: str) -> None:
     with serving(answer(b"", TOO_MANY, Retry_After=late), FINE) as server:
         with (
-            bounded(1.5, 2),
+            bounded(4, 2),
             pytest.raises(ToolError, match=r"429 Too Many Requests; .* in \d+ s, at \d\d:\d\d:\d\d UTC"),
         ):
             get(server)
         # It holds for whoever asks next, too: the server is left in peace.
-        with bounded(1.5, 2), pytest.raises(ToolError, match=r"may be asked again in \d+ s"):
+        with bounded(4, 2), pytest.raises(ToolError, match=r"may be asked again in \d+ s"):
             get(server)
         assert server.connections == 1
 
@@ -125,9 +125,9 @@ def test_requests_of_all_threads_keep_their_distance() -> None:
 
 def test_whose_turn_comes_after_the_deadline_is_told_so() -> None:
     with serving(FINE) as server:
-        get(server, interval=3)
-        with bounded(1.5, 2), pytest.raises(ToolError, match=r"again in 3 s, at .*, which is too late for this call"):
-            get(server, seconds=1, interval=3)
+        get(server, interval=9)
+        with bounded(4, 2), pytest.raises(ToolError, match=r"again in \d s, at .*, which is too late for this call"):
+            get(server, seconds=1, interval=9)
         assert server.connections == 1
 
 
