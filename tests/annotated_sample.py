@@ -50,7 +50,7 @@ def write_folder(
     for one in [*(one for text in texts for one in calls_of(text)), *others]:
         counts = funnel.setdefault(str(one["tool"]), dict.fromkeys(STEPS, 0))
         for step in STEPS[
-            : {"propose": 1, "sample": 2, "execute": 3, "score": 4, "select": 5}.get(str(one.get("stage")), 6)
+            : {"propose": 1, "sample": 2, "execute": 3, "score": 4, "filter": 5}.get(str(one.get("stage")), 6)
         ]:
             counts[step] += 1
     shard = {"documents": documents or len(texts), "annotated": len(texts), "tokens": 1, "digest": "", "funnel": funnel}

@@ -1,9 +1,16 @@
-"""A headless Chromium for tests, driven over its debugging pipe: nothing but a page, a mouse and a keyboard."""
+"""A headless Chromium for tests, driven over its debugging pipe: nothing but a page, a mouse and a keyboard.
+
+    python -m tests.browser PAGE.html PICTURE.png
+
+takes the picture of a report that stands in docs/, with the losses of a call shown.
+"""
 
 import base64
 import json
 import os
 import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,3 +126,16 @@ def chromium(profile: Path) -> Iterator[Browser]:
         os.close(our_out)
         process.wait(timeout=20)
         os.close(our_in)
+
+
+def main(page: Path, picture: Path) -> None:
+    with tempfile.TemporaryDirectory() as profile, chromium(Path(profile)) as browser:
+        browser.size(1200, 1560)
+        browser.open(page)
+        # By script and not by mouse: that would scroll to it.
+        browser.run("showTip(document.querySelectorAll('#list .call')[2] ?? document.querySelector('#list .call'))")
+        browser.screenshot(picture)
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))

@@ -5,6 +5,7 @@ const data = JSON.parse(document.getElementById("content").textContent);
 const PAGE = 50; // cards drawn at a time
 const $ = (id) => document.getElementById(id);
 const count = (n) => n.toLocaleString("en");
+const own = (object, key) => (Object.hasOwn(object, key) ? object[key] : undefined); // a tool may be called "constructor"
 const nats = (x) => (x < 0 ? "−" : "") + Math.abs(x).toFixed(2);
 
 // Characters that are not seen, or that turn the line around: shown by their code, so that nobody is fooled by them.
@@ -107,7 +108,7 @@ function drawTotals() {
 
 function drawTool(tool) {
   const card = make("article", hue(tool), make("h3", "", written(tool)));
-  const steps = Object.entries(data.funnel[tool] ?? {});
+  const steps = Object.entries(own(data.funnel, tool) ?? {});
   const most = Math.max(...steps.map(([, number]) => number), 1);
   const funnel = make("div", "funnel");
   steps.forEach(([step, number], index) => {
@@ -129,9 +130,9 @@ function svg(tag, attributes, ...children) {
 }
 
 function histogram(tool) {
-  const { first, width, tools } = data.gains;
-  if (!tools[tool]) return make("p", "hint", "No call was scored.");
-  const kept = tools[tool].kept ?? [], rejected = tools[tool].rejected ?? [];
+  const { first, width, tools } = data.gains, gained = own(tools, tool);
+  if (!gained) return make("p", "hint", "No call was scored.");
+  const { kept = [], rejected = [] } = gained;
   const bars = Math.max(kept.length, rejected.length), W = 320, H = 84, unit = W / bars;
   const totals = Array.from({ length: bars }, (_, i) => (kept[i] ?? 0) + (rejected[i] ?? 0));
   const high = (n) => (n ? Math.max((H * Math.sqrt(n)) / Math.sqrt(Math.max(...totals)), 1.5) : 0);
@@ -161,7 +162,7 @@ function histogram(tool) {
 // ---- Filters; what they are set to stands in the address behind #, so that a view can be sent as a link
 
 const gains = [...data.texts.shown.flatMap((text) => text.calls), ...data.rejected.shown].map((call) => call.gain).filter((gain) => gain !== undefined);
-const LEAST = Math.min(0, Math.floor(Math.min(...gains, 0))), MOST = Math.max(1, Math.ceil(Math.max(...gains, 0)));
+const LEAST = Math.floor(gains.reduce((a, b) => Math.min(a, b), 0)), MOST = Math.ceil(gains.reduce((a, b) => Math.max(a, b), 1));
 const reasonOf = (one) => `${one.stage}: ${one.kind}`;
 let view, drawn = PAGE;
 
@@ -268,14 +269,14 @@ function drawList() {
   if (!records.length) list.append(make("p", "empty", "Nothing here fits the filters."));
   $("more").hidden = records.length <= drawn;
   const all = data[view.tab], unit = view.tab === "rejected" ? "rejected calls" : "texts";
-  const sampled = all.shown.length < all.total ? ` This page holds ${count(all.shown.length)} of ${count(all.total)} ${unit}, chosen by a hash; the counts above are of all.` : "";
+  const sampled = all.shown.length < all.total ? ` This page holds ${count(all.shown.length)} of ${count(all.total)} ${unit}, chosen by a hash${view.tab === "rejected" ? " from every kind" : ""}; the counts are of all.` : "";
   $("status").textContent = `Fitting the filters: ${count(records.length)} of ${count(all.shown.length)} ${unit}.${sampled}`;
 }
 
 function reasonHead(record) {
   const groups = data.rejected.groups.filter((group) => reasonOf(group) === reasonOf(record) && ofTool(group));
   const total = groups.reduce((sum, group) => sum + group.count, 0);
-  return make("h3", "reason", make("span", "stage", record.stage), written(record.kind), make("span", "number", count(total)));
+  return make("h3", "reason", make("span", "stage", record.stage), written(record.kind), make("span", "number", `${count(total)} in all`));
 }
 
 function draw() {

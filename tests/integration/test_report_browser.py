@@ -69,7 +69,7 @@ def page(tmp_path_factory: pytest.TempPathFactory, asked: tuple[int, list[str]])
         rejected("test", "400 (or 29%) passed", 8, "Calculator", "execute", "division by zero", input="400 / 0"),
         rejected("born", "born in Scranton,", 8, "QA", "sample", "malformed: Where was"),
         rejected(evil, evil[:80], 8, "QA", "execute", evil, input=evil, result=evil),
-        rejected("born", "is 78 now", 3, "Calculator", "select", "gains less than 0.5", input="39 + 39", result="78",
+        rejected("born", "is 78 now", 3, "Calculator", "filter", "gains less than 0.5", input="39 + 39", result="78",
                  loss_plain=0.7, loss_result=0.5, gain=0.2),
     ]  # fmt: skip
     folder = write_folder(tmp_path_factory.mktemp("report") / "<b>run", texts, others, documents=1000)
@@ -225,3 +225,17 @@ def test_each_tool_has_its_funnel_and_its_histogram(browser: Browser, page: Path
     assert cards[1].startswith("QA positions 4 sampled 4 parsed 3 75% executed 2 67% scored 2 100% kept 2 100%")
     labels = browser.run("[...document.querySelectorAll('#tools article:nth-child(2) title')].map(e => e.textContent)")
     assert labels == ["gain 2.60 to 2.70: 1 kept, 0 rejected", "gain 3.50 to 3.60: 1 kept, 0 rejected"]
+
+
+def test_a_tool_may_have_any_name(browser: Browser, tmp_path: Path) -> None:
+    texts = [kept("a", TEST, call(TEST, "29%", "constructor", "x", "y"))]
+    others = [rejected("a", "near", 2, "toString", "sample", "malformed: x")]
+    folder = write_folder(tmp_path / "run", texts, others)
+    (folder / "shards" / "00000.json").unlink()
+    (folder / "funnel.json").unlink()
+    view(browser, write_report(folder))
+    cards = browser.run("[...document.querySelectorAll('#tools article')].map(e => e.innerText)")
+    assert cards[0].split("\n")[0] == "constructor"
+    assert cards[1].split("\n")[0] == "toString"
+    assert cards[1].endswith("No call was scored.")
+    assert browser.said == []

@@ -3,12 +3,17 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.annotated_sample import call, kept, rejected, write_folder
+from toolformer.calls import Call, CallSyntax
+from toolformer.data_gen.records import Annotated, Document, Losses, Place, Rejected, Scored, Text
 from toolformer.data_gen.report import BESIDE, EXAMPLES, Gains, Sample, kind_of, write_report
+from toolformer.data_gen.rows import kept_row, rejected_row
 from toolformer.errors import ConfigError, DataError
+from toolformer.lm import Encoded
+from toolformer.tool import DocumentFacts
 
 TEXT = "Out of 1400 participants, 400 (or 29%) passed the test."
 CALL = call(TEXT, "29%", "Calculator", "400 / 1400", "0.29")
@@ -53,7 +58,7 @@ def test_a_text_is_cut_at_its_calls(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_was_not_asked_for_is_left_out(tmp_path: Path) -> None:
-    one = rejected("a", "400 (or 29%)", 8, "Calculator", "select", "gains less than 1", loss_plain=0.5, loss_result=0.1)
+    one = rejected("a", "400 (or 29%)", 8, "Calculator", "filter", "gains less than 1", loss_plain=0.5, loss_result=0.1)
     (seen,) = shown(report(tmp_path / "run", [kept("a", TEXT, CALL)], [one]), "rejected")
     assert seen["near"] == ["400 (or ", "29%)"]
     assert {"loss_call", "gain"}.isdisjoint(seen)
@@ -86,6 +91,7 @@ def test_no_text_can_leave_its_place(tmp_path: Path, nasty: str) -> None:
     assert seen["id"] == nasty
 
 
+@settings(deadline=None)
 @given(st.text(st.characters()))
 def test_any_text_comes_back(text: str) -> None:
     from toolformer.data_gen.report import _page
@@ -186,6 +192,7 @@ def test_gains_far_out_are_counted_at_the_ends_and_bars_stay_few() -> None:
     assert bars["tools"] == {"QA": {"kept": [1, *[0] * 4, 1, *[0] * 19, 1]}}
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-6, 22), min_size=1))
 def test_every_gain_is_in_one_bar(gains: list[float]) -> None:
     counted = Gains()
@@ -272,3 +279,30 @@ def test_a_report_of_nothing_and_a_report_nowhere_are_refused(tmp_path: Path) ->
         write_report(folder, tmp_path)
     with pytest.raises(ConfigError, match="there is no folder"):
         write_report(folder, tmp_path / "no" / "page.html")
+    with pytest.raises(DataError, match=r"cannot write .*File name too long"):
+        write_report(folder, tmp_path / ("x" * 255))
+
+
+def test_the_rows_that_a_run_writes_are_read(tmp_path: Path) -> None:
+    document = Document("a", TEXT, DocumentFacts(url="https://example.org/"))
+    text = Text(document, Encoded((1, 2), (0, TEXT.index("29%"))), (-1.0, -2.0))
+    place, ran = Place(text, "Calculator", 1, None), Call("Calculator", "400 / 1400", "0.29")
+    annotated = Annotated(document, (Scored(place, ran, Losses(3.0, 2.5, 1.75)),))
+    others = [
+        Rejected(place, "sample", "malformed: x"),
+        Rejected(place, "filter", "gains less than 1", ran, Losses(3.0, None, 2.5)),
+    ]
+    texts = [dict(kept_row(annotated, CallSyntax.TEXT))]
+    page = report(tmp_path / "run", texts, [dict(rejected_row(one)) for one in others])
+    (seen,) = shown(page, "texts")
+    assert seen["pieces"] == ["Out of 1400 participants, 400 (or ", "29%) passed the test."]
+    assert seen["calls"] == [
+        {
+            "tool": "Calculator", "input": "400 / 1400", "result": "0.29",
+            "loss_plain": 3.0, "loss_call": 2.5, "loss_result": 1.75, "gain": 0.75,
+        }
+    ]  # fmt: skip
+    unscored, scored = sorted(shown(page, "rejected"), key=lambda one: str(one["stage"]), reverse=True)
+    assert unscored["near"] == scored["near"] == ["Out of 1400 participants, 400 (or ", "29%) passed the test."]
+    assert unscored["input"] is None
+    assert (scored["result"], scored["gain"]) == ("0.29", 0.5)
