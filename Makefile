@@ -33,9 +33,11 @@ lint: setup
 	cd $(UNPACKED) && ../../$(BIN)/mypy --config-file ../../pyproject.toml --strict --package toolformer
 	MYPYPATH=$(UNPACKED) $(BIN)/mypy --strict --explicit-package-bases tests
 
-# make bench PASSAGES=FILE also measures the search index over a file of passages.
+# make bench PASSAGES=FILE also builds a search index over a file of passages and asks it.
 bench: setup
-	$(BIN)/python -m tests.bench $(PASSAGES)
+	$(BIN)/python -m tests.bench_tools
+	$(BIN)/python -m tests.bench_lm
+	$(if $(PASSAGES),$(BIN)/python -m tests.bench_index $(PASSAGES))
 
 clean:
 	rm -rf build .mypy_cache .pytest_cache .ruff_cache .hypothesis

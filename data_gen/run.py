@@ -68,18 +68,24 @@ def annotate(
         limit: Stop after so many documents.
         on_progress: Called after each shard.
     """
-    judge = _loaded(model)
-    proposer = judge if sampler is None else _loaded(sampler)
+    documents = iter(read_corpus(corpus, limit=limit) if isinstance(corpus, str | Path) else corpus)
+    # What is wrong with the corpus, the tools or the lessons is said before a model is loaded.
+    first = list(itertools.islice(documents, 1))
     with Toolbox(tools, workers=2) as toolbox:
         chosen = _chosen_lessons(toolbox.names, lessons)
+        judge = _loaded(model)
+        proposer = judge if sampler is None else _loaded(sampler)
         annotator = Annotator(judge, toolbox, chosen, method, sampler=proposer, syntax=syntax_of(judge))
-        documents = read_corpus(corpus, limit=limit) if isinstance(corpus, str | Path) else corpus
         most = min(passage_tokens, annotator.longest_text())
 
         def tokens(text: str) -> int:
             return max(len(one.encode(text).ids) for one in ([judge] if proposer is judge else [judge, proposer]))
 
-        passages = (passage for document in documents for passage in cut_passages(document, tokens, most))
+        passages = (
+            passage
+            for document in itertools.chain(first, documents)
+            for passage in cut_passages(document, tokens, most)
+        )
         return run(annotator, passages, out, shard_size=shard_size, on_progress=on_progress)
 
 

@@ -22,6 +22,8 @@ MAX_TOKENS = 512
 class Translate:
     """The tool. The model is loaded at the first call."""
 
+    description = "Translates a text from any language into English, or into another one."
+
     def __init__(
         self,
         model: str = "facebook/nllb-200-distilled-600M",

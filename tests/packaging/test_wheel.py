@@ -59,7 +59,8 @@ def test_site_packages_gains_one_name_and_one_command(wheel: zipfile.ZipFile) ->
 
 def test_the_wheel_works_outside_the_checkout(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
     wheel.extractall(tmp_path)
-    code = "import toolformer; from toolformer.tools.calculator import Calculator; print(toolformer.__file__, Calculator()('400 / 1400'))"
+    use = "from toolformer.tools.calculator import Calculator; print(Calculator()('400 / 1400'))"
+    code = f"import toolformer; print(toolformer.__file__); {use}"
     done = subprocess.run(
         [sys.executable, "-P", "-S", "-c", code],
         cwd=tmp_path,
