@@ -14,7 +14,7 @@ from toolformer.tools.search_index import SearchIndex
 
 
 def main(passages: Path, model: str | None = None) -> None:
-    queries = []
+    queries: list[str] = []
     for number, passage in enumerate(read_passages(passages)):
         if number % 25 == 0 and len(queries) < 1_000:
             _, _, rest = passage.text.partition(". ")

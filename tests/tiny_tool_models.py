@@ -6,22 +6,23 @@ from typing import Any
 
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 
-def word_tokenizer(words: Sequence[str], template: str) -> Any:
-    """A tokenizer with these words, [UNK] for any other, and the template's control tokens around a text."""
-    from transformers import PreTrainedTokenizerFast
 
-    vocabulary = {word: number for number, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words])}
+def word_tokenizer(words: Sequence[str], single: str, pair: str) -> Any:
+    """A tokenizer with these words, [UNK] for any other, and the templates' control tokens around one text or two."""
+    import transformers
+
+    vocabulary = {word: number for number, word in enumerate([*SPECIAL, *words])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=template,
-        pair=f"{template} $B:1 [SEP]:1",
+        single=single,
+        pair=pair,
         special_tokens=[(name, vocabulary[name]) for name in ("[CLS]", "[SEP]")],
     )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
-    )
+    fast: Any = transformers.PreTrainedTokenizerFast  # its constructor has no types
+    return fast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]")
 
 
 def save_embedding_model(folder: Path, words: Sequence[str], seed: int = 0) -> str:
@@ -30,7 +31,7 @@ def save_embedding_model(folder: Path, words: Sequence[str], seed: int = 0) -> s
     from transformers import BertConfig, BertModel
 
     torch.manual_seed(seed)
-    tokenizer = word_tokenizer(words, "[CLS] $A [SEP]")
+    tokenizer = word_tokenizer(words, "[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1")
     tokenizer.model_max_length = 64
     tokenizer.save_pretrained(folder)
     config = BertConfig(

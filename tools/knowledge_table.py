@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from toolformer.errors import DataError, ToolError
+from toolformer.errors import ConfigError, DataError, ToolError
 from toolformer.tools.passages import Passage
 
 THRESHOLD = 0.6
@@ -81,6 +81,8 @@ class KnowledgeTable:
     @classmethod
     def load(cls, path: Path | str) -> Self:
         """A table from JSON lines: "question" or a list "questions", "answer", and maybe "subject" and "relation"."""
+        if not Path(path).is_file():
+            raise ConfigError(f"there is no table {path}: name a file of JSON lines with a question and an answer each")
         records = []
         with Path(path).open("rb") as lines:
             for number, line in enumerate(lines, 1):

@@ -3,10 +3,12 @@
 Not for the language models that call tools: `toolformer.hf` loads those.
 """
 
+import hashlib
 import threading
 import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 from toolformer.errors import ConfigError
@@ -32,8 +34,12 @@ class Pretrained:
 
     @property
     def version(self) -> str:
-        """What tells this model's answers from another's."""
-        return f"{self.name}@{self.revision or 'main'}"
+        """What tells this model's answers from another's: for a folder, its files' sizes and times, too."""
+        if not Path(self.name).is_dir():
+            return f"{self.name}@{self.revision or 'main'}"
+        files = sorted(path for path in Path(self.name).iterdir() if path.is_file())
+        states = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+        return f"{self.name} {hashlib.sha256(repr(states).encode()).hexdigest()[:16]}"
 
     @cached_property
     def loaded(self) -> tuple[Any, Any]:

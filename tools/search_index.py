@@ -1,8 +1,8 @@
 """A local index over a passages file: open a folder that `index_build` made, and search it. A `Source`.
 
 BM25 finds passages that share the query's words; a dense index finds those with a near meaning, by exact inner product
-(no approximation: about 5 ms for 100,000 passages). Passages, weights and vectors are memory-mapped; only BM25's
-vocabulary is read into memory. What this does not do: change an index, or search several at once.
+(no approximation: 10 ms for 100,000 passages of 384 dimensions). Passages, weights and vectors are memory-mapped; only
+BM25's vocabulary is read into memory. What this does not do: change an index, or search several at once.
 """
 
 import json
@@ -16,6 +16,7 @@ from toolformer.errors import DataError, ToolError
 from toolformer.tools.embedding import Embedder
 from toolformer.tools.index_folder import (
     BM25,
+    MANIFEST,
     OFFSETS,
     PASSAGES,
     VECTORS,
@@ -77,15 +78,16 @@ class SearchIndex:
         either has to be the very model that made the index.
         """
         folder = Path(folder)
-        manifest = read_manifest(folder)
-        check_ours(folder, ["manifest.json", *manifest.files])
-        check_files(folder, manifest, hashes=verify)
-        if model is not None and manifest.plan.kind != "dense":
-            raise DataError(f"{folder} is a BM25 index, made without a model: open it without one, not with {model!r}")
         try:
+            manifest = read_manifest(folder)
+            check_ours(folder, [MANIFEST, *manifest.files])
+            check_files(folder, manifest, hashes=verify)
+            if model is not None and manifest.plan.kind != "dense":
+                raise DataError(f"{folder} is a BM25 index, made without a model: open it without {model!r}")
             passages = _PassageFile(folder, manifest.passages)
             ranker = _Bm25(folder, manifest) if manifest.plan.kind == "bm25" else _Dense(folder, manifest, model)
-        except (ValueError, KeyError, TypeError, EOFError) as error:  # what numpy, json and bm25s make of damaged files
+        # What the system, numpy, json and bm25s make of files that cannot be read or are damaged.
+        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
             raise DataError(f"{folder} is damaged ({type(error).__name__}: {error}); build the index anew") from error
         return cls(manifest, passages, ranker)
 

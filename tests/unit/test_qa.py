@@ -7,15 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import (
-    BertConfig,
-    BertForQuestionAnswering,
-    PreTrainedTokenizerFast,
-    T5Config,
-    T5ForConditionalGeneration,
-)
+from transformers import BertConfig, BertForQuestionAnswering, T5Config, T5ForConditionalGeneration
 
+from tests.tiny_tool_models import SPECIAL, word_tokenizer
 from toolformer import Toolbox
 from toolformer.errors import ConfigError, DataError, ToolError
 from toolformer.tool import Tool
@@ -148,6 +142,11 @@ def test_a_bad_table(tmp_path: Path, content: str, complaint: str) -> None:
         KnowledgeTable.load(tmp_path / "table.jsonl")
 
 
+def test_no_table(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no table"):
+        KnowledgeTable.load(tmp_path / "table.jsonl")
+
+
 # The tool
 
 
@@ -220,19 +219,6 @@ def test_the_version_names_what_the_answers_depend_on() -> None:
 # Readers with a model
 
 LETTERS = [f"w{number}" for number in range(40)]
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-
-
-def word_tokenizer(template: str, pair: str) -> Any:
-    vocabulary = {word: number for number, word in enumerate(SPECIAL + LETTERS)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=template, pair=pair, special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
-    )
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +228,7 @@ def marker(tmp_path_factory: pytest.TempPathFactory) -> str:
     Every token's state is its embedding: dimension 0 says "w7", dimension 1 "[CLS]"; the layers add nothing.
     """
     folder = tmp_path_factory.mktemp("marker")
-    word_tokenizer("[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1").save_pretrained(folder)
+    word_tokenizer(LETTERS, "[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1").save_pretrained(folder)
     config = BertConfig(
         vocab_size=len(SPECIAL + LETTERS),
         hidden_size=8,
@@ -308,19 +294,18 @@ def test_an_answer_is_short(marker: str) -> None:
 @pytest.fixture(scope="module")
 def writer(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("writer")
-    word_tokenizer("$A [SEP]", "$A [SEP] $B [SEP]").save_pretrained(folder)
+    word_tokenizer(LETTERS, "$A [SEP]", "$A [SEP] $B [SEP]").save_pretrained(folder)
     torch.manual_seed(3)
-    config = T5Config(
-        vocab_size=len(SPECIAL + LETTERS),
-        d_model=16,
-        d_kv=8,
-        d_ff=16,
-        num_layers=1,
-        num_heads=2,
-        decoder_start_token_id=0,
-        pad_token_id=0,
-        eos_token_id=3,
-        n_positions=48,
+    sizes = {
+        "vocab_size": len(SPECIAL + LETTERS),
+        "d_model": 16,
+        "d_kv": 8,
+        "d_ff": 16,
+        "num_layers": 1,
+        "num_heads": 2,
+    }
+    config = T5Config.from_dict(
+        {**sizes, "decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 3, "n_positions": 48}
     )
     model = T5ForConditionalGeneration(config)
     with torch.no_grad():
@@ -355,6 +340,14 @@ def test_what_the_model_does_not_know_is_no_answer(writer: str, written: str, mo
     monkeypatch.setattr(tokenizer, "decode", lambda *_args, **_options: written)
     with pytest.raises(ToolError, match="no answer to"):
         reader.answer("w1", passages("w2"))
+
+
+def test_another_model_in_the_same_folder_is_another_version(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"one")
+    before = TextToTextReader(str(tmp_path)).version
+    assert TextToTextReader(str(tmp_path)).version == before
+    (tmp_path / "model.safetensors").write_bytes(b"another")
+    assert TextToTextReader(str(tmp_path)).version != before
 
 
 def test_generating_is_bounded(writer: str) -> None:

@@ -308,7 +308,7 @@ def test_no_index_at_all(tmp_path: Path) -> None:
 
 
 def test_a_bm25_index_wants_no_model(folder: Path) -> None:
-    with pytest.raises(DataError, match="without a model"):
+    with pytest.raises(DataError, match="made without a model"):
         SearchIndex.open(folder, model="some/model")
 
 

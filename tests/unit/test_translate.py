@@ -210,7 +210,6 @@ def marian(folder: Path, *codes: str, **pair: str) -> str:
         decoder_start_token_id=end,
         eos_token_id=0,
         forced_eos_token_id=0,
-        bad_words_ids=[[end]],
         **SIZE,
     )
     return save(folder, tokenizer, MarianMTModel(config))
@@ -222,9 +221,8 @@ def t5(folder: Path, *codes: str) -> str:
     tokenizer = T5Tokenizer(vocab=vocabulary, extra_ids=1)
     tokenizer.add_tokens(list(codes), special_tokens=True)
     torch.manual_seed(0)
-    config = T5Config(
-        vocab_size=len(tokenizer), d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2, decoder_start_token_id=0
-    )
+    sizes = {"vocab_size": len(tokenizer), "d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2}
+    config = T5Config.from_dict({**sizes, "decoder_start_token_id": 0})
     return save(folder, tokenizer, T5ForConditionalGeneration(config))
 
 
