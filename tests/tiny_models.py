@@ -10,6 +10,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    BartConfig,
     Gemma2Config,
     Gemma3TextConfig,
     GPT2Config,
@@ -48,24 +50,38 @@ CONFIGS: dict[str, PreTrainedConfig] = {
     ),
 }
 MAMBA = MambaConfig(**_COMMON, hidden_size=32, num_hidden_layers=2, state_size=8)
-T5 = T5Config(
-    vocab_size=VOCABULARY,
-    d_model=32,
-    d_kv=8,
-    d_ff=64,
-    num_layers=2,
-    num_heads=4,
-    eos_token_id=2,
-    pad_token_id=0,
-    decoder_start_token_id=0,
-    relative_attention_num_buckets=8,
-    relative_attention_max_distance=16,
-)
+_PAIR = {"vocab_size": VOCABULARY, "d_model": 32, "eos_token_id": 2, "pad_token_id": 0, "decoder_start_token_id": 0}
+SEQ2SEQ: dict[str, PreTrainedConfig] = {
+    "t5": T5Config(
+        **_PAIR,
+        d_kv=8,
+        d_ff=64,
+        num_layers=2,
+        num_heads=4,
+        n_positions=CONTEXT,
+        relative_attention_num_buckets=8,
+        relative_attention_max_distance=16,
+    ),
+    "bart": BartConfig(
+        **_PAIR,
+        encoder_layers=2,
+        decoder_layers=2,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        encoder_ffn_dim=64,
+        decoder_ffn_dim=64,
+        max_position_embeddings=CONTEXT,
+        bos_token_id=1,
+        forced_eos_token_id=None,
+    ),
+}
 
 
 @functools.cache
 def model(kind: str) -> PreTrainedModel:
-    """A causal model of this kind, in fp32."""
+    """A model of this kind, in fp32."""
+    if kind in SEQ2SEQ:
+        return _random(AutoModelForSeq2SeqLM.from_config(SEQ2SEQ[kind]))
     return _random(AutoModelForCausalLM.from_config(CONFIGS[kind], attn_implementation=_attention(kind)))
 
 

@@ -25,7 +25,7 @@ from transformers import (
 from toolformer.errors import ConfigError, unknown_name
 from toolformer.hf_causal import CausalModel
 from toolformer.hf_encode import Codec
-from toolformer.hf_network import unsupported
+from toolformer.hf_seq2seq import Seq2SeqModel
 from toolformer.lm import LanguageModel
 
 Quantize = Literal["int8", "nf4"]
@@ -59,10 +59,9 @@ def load(
     model = _model(config, place, _dtype(dtype, device), device, revision, quantize, offline)
     if adapter is not None:
         model = _adapted(model, adapter, len(tokenizer), offline)
-    if reason := unsupported(model):
-        raise ConfigError(f"{name_or_path} ({type(model).__name__}) cannot be used here: {reason}")
     codec = Codec(tokenizer, name_or_path)
-    return CausalModel(model, codec, name_or_path, _fingerprint(model, codec))
+    kind = Seq2SeqModel if config.is_encoder_decoder else CausalModel
+    return kind(model, codec, name_or_path, _fingerprint(model, codec))
 
 
 def _base_of(path: str) -> str | None:

@@ -66,21 +66,35 @@ class KeyValues(Cache):
         """How many columns a layer has."""
         return self._widths[layer_idx] if layer_idx < len(self._widths) else 0
 
+    def get_mask_sizes(self, query_length: int, layer_idx: int = 0) -> tuple[int, int]:
+        """How many columns there are with the next block, and which is the first."""
+        return self.get_seq_length(layer_idx) + query_length, 0
+
     def stored(self, start: int = 0) -> Stored:
         """The columns from `start` on, copied, so that the rest can be forgotten."""
         end = self.width
         return [(keys[:, :, start:end].clone(), values[:, :, start:end].clone()) for keys, values in self._buffers]
+
+    def copy(self, rows: Tensor, width: int) -> "KeyValues":
+        """A cache of these rows, with the first columns only."""
+        part = KeyValues(self.positions[rows, :width])
+        part._buffers = [(keys[rows, :, :width], values[rows, :, :width]) for keys, values in self._buffers]
+        part._widths = [width] * len(part._buffers)
+        return part
 
     def select(self, rows: Tensor) -> None:
         """Keep these rows, in this order; one named twice is copied."""
         self.positions = self.positions[rows]
         self._buffers = [(keys[rows], values[rows]) for keys, values in self._buffers]
 
-    def gather(self, columns: Tensor) -> None:
-        """For each row, keep these columns, in this order."""
-        self.positions = self.positions.gather(1, columns)
-        self._buffers = [(_gathered(keys, columns), _gathered(values, columns)) for keys, values in self._buffers]
-        self._widths = [columns.shape[1]] * len(self._buffers)
+    def gather(self, columns: Tensor, behind: int = 0) -> None:
+        """Of the columns from `behind` on, keep for each row these, in this order, counted from there."""
+        width = behind + columns.shape[1]
+        for held in (tensor for layer in self._buffers for tensor in layer):
+            index = columns[:, None, :, None].expand(-1, held.shape[1], -1, held.shape[3])
+            held[:, :, behind:width] = held[:, :, behind:].gather(2, index)
+        self.positions = torch.cat([self.positions[:, :behind], self.positions[:, behind:].gather(1, columns)], dim=1)
+        self._widths = [width] * len(self._buffers)
 
     def trim(self, width: int) -> None:
         """Forget the columns from `width` on."""
@@ -123,7 +137,3 @@ def _beside(parts: Sequence[Tensor], rows: int, room: int) -> Tensor:
         wide[:, :, start : start + part.shape[2]] = part
         start += part.shape[2]
     return wide
-
-
-def _gathered(held: Tensor, columns: Tensor) -> Tensor:
-    return held.gather(2, columns[:, None, :, None].expand(-1, held.shape[1], -1, held.shape[3]))

@@ -1,6 +1,7 @@
 """Causal models of transformers behind the port of `lm.py`: the parts of the other hf_ files, put together."""
 
 import copy
+import inspect
 from collections.abc import Sequence
 
 from transformers import PreTrainedModel
@@ -17,6 +18,7 @@ from toolformer.lm import Counter, Encoded, Ids, Prompted, Window
 
 _OFF = 0.3
 """How far logits may be off, in their own standard deviations: far above the noise of bf16, far below a wrong mask."""
+_FINE = "Models like Llama, Qwen, Gemma, GPT-2, GPT-NeoX, OPT and T5 can."
 
 
 class CausalModel:
@@ -27,6 +29,7 @@ class CausalModel:
         self.fingerprint = fingerprint
         self.counter = Counter()
         self._codec = codec
+        check(model, name)
         self._network = Network(model, name, self.counter)
         check_equal(self._network)
         self._heads = Heads(self._network)
@@ -68,6 +71,19 @@ class CausalModel:
         return CausalRows(self._network, self._start, prompts)
 
 
+def check(model: PreTrainedModel, name: str) -> None:
+    """Refuse a model whose cache cannot have holes and branches, with the reason."""
+    config = model.config.get_text_config(decoder=True)
+    kinds: set[str] = set(getattr(config, "layer_types", None) or [])
+    reason = None
+    if getattr(model, "_is_stateful", False) or kinds - {"full_attention", "sliding_attention"}:
+        reason = "it carries a state that cannot be cut back or shared between continuations"
+    elif "position_ids" not in inspect.signature(model.forward).parameters:
+        reason = "it cannot be told the positions of its tokens"
+    if reason:
+        raise ConfigError(f"{name} ({type(model).__name__}) cannot be used here: {reason}. {_FINE}")
+
+
 def check_equal(network: Network) -> None:
     """Refuse a model that answers otherwise with holes in its cache than without: some read more than they are told."""
     before = copy.copy(network.counter)
@@ -82,5 +98,5 @@ def check_equal(network: Network) -> None:
     if not off < _OFF:
         raise ConfigError(
             f"{network.name} answers otherwise when its cache has holes (off by {off:.2f} standard deviations): "
-            f"{type(network.model).__name__} cannot be used here; Llama, Qwen, Gemma, GPT-2, GPT-NeoX and T5 can"
+            f"{type(network.model).__name__} cannot be used here. {_FINE}"
         )

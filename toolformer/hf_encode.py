@@ -52,6 +52,12 @@ class Codec:
         first: int | None = self.tokenizer.bos_token_id
         return first if first is not None else self.tokenizer.eos_token_id
 
+    def frame(self) -> tuple[list[int], list[int]]:
+        """What the tokenizer itself puts before and behind a whole text: an encoder expects it."""
+        whole, inner = self.tokenizer("a").input_ids, self.tokenizer("a", add_special_tokens=False).input_ids
+        before = next(i for i in range(len(whole)) if whole[i : i + len(inner)] == inner)
+        return whole[:before], whole[before + len(inner) :]
+
     def encode(self, text: str) -> Encoded:
         """The text as ids. Lone surrogates, which are not text, count as U+FFFD; nothing else is replaced by this.
 

@@ -5,10 +5,9 @@ vocabulary head is asked for, what it cost, and what happens when memory runs ou
 or calls.
 """
 
-import inspect
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -22,8 +21,6 @@ log = logging.getLogger("toolformer")
 
 Item = TypeVar("Item")
 
-_LAYER_KINDS = {"full_attention", "sliding_attention"}
-
 
 class Network:
     """A causal model in inference: ids go in, fp32 logits of the wanted positions come out. Not for several threads."""
@@ -36,18 +33,16 @@ class Network:
         config = model.config.get_text_config(decoder=True)
         self.vocabulary: int = config.vocab_size
         self.context: int = _context(config)
-        # A fused attention takes a mask of booleans; the plain ones add a mask of floats to the scores.
-        self._booleans = model.config._attn_implementation == "sdpa"
         kinds = set(getattr(config, "layer_types", None) or [])
         window = getattr(config, "sliding_window", None)
         self.window: int | None = window if kinds != {"full_attention"} else None
         self._mixed = len(kinds) > 1
-        # A batch's tokens, so that neither its activations nor its logits grow beyond some hundred megabytes.
-        self.budget = max(64, min(4096, 2**27 // self.vocabulary) if self.device.type == "cpu" else 16384)
-        self._wanted: Tensor | None = None
-        # A token that only fills a place. Not the padding token: transformers warns when it sees one without a mask.
+        # Tokens in a batch: on a CPU few enough for its caches, and never more logits than half a gigabyte.
+        self.budget = max(64, min(1024 if self.device.type == "cpu" else 16384, 2**27 // self.vocabulary))
         self.ends = _ends(model)
+        # A token that only fills a place. Not the padding token: transformers warns when it sees one without a mask.
         self.filler = 1 if getattr(config, "pad_token_id", None) == 0 else 0
+        self._wanted: Tensor | None = None
         head: torch.nn.Module = model.get_output_embeddings()  # type: ignore[no-untyped-call]
         head.register_forward_pre_hook(self._gather)
 
@@ -61,11 +56,10 @@ class Network:
         hidden = arguments[0]
         return (hidden.reshape(-1, hidden.shape[-1])[self._wanted].unsqueeze(0), *arguments[1:])
 
-    @torch.no_grad()
     def plain(self, rows: Sequence[Ids], wanted: Sequence[int]) -> Tensor:
         """Rows from their first token on, nothing kept. `wanted` counts places in the grid, row by row."""
-        places = torch.tensor(wanted, dtype=torch.long, device=self.device)
-        return self._forward(self.grid(rows), sum(map(len, rows)), places, attention_mask=None)
+        ids = self.grid(rows)
+        return self.ask(ids, sum(map(len, rows)), self.places(wanted), input_ids=ids, use_cache=False)
 
     def append(self, cache: KeyValues, rows: Sequence[Ids], wanted: Sequence[int]) -> Tensor:
         """Run each row behind everything that the cache holds of it, whose positions must have no gaps."""
@@ -73,10 +67,9 @@ class Network:
         start, width = cache.width, ids.shape[1]
         visible = torch.ones(width, start + width, dtype=torch.bool, device=self.device).tril(start)
         positions = torch.arange(start, start + width, device=self.device).expand(len(rows), -1)
-        places = torch.tensor(wanted, dtype=torch.long, device=self.device)
-        return self.run(cache, ids, positions, visible.expand(len(rows), -1, -1), places, sum(map(len, rows)))
+        visible = visible.expand(len(rows), -1, -1)
+        return self.run(cache, ids, positions, visible, self.places(wanted), sum(map(len, rows)))
 
-    @torch.no_grad()
     def run(
         self, cache: KeyValues, ids: Tensor, positions: Tensor, visible: Tensor, wanted: Tensor, real: int
     ) -> Tensor:
@@ -85,27 +78,38 @@ class Network:
         `visible[r, d, k]`: does the block's column d of row r see column k of the cache, the block itself included?
         """
         cache.positions = torch.cat([cache.positions, positions], dim=1)
-        return self._forward(
+        masks = self._masks(visible, positions, cache.positions)
+        return self.ask(
             ids,
             real,
             wanted,
-            attention_mask=self._masks(visible, positions, cache.positions),
+            input_ids=ids,
+            attention_mask=masks,
             position_ids=positions,
             past_key_values=cache,
             use_cache=True,
         )
 
-    def _forward(self, ids: Tensor, real: int, wanted: Tensor, **arguments: object) -> Tensor:
-        self.counter.tokens += ids.numel()
-        self.counter.padding += ids.numel() - real
+    @torch.no_grad()
+    def ask(self, forwarded: Tensor, real: int, wanted: Tensor, **arguments: object) -> Tensor:
+        """Call the model, which counts, and return the logits of the wanted places."""
+        self.count(forwarded, real)
         self.counter.head_rows += len(wanted)
         self._wanted = wanted
-        arguments.setdefault("use_cache", False)
         try:
-            logits: Tensor = self.model(input_ids=ids, **arguments).logits
+            logits: Tensor = self.model(**arguments).logits
         finally:
             self._wanted = None
         return logits[0].float()
+
+    def count(self, forwarded: Tensor, real: int) -> None:
+        """Note that these tokens go through the layers, `real` of them for a purpose."""
+        self.counter.tokens += forwarded.numel()
+        self.counter.padding += forwarded.numel() - real
+
+    def places(self, wanted: Sequence[int]) -> Tensor:
+        """Places in a grid as an index."""
+        return torch.tensor(wanted, dtype=torch.long, device=self.device)
 
     def _masks(self, visible: Tensor, positions: Tensor, key_positions: Tensor) -> Tensor | dict[str, Tensor]:
         """The masks by kind of layer. A window counts positions, not columns: these have holes and branches."""
@@ -117,12 +121,10 @@ class Network:
         return {"full_attention": full, "sliding_attention": sliding} if self._mixed else sliding
 
     def _mask(self, visible: Tensor) -> Tensor:
-        if self._booleans:
-            return visible.unsqueeze(1)
+        # As floats to be added to the scores: every attention takes them, and none has to convert them in each layer.
         hidden = torch.finfo(self.model.dtype).min
-        return torch.zeros(visible.shape, dtype=self.model.dtype, device=self.device).masked_fill_(~visible, hidden)[
-            :, None
-        ]
+        mask = torch.zeros(visible.shape, dtype=self.model.dtype, device=self.device)
+        return mask.masked_fill_(~visible, hidden).unsqueeze(1)
 
     def grid(self, rows: Sequence[Ids]) -> Tensor:
         """The rows as one rectangle, filled up at the right."""
@@ -192,14 +194,3 @@ def halving(items: list[Item], work: Callable[[list[Item]], None]) -> None:
 
 def _out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def unsupported(model: PreTrainedModel) -> str | None:
-    """Why this model cannot be run over a grid, or None."""
-    config = model.config.get_text_config(decoder=True)
-    kinds = set(cast("list[str]", getattr(config, "layer_types", None) or []))
-    if getattr(model, "_is_stateful", False) or kinds - _LAYER_KINDS:
-        return "it carries a recurrent state, which cannot be cut back or shared between continuations"
-    if "position_ids" not in inspect.signature(model.forward).parameters:
-        return "it cannot be told the positions of its tokens"
-    return None

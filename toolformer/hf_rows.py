@@ -14,6 +14,39 @@ _REMEMBERED = 2**28
 """Bytes of past logits that are kept, so that undoing a call forwards nothing."""
 
 
+class PastLogits:
+    """The logits that rows had at their last lengths, so that what is undone need not be computed again."""
+
+    def __init__(self, vocabulary: int) -> None:
+        self._vocabulary = vocabulary
+        self._rows: list[dict[int, tuple[Tensor, int]]] = []
+
+    def remember(self, logits: Tensor, lengths: Sequence[int], rows: Sequence[int]) -> None:
+        """Keep the logits of these rows for the lengths that they have now. New rows come behind the others."""
+        self._rows += [{} for _ in range(len(lengths) - len(self._rows))]
+        limit = max(2, _REMEMBERED // (4 * self._vocabulary * len(lengths)))
+        for row in rows:
+            past = self._rows[row]
+            past[lengths[row]] = (logits, row)
+            if len(past) > limit:
+                del past[next(iter(past))]
+
+    def recall(self, row: int, length: int) -> Tensor | None:
+        """What the row's logits were when it had this length, if that is still known."""
+        if length not in self._rows[row]:
+            return None
+        logits, index = self._rows[row][length]
+        return logits[index]
+
+    def cut(self, row: int, length: int) -> None:
+        """Forget what came behind this length."""
+        self._rows[row] = {past: logits for past, logits in self._rows[row].items() if past <= length}
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Keep these rows, in this order; one named twice is forked."""
+        self._rows = [{**self._rows[row]} for row in rows]
+
+
 class CausalRows:
     """`lm.Rows` for causal models.
 
@@ -28,7 +61,7 @@ class CausalRows:
         self._cache = KeyValues(torch.zeros(0, 0, dtype=torch.long, device=self._device))
         self._real = torch.zeros(0, 0, dtype=torch.bool, device=self._device)
         self._ids: list[list[int]] = []
-        self._past: list[dict[int, tuple[Tensor, int]]] = []
+        self._past = PastLogits(network.vocabulary)
         self.logits = torch.zeros(0, network.vocabulary, device=self._device)
         self.lengths: Sequence[int] = []
         self.add(prompts)
@@ -70,16 +103,7 @@ class CausalRows:
         self.logits = torch.cat([self.logits, logits])
         self.lengths = [*self.lengths, *map(len, rows)]
         self._ids += rows
-        self._past += [{} for _ in rows]
-        self._remember(range(len(self.lengths) - len(rows), len(self.lengths)))
-
-    def _remember(self, rows: Sequence[int]) -> None:
-        limit = max(2, _REMEMBERED // (4 * self._network.vocabulary * len(self.lengths)))
-        for row in rows:
-            past = self._past[row]
-            past[self.lengths[row]] = (self.logits, row)
-            while len(past) > limit:
-                del past[next(iter(past))]
+        self._past.remember(self.logits, self.lengths, range(len(self.lengths) - len(rows), len(self.lengths)))
 
     def extend(self, ids: Sequence[Ids]) -> None:
         """See `lm.Rows`. The rows that wait are filled up, so it pays to extend many at once."""
@@ -111,7 +135,7 @@ class CausalRows:
         self.lengths = [length + count for length, count in zip(self.lengths, counts, strict=True)]
         for row in grown:
             self._ids[row].extend(ids[row])
-        self._remember(grown)
+        self._past.remember(logits, self.lengths, grown)
         self._squeeze()
 
     def truncate(self, lengths: Sequence[int]) -> None:
@@ -119,19 +143,18 @@ class CausalRows:
         cut = [row for row, length in enumerate(lengths) if length != self.lengths[row]]
         if not cut:
             return
-        known = [row for row in cut if lengths[row] in self._past[row]]
-        forgotten = {row: self._ids[row][lengths[row] - 1] for row in cut if lengths[row] not in self._past[row]}
+        past = {row: self._past.recall(row, lengths[row]) for row in cut}
+        forgotten = {row: self._ids[row][lengths[row] - 1] for row, logits in past.items() if logits is None}
         new = [length - (row in forgotten) for row, length in enumerate(lengths)]
         if not all(0 <= length <= old for length, old in zip(new, self.lengths, strict=True)):
             raise ValueError(f"rows of {self.lengths} tokens cannot be cut to {list(lengths)}")
         self._real &= self._real.cumsum(dim=1) <= torch.tensor(new, device=self._device)[:, None]
         self.logits = self.logits.clone()
-        for row in known:
-            logits, index = self._past[row][lengths[row]]
-            self.logits[row] = logits[index]
-        for row in cut:
+        for row, logits in past.items():
+            if logits is not None:
+                self.logits[row] = logits
             del self._ids[row][new[row] :]
-            self._past[row] = {length: past for length, past in self._past[row].items() if length <= new[row]}
+            self._past.cut(row, new[row])
         self.lengths = new
         self._trim()
         if forgotten:
@@ -146,7 +169,7 @@ class CausalRows:
         self._real, self.logits = self._real[index], self.logits[index]
         self.lengths = [self.lengths[row] for row in rows]
         self._ids = [[*self._ids[row]] for row in rows]
-        self._past = [{**self._past[row]} for row in rows]
+        self._past.keep(rows)
         self._squeeze()
 
     def _trim(self) -> None:

@@ -23,7 +23,7 @@ def ask(network: Network, questions: Sequence[Question]) -> list[list[float]]:
         width = max(len(rows[index]) for index in members)
         wanted = [row * width + place - 1 for row, index in enumerate(members) for place in questions[index][1]]
         targets = [questions[index][0][place] for index in members for place in questions[index][1]]
-        said = iter(_log_probabilities(network.plain([rows[index] for index in members], wanted), targets))
+        said = iter(chosen(network.plain([rows[index] for index in members], wanted), targets))
         for index in members:
             answers[index] = [next(said) for _ in questions[index][1]]
 
@@ -33,9 +33,10 @@ def ask(network: Network, questions: Sequence[Question]) -> list[list[float]]:
     return answers
 
 
-def _log_probabilities(logits: Tensor, targets: Sequence[int]) -> list[float]:
-    chosen = logits.gather(1, torch.tensor(targets, device=logits.device)[:, None])[:, 0]
-    answer: list[float] = (chosen - logits.logsumexp(dim=-1)).tolist()
+def chosen(logits: Tensor, targets: Sequence[int]) -> list[float]:
+    """The log-probability of one token in each row of logits."""
+    asked = logits.gather(1, torch.tensor(targets, device=logits.device)[:, None])[:, 0]
+    answer: list[float] = (asked - logits.logsumexp(dim=-1)).tolist()
     return answer
 
 
@@ -50,7 +51,7 @@ def window_losses(network: Network, start: tuple[int, ...], windows: Sequence[Wi
     """See `lm.LanguageModel.window_losses`. Windows over one text behind one prefix are one row."""
     places: dict[tuple[tuple[int, ...], tuple[int, ...]], set[int]] = defaultdict(set)
     for window in windows:
-        places[window.prefix, window.text].update(_tokens(window))
+        places[window.prefix, window.text].update(tokens_of(window))
     questions = []
     for (prefix, text), tokens in places.items():
         before = start + prefix
@@ -60,10 +61,11 @@ def window_losses(network: Network, start: tuple[int, ...], windows: Sequence[Wi
         known[key] = {place - len(start + key[0]): value for place, value in zip(asked, answer, strict=True)}
     return [
         # A token that nothing stands before cannot be asked for: it counts as certain.
-        -sum(w * known[window.prefix, window.text].get(t, 0.0) for w, t in zip(WINDOW, _tokens(window), strict=False))
+        -sum(w * known[window.prefix, window.text].get(t, 0.0) for w, t in zip(WINDOW, tokens_of(window), strict=False))
         for window in windows
     ]
 
 
-def _tokens(window: Window) -> range:
+def tokens_of(window: Window) -> range:
+    """The places in its text of the tokens that a window weighs."""
     return range(window.position, min(window.position + len(WINDOW), len(window.text)))

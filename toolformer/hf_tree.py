@@ -100,7 +100,7 @@ class TreeOpenings:
             costs = [
                 max(len(by_text[row]), (self._passed[row].head.length + self._passed[row].text) // 16) for row in rows
             ]
-            grouped += [[rows[i] for i in batch] for batch in batches(costs, self._network.budget // 8)]
+            grouped += [[rows[i] for i in batch] for batch in batches(costs, self._network.budget // 2)]
         return grouped
 
 
@@ -226,19 +226,19 @@ class Tree:
         room = int(seen.sum(dim=1).max())
         if room > seen.shape[1] // 2:
             return
-        order = seen.int().argsort(dim=1, descending=True, stable=True)[:, :room] + prefix
-        columns = torch.cat([torch.arange(prefix, device=device).expand(rows, -1), order], dim=1)
-        self._cache.gather(columns)
+        columns = seen.int().argsort(dim=1, descending=True, stable=True)[:, :room]
+        self._cache.gather(columns, behind=prefix)
         # A row with fewer live columns than another keeps some dead ones: nobody saw them, and nobody will.
-        self._visible = self._visible.gather(1, columns[row])
+        grown = self._visible[:, prefix:].gather(1, columns[row])
+        self._visible = torch.cat([self._visible[:, :prefix], grown], dim=1)
 
 
 class Ends:
     """Where a draw ends. Its few tokens are decoded only when the last of them could complete a stop."""
 
     def __init__(self, codec: Codec, request: Request) -> None:
+        self.request = request
         self._codec = codec
-        self._request = request
         self._last = {stop[-1] for stop in request.stops} | {"\ufffd"}
         self._may_stop: dict[int, bool] = {}
 
@@ -248,10 +248,10 @@ class Ends:
             return Sample(self._text(said[:-1]), stopped=False, tokens=len(said))
         if self._could_stop(said[-1]):
             text = self._text(said)
-            cuts = [start + len(stop) for stop in self._request.stops if (start := text.find(stop)) >= 0]
+            cuts = [start + len(stop) for stop in self.request.stops if (start := text.find(stop)) >= 0]
             if cuts:
                 return Sample(text[: min(cuts)], stopped=True, tokens=len(said))
-        if full or len(said) >= self._request.max_tokens:
+        if full or len(said) >= self.request.max_tokens:
             return Sample(self._text(said), stopped=False, tokens=len(said))
         return None
 
@@ -261,7 +261,7 @@ class Ends:
         return self._may_stop[token]
 
     def _text(self, said: tuple[int, ...]) -> str:
-        return self._codec.behind(self._request.opening, said)
+        return self._codec.behind(self.request.opening, said)
 
 
 def _stacked(texts: Sequence[Stored], width: int) -> Stored:

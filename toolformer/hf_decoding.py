@@ -1,0 +1,92 @@
+"""The decoder's side of an encoder-decoder: rows of one length that attend to what the encoder read.
+
+Where a decoder's positions come from differs from model to model (a relative bias between columns, counted columns), so
+here columns have no holes and nothing stands in front of a row: rows of different lengths are different batches.
+"""
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, EncoderDecoderCache
+from transformers.cache_utils import DynamicLayer
+from transformers.modeling_outputs import BaseModelOutput
+
+from toolformer.hf_cache import KeyValues, Stored
+from toolformer.hf_network import Network
+from toolformer.lm import Ids
+
+
+class Decoding:
+    """A batch of decoder rows, all as long as each other, each with its encoder's output."""
+
+    def __init__(self, network: Network, sources: Sequence[Ids]) -> None:
+        self._network = network
+        ids = network.grid(sources)
+        lengths = torch.tensor(list(map(len, sources)), device=network.device)
+        self._read = (torch.arange(ids.shape[1], device=network.device) < lengths[:, None]).long()
+        network.count(ids, sum(map(len, sources)))
+        with torch.no_grad():
+            encoder = network.model.get_encoder()
+            self._hidden: Tensor = encoder(input_ids=ids, attention_mask=self._read).last_hidden_state
+        self._own = KeyValues(torch.zeros(len(sources), 0, dtype=torch.long, device=network.device))
+        self._cross = DynamicCache()
+
+    @property
+    def length(self) -> int:
+        """How many tokens each row has."""
+        return self._own.width
+
+    def extend(self, rows: Sequence[Ids], wanted: Sequence[int]) -> Tensor:
+        """Append to each row its ids, filled up at the right to one length; the logits of the wanted places."""
+        ids = self._network.grid(rows)
+        start = self.length
+        positions = torch.arange(start, start + ids.shape[1], device=ids.device).expand(len(rows), -1)
+        self._own.positions = torch.cat([self._own.positions, positions], dim=1)
+        return self._network.ask(
+            ids,
+            sum(map(len, rows)),
+            self._network.places(wanted),
+            encoder_outputs=BaseModelOutput(last_hidden_state=self._hidden),
+            attention_mask=self._read,
+            decoder_input_ids=ids,
+            past_key_values=EncoderDecoderCache(self._own, self._cross),
+            use_cache=True,
+        )
+
+    def select(self, rows: Sequence[int], length: int) -> "Decoding":
+        """These rows as a batch of their own, cut to a length; a row named twice is forked."""
+        index = self._network.places(rows)
+        part = Decoding.__new__(Decoding)
+        part._network = self._network
+        part._read, part._hidden = self._read[index], self._hidden[index]
+        part._own = self._own.copy(index, length)
+        part._cross = DynamicCache([(keys[index], values[index]) for keys, values in self._crossed()])
+        return part
+
+    def join(self, other: "Decoding") -> None:
+        """Put the rows of another batch of the same length below these."""
+        width = max(self._read.shape[1], other._read.shape[1])
+        self._read = torch.cat([_wide(held._read, 1, width) for held in (self, other)])
+        self._hidden = torch.cat([_wide(held._hidden, 1, width) for held in (self, other)])
+        self._own.join(other._own)
+        both = zip(self._crossed(), other._crossed(), strict=True)
+        self._cross = DynamicCache(
+            [
+                tuple(torch.cat([_wide(held, 2, width) for held in pair]) for pair in zip(*layers, strict=True))
+                for layers in both
+            ]
+        )
+
+    def _crossed(self) -> Stored:
+        """The keys and values of what the encoder read; there are some once a token was forwarded."""
+        layers = cast("list[DynamicLayer]", self._cross.layers)
+        return [(cast("Tensor", layer.keys), cast("Tensor", layer.values)) for layer in layers]
+
+
+def _wide(held: Tensor, dimension: int, width: int) -> Tensor:
+    """Filled up with zeros, which the mask hides."""
+    shape = list(held.shape)
+    shape[dimension] = width - shape[dimension]
+    return torch.cat([held, held.new_zeros(shape)], dim=dimension)

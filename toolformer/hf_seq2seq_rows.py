@@ -1,0 +1,126 @@
+"""Texts that an encoder-decoder writes at their own pace, for the decoder."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from toolformer.hf_decoding import Decoding
+from toolformer.hf_network import Network, batches, halving
+from toolformer.hf_rows import PastLogits
+from toolformer.lm import Ids
+
+
+class Seq2SeqRows:
+    """`lm.Rows` for encoder-decoders: rows of one length are one batch, and meet again when their lengths do."""
+
+    def __init__(
+        self, network: Network, source: Callable[[Ids], list[int]], start: int, prompts: Sequence[Ids]
+    ) -> None:
+        self._source = source
+        self._network = network
+        self._start = start
+        self._past = PastLogits(network.vocabulary)
+        self._batches: list[tuple[list[int], Decoding]] = []
+        """Rows with what the model knows of them."""
+        self._ids: list[list[int]] = []
+        self.logits = torch.zeros(0, network.vocabulary, device=network.device)
+        self.lengths: Sequence[int] = []
+        self.add(prompts)
+
+    def add(self, prompts: Sequence[Ids]) -> None:
+        """See `lm.Rows`. The encoder reads the prompts; each row begins with the decoder's start token."""
+        sources = [self._source(prompt) for prompt in prompts]
+        self._network.check_fits(list(map(len, sources)))
+        first = len(self.lengths)
+        logits = self.logits.new_zeros(len(prompts), self.logits.shape[1])
+
+        def work(members: list[int]) -> None:
+            decoding = Decoding(self._network, [sources[index] for index in members])
+            logits[members] = decoding.extend([[self._start]] * len(members), list(range(len(members))))
+            self._batches.append(([first + index for index in members], decoding))
+
+        for batch in batches(list(map(len, sources)), self._network.budget):
+            halving(batch, work)
+        self.logits = torch.cat([self.logits, logits])
+        self.lengths = [*self.lengths, *[1] * len(prompts)]
+        self._ids += [[self._start] for _ in prompts]
+        self._past.remember(self.logits, self.lengths, range(first, len(self.lengths)))
+        self._meet()
+
+    def extend(self, ids: Sequence[Ids]) -> None:
+        """See `lm.Rows`."""
+        counts = list(map(len, ids))
+        self._network.check_fits([length + n for length, n in zip(self.lengths, counts, strict=True)])
+        self._split(counts, self.lengths)
+        logits = self.logits.clone()
+        for members, decoding in self._batches:
+            if count := counts[members[0]]:
+                last = [count * (row + 1) - 1 for row in range(len(members))]
+                logits[members] = decoding.extend([ids[row] for row in members], last)
+        self.logits = logits
+        self.lengths = [length + n for length, n in zip(self.lengths, counts, strict=True)]
+        for known, new in zip(self._ids, ids, strict=True):
+            known.extend(new)
+        self._past.remember(logits, self.lengths, [row for row, count in enumerate(counts) if count])
+        self._meet()
+
+    def truncate(self, lengths: Sequence[int]) -> None:
+        """See `lm.Rows`. Logits that are no longer kept are asked for again with the row's last token."""
+        cut = [row for row, length in enumerate(lengths) if length != self.lengths[row]]
+        if not cut:
+            return
+        past = {row: self._past.recall(row, lengths[row]) for row in cut}
+        forgotten = {row: self._ids[row][lengths[row] - 1] for row, logits in past.items() if logits is None}
+        new = [length - (row in forgotten) for row, length in enumerate(lengths)]
+        if not all(0 <= length <= old for length, old in zip(new, self.lengths, strict=True)):
+            raise ValueError(f"rows of {self.lengths} tokens cannot be cut to {list(lengths)}")
+        self._split(new, new)
+        self.logits = self.logits.clone()
+        for row, logits in past.items():
+            if logits is not None:
+                self.logits[row] = logits
+            del self._ids[row][new[row] :]
+            self._past.cut(row, new[row])
+        self.lengths = new
+        self._meet()
+        if forgotten:
+            self.extend([[forgotten[row]] if row in forgotten else [] for row in range(len(new))])
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """See `lm.Rows`."""
+        batches_kept = []
+        for members, decoding in self._batches:
+            kept = [row for row, old in enumerate(rows) if old in members]
+            if kept:
+                places = [members.index(rows[row]) for row in kept]
+                batches_kept.append((kept, decoding.select(places, decoding.length)))
+        self._batches = batches_kept
+        self.logits = self.logits[self._network.places(rows)]
+        self.lengths = [self.lengths[row] for row in rows]
+        self._ids = [[*self._ids[row]] for row in rows]
+        self._past.keep(rows)
+
+    def _split(self, kinds: Sequence[int], lengths: Sequence[int]) -> None:
+        """Part the batches so that in each all rows are of one kind, and cut every row to its length."""
+        parts = []
+        for members, decoding in self._batches:
+            for kind in sorted({kinds[row] for row in members}):
+                rows = [row for row in members if kinds[row] == kind]
+                length = lengths[rows[0]]
+                if rows == members and length == decoding.length:
+                    parts.append((members, decoding))
+                else:
+                    parts.append((rows, decoding.select([members.index(row) for row in rows], length)))
+        self._batches = parts
+
+    def _meet(self) -> None:
+        """Join the batches that have come to one length."""
+        met: dict[int, tuple[list[int], Decoding]] = {}
+        for members, decoding in self._batches:
+            if decoding.length in met:
+                others, batch = met[decoding.length]
+                others += members
+                batch.join(decoding)
+            else:
+                met[decoding.length] = members, decoding
+        self._batches = list(met.values())
