@@ -10,29 +10,22 @@
 Everything is UTF-8, and nothing of it is changed: line ends within a text, form feeds and emoji stay.
 """
 
-import contextlib
-import gzip
 import itertools
 import json
 import logging
 import os
 import re
 import sys
-import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
+from toolformer.data_gen.corpus_lines import GZIP, Bytes, lines, opened, whole
 from toolformer.errors import ConfigError, DataError
 
 log = logging.getLogger("toolformer")
 
-MAX_BYTES = 64 << 20
-"""Bytes in one line, or in one text file, at most."""
-
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(?:/[\w.-]+)?(?::[\w.-]+)?", re.ASCII)
-_GZIP = ".gz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +78,7 @@ def _file(path: Path, shown: str, prefix: str | None, columns: tuple[str, ...]) 
 
 
 def _folder(folder: Path, columns: tuple[str, ...]) -> Iterator[Row]:
-    """The rows of all files below the folder that are of a known kind. Hidden ones are left out, links to folders too."""
+    """The rows of all files below the folder that are of a known kind. Hidden files and linked folders are left out."""
     read = 0
     passed: list[str] = []
     for parent, folders, names in os.walk(folder):
@@ -103,13 +96,13 @@ def _folder(folder: Path, columns: tuple[str, ...]) -> Iterator[Row]:
         log.info("%s: %d files of other kinds were not read, %s first", folder, len(passed), passed[0])
 
 
-def _json_lines(path: Path, shown: str, prefix: str | None, columns: tuple[str, ...]) -> Iterator[Row]:
-    with _opened(path) as file:
-        yield from _json_rows(_lines(file, shown), shown, prefix)
+def _json_lines(path: Path, shown: str, prefix: str | None, _: tuple[str, ...]) -> Iterator[Row]:
+    with opened(path) as file:
+        yield from _json_rows(lines(file, shown), shown, prefix)
 
 
-def _json_rows(lines: Iterator[tuple[int, str]], shown: str, prefix: str | None) -> Iterator[Row]:
-    for number, line in lines:
+def _json_rows(numbered: Iterator[tuple[int, str]], shown: str, prefix: str | None) -> Iterator[Row]:
+    for number, line in numbered:
         try:
             values = json.loads(line)
         except (ValueError, RecursionError) as error:
@@ -123,26 +116,20 @@ def _json_rows(lines: Iterator[tuple[int, str]], shown: str, prefix: str | None)
 
 
 def _text(path: Path, shown: str, prefix: str | None, columns: tuple[str, ...]) -> Iterator[Row]:
-    with _opened(path) as file:
-        with _reading(shown, 1):
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise DataError(f"{shown}: {_too_long()}; a text file is one text. Where it is a text a line: - < {shown}")
-        text = _decoded(content, shown, 1).removeprefix("\ufeff")
-        yield Row(shown, 1, prefix or path.name, columns[:1], {columns[0]: text})
+    yield Row(shown, 1, prefix or path.name, columns[:1], {columns[0]: whole(path)})
 
 
-def _sniffed(file: BinaryIO, shown: str, column: str) -> Iterator[Row]:
+def _sniffed(file: Bytes, shown: str, column: str) -> Iterator[Row]:
     """JSON lines if the first line is a JSON object, otherwise a text a line."""
-    lines = _lines(file, shown)
-    first = next(lines, None)
+    numbered = lines(file, shown)
+    first = next(numbered, None)
     if first is None:
         return
-    lines = itertools.chain([first], lines)
+    numbered = itertools.chain([first], numbered)
     if _is_object(first[1]):
-        yield from _json_rows(lines, shown, None)
+        yield from _json_rows(numbered, shown, None)
         return
-    for number, line in lines:
+    for number, line in numbered:
         yield Row(shown, number, str(number), (column,), {column: line})
 
 
@@ -176,6 +163,7 @@ def _saved_by_datasets(folder: Path) -> bool:
 def _dataset(source: str | Path, columns: tuple[str, ...], split: str) -> Iterator[Row]:
     """The rows of a split: of a folder that `save_to_disk` wrote, memory-mapped, or of the hub, streamed."""
     import datasets
+    import httpx
 
     try:
         if Path(source).is_dir():
@@ -192,7 +180,7 @@ def _dataset(source: str | Path, columns: tuple[str, ...], split: str) -> Iterat
             loaded = loaded.select_columns([name for name in columns if name in there])
         for number, values in enumerate(loaded, 1):
             yield Row(str(source), number, str(number), there or values.keys(), values)
-    except ConnectionError as error:
+    except (ConnectionError, httpx.TransportError) as error:
         raise DataError(
             f"{source}: there is no such file or folder here, and the Hugging Face hub, which may have a dataset of "
             f"that name, cannot be reached: {error}"
@@ -211,8 +199,8 @@ _READERS: dict[str, Callable[[Path, str, str | None, tuple[str, ...]], Iterator[
 
 def _reader(path: Path) -> Callable[[Path, str, str | None, tuple[str, ...]], Iterator[Row]] | None:
     name = path.name.casefold()
-    reader = _READERS.get(Path(name.removesuffix(_GZIP)).suffix)
-    return None if reader is _parquet and name.endswith(_GZIP) else reader
+    reader = _READERS.get(Path(name.removesuffix(GZIP)).suffix)
+    return None if reader is _parquet and name.endswith(GZIP) else reader
 
 
 def _kinds() -> str:
@@ -222,54 +210,3 @@ def _kinds() -> str:
 
 def _name(prefix: str | None, number: int) -> str:
     return str(number) if prefix is None else f"{prefix}:{number}"
-
-
-def _too_long() -> str:
-    return f"longer than {MAX_BYTES >> 20} MiB"
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    with contextlib.ExitStack() as stack:
-        with _reading(str(path), 1):
-            raw = stack.enter_context(path.open("rb"))
-        zipped = path.name.casefold().endswith(_GZIP)
-        yield stack.enter_context(gzip.GzipFile(fileobj=raw)) if zipped else raw  # type: ignore[misc]
-
-
-@contextlib.contextmanager
-def _reading(shown: str, number: int) -> Iterator[None]:
-    """What can go wrong in reading, said of the file and the line."""
-    try:
-        yield
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{shown}:{number}: no whole gzip file from here on ({error}); get it again") from error
-    except OSError as error:
-        raise DataError(f"{shown}:{number}: {error.strerror or error}") from error
-
-
-def _lines(file: BinaryIO, shown: str) -> Iterator[tuple[int, str]]:
-    """The lines that are not blank, without their ends, and their numbers from 1."""
-    for number in itertools.count(1):
-        with _reading(shown, number):
-            line = file.readline(MAX_BYTES + 1)
-        if not line:
-            return
-        if len(line) > MAX_BYTES:
-            raise DataError(f"{shown}:{number}: {_too_long()}; one text a line")
-        text = _decoded(line.rstrip(b"\r\n"), shown, number)
-        if number == 1:
-            text = text.removeprefix("\ufeff")
-        if text.strip():
-            yield number, text
-
-
-def _decoded(content: bytes, shown: str, number: int) -> str:
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = number + content.count(b"\n", 0, error.start)
-        raise DataError(
-            f"{shown}:{line}: byte 0x{content[error.start]:02x} is not UTF-8; if the text is Latin-1, convert it: "
-            "iconv -f LATIN1 -t UTF-8"
-        ) from error

@@ -9,6 +9,7 @@ come with the package are the TOML files in this folder; a user's own has the sa
 """
 
 import hashlib
+import math
 import re
 import tomllib
 from collections.abc import Callable, Iterator
@@ -56,6 +57,12 @@ class Lesson:
             raise ConfigError(f"lesson for {self.tool!r}: that is no tool name")
         if isinstance(self.when, str) and self.when not in RULES:
             raise ConfigError(f"lesson for {self.tool}: {unknown_name('rule for texts', self.when, RULES)}")
+        for template in (self.instruction, *self.demonstrations):
+            if brace := re.search("[{}]", _SLOT.sub("", template)):
+                raise ConfigError(
+                    f"lesson for {self.tool}: a {brace.group()} without its partner in {template[:60]!r}; braces are "
+                    "for inputs of calls, and one that is meant as such is doubled"
+                )
         for demonstration in self.demonstrations:
             if not any(match["input"] is not None for match in _SLOT.finditer(demonstration)):
                 raise ConfigError(
@@ -66,6 +73,13 @@ class Lesson:
             raise ConfigError(
                 f"lesson for {self.tool}: demonstrations, positions, samples and max_tokens must be at least one"
             )
+        if not (0 <= self.sampling_threshold < 1 and 0 < self.top_p <= 1 and 0 < self.temperature < math.inf):
+            raise ConfigError(
+                f"lesson for {self.tool}: sampling_threshold is from 0 up to 1, top_p above 0 up to 1, temperature "
+                "above 0"
+            )
+        if not (math.isfinite(self.filtering_threshold) and math.isfinite(self.cost)):
+            raise ConfigError(f"lesson for {self.tool}: filtering_threshold and cost must be finite")
 
     def wants(self, document: Document) -> bool:
         """Whether the document is worth the lesson."""
@@ -77,7 +91,7 @@ class Lesson:
         parts = [*self._spelled(self.instruction.strip(), syntax), Part("\n\n")]
         for demonstration in self.demonstrations:
             parts += [Part(f"Input: {_plain(demonstration)}\nOutput: ")]
-            parts += [*self._spelled(demonstration, syntax), Part("\n\n")]
+            parts += [*self._spelled(demonstration.strip(), syntax), Part("\n\n")]
         return list(_joined(parts))
 
     def tail(self, text: str) -> str:
@@ -145,8 +159,20 @@ def _from_toml(text: str, source: str) -> Lesson:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"lesson {source} is no TOML: {error}") from error
     known = {field.name for field in fields(Lesson)}
-    for name in given.keys() - known:
+    for name in sorted(given.keys() - known):
         raise ConfigError(f"lesson {source}: {unknown_name('field', name, known)}")
-    for name in {"tool", "instruction", "demonstrations"} - given.keys():
+    for name in sorted({"tool", "instruction", "demonstrations"} - given.keys()):
         raise ConfigError(f"lesson {source} lacks {name}")
+    for name, value in given.items():
+        if not _fits(name, value):
+            raise ConfigError(f"lesson {source}: {name} cannot be {value!r:.60}")
     return Lesson(**{**given, "demonstrations": tuple(given["demonstrations"])})
+
+
+def _fits(name: str, value: object) -> bool:
+    """Whether a value from TOML is of the field's kind, which its default shows."""
+    if name == "demonstrations":
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    default = getattr(Lesson, name, "")
+    kinds = (int, float) if isinstance(default, float) else type(default)
+    return isinstance(value, kinds) and not isinstance(value, bool)

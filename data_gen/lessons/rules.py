@@ -1,84 +1,141 @@
-"""Which texts are worth a lesson: the paper's rules. Each looks at one document and says yes or no.
+"""Which texts are worth a lesson. Each rule looks at one document and says yes or no.
 
-They are cheap on purpose: a text that a rule lets through wrongly costs one proposing pass, nothing else.
+Those for numbers, dated and foreign texts are the paper's (its appendix A), where it counts tokens we count words; the
+others are ours. They are cheap on purpose, linear in the text, and may be wrong: a text let through in vain costs a
+proposing pass, one held back costs its calls.
 """
 
+import bisect
 import hashlib
 import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
+from toolformer.data_gen.lessons.foreign import holds_foreign
 from toolformer.data_gen.records import Document
 
-_NUMBER = re.compile(r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\w])|(?<![\w.,])\d+(?:\.\d+)?(?!\w)")
-_EQUALS = re.compile(r"(?:=|\bequals|\bequal to|\btotal of|\baverage of)\s*[^\w\s]?\s*\d", re.IGNORECASE)
-_WORD = re.compile(r"\S+")
-_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\.?"
-_DATE = re.compile(rf"\b\d{{4}}-\d\d-\d\d\b|\b{_MONTH}\s+\d{{1,2}}\b|\b\d{{1,2}}\s+{_MONTH}", re.IGNORECASE)
-_CAPITAL = re.compile(r"(?<=[a-z,;] )[A-Z][a-z]+|\b\d{3,4}\b")
-
 WINDOW = 100
-"""Words among which three numbers have to stand for the calculator's first rule."""
+"""Words among which three numbers have to stand."""
+NEAR = 20
+"""Of these, how many numbers before the last one are tried."""
+MAX_NUMBERS = 500
+"""Numbers of a text that are looked at."""
 
 
 def any_text(document: Document) -> bool:
-    """Every text."""
+    """Every text with a word in it."""
     return bool(document.text.strip())
 
 
 def numbers(document: Document) -> bool:
-    """Three numbers close together of which one follows from two others, or an equals-like phrase before a number.
+    """Numbers that belong together: see the three cases of the paper.
 
-    Of the other texts with three numbers, one in a hundred, chosen by the document's id.
+    Three numbers close together of which one is the sum, difference, product or quotient of two before it, up to the
+    digits it is written with; or "=", "equals", "equal to", "total of" or "average of" before a number; or, for one in
+    a hundred of the other texts, any three numbers. Which one that is, the document's id decides.
     """
-    text = document.text
-    if _EQUALS.search(text):
+    if _EQUALS.search(document.text):
         return True
-    places = [match.start() for match in _WORD.finditer(text)]
-    found = [(match.start(), float(match.group().replace(",", ""))) for match in _NUMBER.finditer(text)]
-    if len(found) < 3:
-        return False
-    starts = iter(places)
-    word, next_start, values = 0, next(starts, None), []
-    for start, value in found:
-        while next_start is not None and next_start <= start:
-            word, next_start = word + 1, next(starts, None)
-        values.append((word, value))
-    return _one_follows(values) or hashlib.sha256(document.id.encode("utf-8", "replace")).digest()[0] * 100 < 256
-
-
-def _one_follows(values: Sequence[tuple[int, float]]) -> bool:
-    """Whether among some three numbers within the window, one is the sum, difference, product or quotient of the others."""
-    for place, (word, value) in enumerate(values[2:], 2):
-        near = [other for at, other in values[max(0, place - 20) : place] if word - at < WINDOW]
-        for one, other in itertools.combinations(near, 2):
-            results = {one + other, abs(one - other), one * other}
-            results |= {one / other if other else one, other / one if one else other}
-            # What the text gives rounded, the operation need only match to the last digit given.
-            if any(result != 0 and abs(result - value) <= 0.005 * max(1.0, abs(result) * 0.01) for result in results):
-                return True
-    return False
+    found = list(itertools.islice(_numbers(document.text), MAX_NUMBERS))
+    return len(found) >= 3 and (_one_follows(found) or _one_in_a_hundred(document.id))
 
 
 def dated(document: Document) -> bool:
-    """The document's own date is known."""
-    return document.facts.date is not None
+    """The document's own date is known, from its date column or its address."""
+    return document.facts.date is not None and any_text(document)
 
 
 def dates(document: Document) -> bool:
-    """A date is written in the text."""
-    return _DATE.search(document.text) is not None
+    """A day is written in the text, and another, a weekday or a length of time, which may follow from it."""
+    days = list(itertools.islice(_DAY.finditer(document.text), 2))
+    return len(days) == 2 or (len(days) == 1 and _TIME.search(document.text) is not None)
 
 
-def facts(document: Document) -> bool:
-    """A name or a year stands within a sentence: something that can be asked for."""
-    return _CAPITAL.search(document.text) is not None
+def formulas(document: Document) -> bool:
+    """An equation or a power with a letter in it, or a word from algebra."""
+    return _FORMULA.search(document.text) is not None
 
+
+def foreign(document: Document) -> bool:
+    """Words of another language between English ones."""
+    return holds_foreign(document.text)
+
+
+_EQUALS = re.compile(r"(?:=|\bequals|\bequal to|\btotal of|\baverage of)\s*+(?:[^\w\s]\s*+)?[0-9]", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"(?<![\w.,])(?P<whole>[0-9]{1,3}(?:,[0-9]{3})++|[0-9]++)(?:\.(?P<decimals>[0-9]++))?(?!\w)"
+    r"(?P<percent>\s?%|\s(?:percent|per cent)\b)?"
+)
+_WORD = re.compile(r"\S++")
+
+
+@dataclass(frozen=True)
+class _Number:
+    value: float
+    error: float
+    """How far off it may be, by the digits it is written with."""
+    word: int
+    """How many words stand before it."""
+
+
+def _numbers(text: str) -> Iterator[_Number]:
+    words = [match.start() for match in _WORD.finditer(text)]
+    for match in _NUMBER.finditer(text):
+        decimals, percent = match["decimals"] or "", match["percent"] is not None
+        if len(match["whole"]) + len(decimals) > 15:
+            continue
+        digits = len(decimals) + 2 * percent
+        value = float(f"{match['whole'].replace(',', '')}.{decimals}") / (100 if percent else 1)
+        error = 0.5001 * 10**-digits if digits else 1e-9 * value
+        yield _Number(value, error, bisect.bisect_right(words, match.start()))
+
+
+def _one_follows(found: Sequence[_Number]) -> bool:
+    """Whether one number follows from two that stand before it, none of them 0, and no product or quotient by 1."""
+    for place, last in enumerate(found[2:], 2):
+        near = [n.value for n in found[max(0, place - NEAR) : place] if last.word - n.word < WINDOW and n.value]
+        if last.value and any(
+            abs(result - last.value) <= last.error for a, b in itertools.combinations(near, 2) for result in _of(a, b)
+        ):
+            return True
+    return False
+
+
+def _of(a: float, b: float) -> tuple[float, ...]:
+    if a == 1 or b == 1:
+        return a + b, abs(a - b)
+    return a + b, abs(a - b), a * b, a / b, b / a
+
+
+def _one_in_a_hundred(name: str) -> bool:
+    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "replace")).digest()[:8]) % 100 == 0
+
+
+_MONTH = (
+    r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?"
+    r"|Nov(?:ember)?|Dec(?:ember)?)\b\.?"
+)
+_DAY = re.compile(
+    rf"\b[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}\b|\b{_MONTH}\s[0-9]{{1,2}}(?:st|nd|rd|th)?\b"
+    rf"|\b[0-9]{{1,2}}(?:st|nd|rd|th)?\s(?:of\s)?{_MONTH}"
+)
+_TIME = re.compile(
+    r"\b(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day\b"
+    r"|\b(?:[0-9]{1,4}|an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\s(?:day|week|month|year)s?\b"
+)
+_FORMULA = re.compile(
+    r"\b[0-9]{0,9}[a-zA-Z](?:\s?(?:\^|\*\*|=)|(?:\s?[-+*/]\s?[0-9]{0,9}[a-zA-Z]?){1,4}\s?=)\s?[-\w(]|\b[a-z][²³]"
+    r"|\b(?:derivative|antiderivative|integral|polynomials?|quadratic|equations?|factori[sz]e[sd]?"
+    r"|common (?:divisor|multiple|denominator|factor))\b"
+)
 
 RULES: dict[str, Callable[[Document], bool]] = {
     "any": any_text,
     "numbers": numbers,
     "dated": dated,
     "dates": dates,
-    "facts": facts,
+    "formulas": formulas,
+    "foreign": foreign,
 }
+"""The rules by the names that lessons call them by."""

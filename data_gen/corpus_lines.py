@@ -1,0 +1,83 @@
+"""Reading UTF-8 text that may not be UTF-8, gzip files that may be torn, and lines that may never end.
+
+Whatever is wrong is a DataError that names the file and the line. Nothing knows here what the lines mean.
+"""
+
+import contextlib
+import gzip
+import io
+import itertools
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+from toolformer.errors import DataError
+
+MAX_BYTES = 64 << 20
+"""Bytes in one line, or in one text file, at most."""
+GZIP = ".gz"
+
+Bytes: TypeAlias = BinaryIO | io.BufferedIOBase
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Bytes]:
+    """The file's bytes, unzipped if its name says so."""
+    with contextlib.ExitStack() as stack:
+        with _reading(str(path), 1):
+            raw: Bytes = stack.enter_context(path.open("rb"))
+        if path.name.casefold().endswith(GZIP):
+            raw = stack.enter_context(gzip.GzipFile(fileobj=raw))
+        yield raw
+
+
+def lines(file: Bytes, shown: str) -> Iterator[tuple[int, str]]:
+    """The lines that are not blank, without their ends, and their numbers from 1. `shown` is the file's name."""
+    for number in itertools.count(1):
+        with _reading(shown, number):
+            line = file.readline(MAX_BYTES + 1)
+        if not line:
+            return
+        if len(line) > MAX_BYTES:
+            raise DataError(f"{shown}:{number}: the line is longer than {MAX_BYTES >> 20} MiB; write one text a line")
+        text = _decoded(line.rstrip(b"\r\n"), shown, number)
+        if text.strip():
+            yield number, text
+
+
+def whole(path: Path) -> str:
+    """All of a text file."""
+    with opened(path) as file:
+        with _reading(str(path), 1):
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise DataError(
+                f"{path} is longer than {MAX_BYTES >> 20} MiB, and a text file is one text; if it holds one a line, "
+                "give it to standard input: toolformer annotate - ..."
+            )
+        return _decoded(content, str(path), 1)
+
+
+def _decoded(content: bytes, shown: str, number: int) -> str:
+    """The text that begins at this line. A byte order mark at the very beginning is not part of it."""
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = number + content.count(b"\n", 0, error.start)
+        raise DataError(
+            f"{shown}:{line}: byte 0x{content[error.start]:02x} is not UTF-8; if the text is Latin-1, convert it: "
+            "iconv -f LATIN1 -t UTF-8"
+        ) from error
+    return text.removeprefix("\ufeff") if number == 1 else text
+
+
+@contextlib.contextmanager
+def _reading(shown: str, number: int) -> Iterator[None]:
+    """What can go wrong in reading, said of the file and the line."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{shown}:{number}: from here on no whole gzip file ({error}); get it again") from error
+    except OSError as error:
+        raise DataError(f"{shown}:{number}: {error.strerror or error}") from error
