@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from toolformer.data_gen.records import Document
+from toolformer.data_gen.whole_file import whole_file
 from toolformer.errors import ConfigError, DataError
 
 Json = Mapping[str, object]
@@ -56,6 +57,7 @@ class RunFolder:
             ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._clear()
             self._check_config()
         except BlockingIOError:
             os.close(self._lock)
@@ -69,6 +71,11 @@ class RunFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         os.close(self._lock)
+
+    def _clear(self) -> None:
+        """Remove what a killed run was writing. Nobody else can be: the folder is locked."""
+        for unfinished in (*self.path.glob(".*.tmp"), *self.path.glob("*/.*.tmp")):
+            unfinished.unlink()
 
     def _check_config(self) -> None:
         """Write the settings into a new folder; in an old one, find the same."""
@@ -136,23 +143,9 @@ def digest(documents: Sequence[Document]) -> str:
 
 
 def write_file(file: Path, text: str) -> None:
-    """Put the file there whole or not at all, also if the power fails."""
-    beside = file.with_name(f".{file.name}.new")
-    try:
-        with beside.open("w", encoding="utf-8", newline="\n") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        beside.replace(file)
-        folder = os.open(file.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise DataError(
-            f"cannot write {file}: {error.strerror}. What is done is safe; make room or rights, and run the same again"
-        ) from error
+    """Put the text there whole or not at all, also if the power fails."""
+    with whole_file(file) as out:
+        out.write(text.encode())
 
 
 def read_json(file: Path) -> dict[str, Any]:

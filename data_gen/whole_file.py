@@ -32,7 +32,10 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
                 temporary.unlink(missing_ok=True)
         _sync(path.parent)
     except OSError as error:
-        raise DataError(f"cannot write {path}: {error}. Make room or rights, or name another file") from error
+        raise DataError(
+            f"cannot write {path}: {error.strerror or error}. What was written before is safe: make room or rights and "
+            "run the same again, or choose another place"
+        ) from error
 
 
 def _sync(folder: Path) -> None:
