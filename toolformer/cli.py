@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -149,17 +149,59 @@ class Annotate:
             )
 
 
+@dataclass(frozen=True)
+class Report:
+    """Write an HTML page that shows an annotated corpus."""
+
+    folder: tyro.conf.Positional[Path]
+    """What `toolformer annotate` wrote."""
+    out: Path | None = None
+    """The file to write; by default report.html in the folder."""
+    limit: int = 2000
+    """How many texts, and how many rejected calls, are shown. The counts are of all."""
+
+    def run(self) -> None:
+        """Write it and say where it is."""
+        from toolformer.data_gen.report import write_report
+
+        print(write_report(self.folder, self.out, limit=self.limit))
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write an annotated corpus in a form that trainers read."""
+
+    folder: tyro.conf.Positional[Path]
+    """What `toolformer annotate` wrote."""
+    format: Literal["text", "messages", "sharegpt", "parquet"]
+    """Annotated text, OpenAI-style messages with tool_calls and a tools column, ShareGPT, or the kept rows."""
+    out: Path
+    """The file to write."""
+    arguments: Literal["object", "string"] = "object"
+    """In messages: a call's arguments as an object, for chat templates, or as JSON text, as in OpenAI's API."""
+
+    def run(self) -> None:
+        """Write it and say how much it is."""
+        from toolformer.data_gen.export import export
+
+        descriptions = {name: entry.description for name, entry in CATALOG.items()}
+        rows = export(self.folder, self.format, self.out, descriptions=descriptions, arguments=self.arguments)
+        print(f"{self.out}: {rows:,} texts")
+
+
 Command = (
     Annotated[ListTools, tyro.conf.subcommand("tools")]
     | Annotated[CallTool, tyro.conf.subcommand("call")]
     | Annotated[Annotate, tyro.conf.subcommand("annotate")]
+    | Annotated[Report, tyro.conf.subcommand("report")]
+    | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Index, tyro.conf.subcommand("index")]
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command. What went wrong is one line on standard error: exit status 2, or 130 after Ctrl-C."""
-    command: ListTools | CallTool | Annotate | Index = tyro.cli(
+    command: ListTools | CallTool | Annotate | Report | Export | Index = tyro.cli(
         Command,
         prog="toolformer",
         description="Teach a language model to use tools from plain text alone.",
