@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -92,8 +93,10 @@ def test_the_limit_holds(folder: Path) -> None:
 
 
 def test_equal_scores_come_in_the_order_of_the_passages(tmp_path: Path) -> None:
-    build_index(write(tmp_path / "p.jsonl", [(f"Stone {n}", "grey") for n in range(50)]), tmp_path / "index")
-    assert titles(SearchIndex.open(tmp_path / "index"), "grey", 5) == [f"Stone {n}" for n in range(5)]
+    stones = [(f"Stone {n}", "grey" if n % 3 else "grey and green") for n in range(500)]
+    build_index(write(tmp_path / "p.jsonl", stones), tmp_path / "index")
+    found = titles(SearchIndex.open(tmp_path / "index"), "grey", 500)
+    assert found == [f"Stone {n}" for n in range(500) if n % 3] + [f"Stone {n}" for n in range(0, 500, 3)]
 
 
 def test_only_the_beginning_of_a_query_counts(folder: Path) -> None:
@@ -171,11 +174,10 @@ GOOD = b'{"title": "Oak", "text": "a tree"}\n'
         ("p.txt", b"\n \n", "no passage"),
         ("p.txt", b"of the\n", "no word"),
         ("p.txt", b"x" * (index_build.MAX_LINE + 1), "line 1: longer"),
-        ("p.txt.gz", gzip.compress(b"x" * (200 << 20)), "line 1: longer"),  # a bomb is not unpacked
         ("p.jsonl.gz", gzip.compress(GOOD * 1000)[:-20], "gzip"),
         ("p.jsonl.gz", GOOD, "gzip"),
     ],
-    ids=range(12),
+    ids=range(11),
 )
 def test_bad_input_is_named(tmp_path: Path, name: str, content: bytes, complaint: str) -> None:
     path = tmp_path / name
@@ -184,6 +186,17 @@ def test_bad_input_is_named(tmp_path: Path, name: str, content: bytes, complaint
         build_index(path, tmp_path / "index")
     with pytest.raises(DataError, match="no finished index"):
         SearchIndex.open(tmp_path / "index")
+
+
+def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "p.txt.gz").write_bytes(gzip.compress(b"x" * (200 << 20)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="line 1: longer"):
+            build_index(tmp_path / "p.txt.gz", tmp_path / "index")
+        assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_no_input(tmp_path: Path) -> None:
@@ -283,20 +296,18 @@ def test_rubbish_of_the_right_size_is_an_error_of_ours(folder: Path, name: str) 
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("old", "new", "complaint"),
     [
-        lambda text: text[: len(text) // 2],
-        lambda text: "[]",
-        lambda text: text.replace('"format": 1', '"format": 2'),
-        lambda text: text.replace("bm25.words.json", "../words.json"),
-        lambda text: text.replace('"passages"', '"texts"'),
+        ('"plan"', '"plan', "damaged or of another version"),
+        ('"passages"', '"texts"', "damaged or of another version"),
+        ('"format": 1', '"format": 2', "index format 2"),
+        ("bm25.words.json", "../words.json", "a file outside its folder"),
     ],
 )
-def test_a_damaged_manifest(folder: Path, change: "object") -> None:
+def test_a_damaged_manifest(folder: Path, old: str, new: str, complaint: str) -> None:
     path = folder / "manifest.json"
-    assert callable(change)
-    path.write_text(change(path.read_text()))
-    with pytest.raises(DataError, match="anew|outside"):
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(DataError, match=complaint):
         SearchIndex.open(folder)
 
 
