@@ -56,7 +56,7 @@ def _seam(text: str, middle: int, reach: int) -> int:
     """The best place to cut within reach of the middle: there is a sentence's end, or else a line's, or a word's."""
     start, end = max(0, middle - reach), min(len(text), middle + reach)
     for seam in _SEAMS:
-        places = [match.end() for match in seam.finditer(text, start, end) if 0 < match.end() < len(text)]
+        places = [match.end() for match in seam.finditer(text, start, end) if match.end() < end]
         if places:
             return min(places, key=lambda place: abs(place - middle))
     return max(1, middle)

@@ -2,9 +2,9 @@
 
 The paper asks a language classifier about every ten tokens; phrases in English text are often shorter than that, and
 of a few words no classifier is sure. So ours, the Translate tool's, is asked only about words that look foreign: two
-marked ones close together. A word is marked by a letter that English lacks, or as a frequent one of the languages that are
-most often met within English text. Letters that are not Latin need no asking. Phrases in Indonesian, Swahili
-or Latin are not found; a lesson for those needs another rule.
+marked ones close together. A word is marked by a letter that English lacks, or as a frequent one of the languages that
+are most often met within English text. Letters that are not Latin need no asking. Phrases in Indonesian, Swahili or
+Latin are not found; a lesson for those needs another rule.
 """
 
 import itertools
@@ -16,6 +16,8 @@ SPAN = 10
 """How close two marked words must stand."""
 MAX_ASKED = 20
 """Phrases of a text that the classifier is asked about."""
+MAX_CHARS = 200_000
+"""Characters of a text that are looked at."""
 
 # Words that few other languages have, and words of others that English does not have.
 _ENGLISH = frozenset(
@@ -39,7 +41,7 @@ _OTHER_SCRIPT = re.compile("[\u0370-\u1dff\u2c00-\ua71f\uac00-\ud7ff\uf900-\ufaf
 
 def holds_foreign(text: str) -> bool:
     """Whether English words stand on both sides of foreign ones."""
-    words = list(_WORD.finditer(text))
+    words = list(_WORD.finditer(text, 0, MAX_CHARS))
     english = [place for place, word in enumerate(words) if word.group().casefold() in _ENGLISH]
     if len(english) < 2:
         return False
@@ -52,14 +54,15 @@ def holds_foreign(text: str) -> bool:
 
 
 def _suspect(stretch: list[re.Match[str]]) -> list[re.Match[str]]:
-    """Of some words without an English one: from a marked word to others close behind it; none if they stand alone."""
+    """Of some words without an English one: from a marked word to others close behind it; at least three."""
     marked = (place for place, word in enumerate(stretch) if _is_marked(word.group()))
     for first, second in itertools.pairwise(marked):
         if second - first < SPAN:
             near = stretch[first : second + SPAN]
             while not _is_marked(near[-1].group()):
                 near.pop()
-            return near
+            if len(near) > 2:
+                return near
     return []
 
 

@@ -1,0 +1,212 @@
+"""How a tool is taught: the package's own lessons against the real tools, and a lesson of one's own."""
+
+import datetime
+import json
+import re
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolformer import CallSyntax, ConfigError, DocumentFacts, Tool
+from toolformer.calls import Part
+from toolformer.catalog import CATALOG
+from toolformer.data_gen.lessons import Lesson, builtin_lessons, load_lesson
+from toolformer.data_gen.records import Document
+from toolformer.tools.calculator import Calculator
+from toolformer.tools.dates import MONTHS, WEEKDAYS, Calendar, Dates
+from toolformer.tools.solver import Solver
+
+LESSONS = builtin_lessons()
+BORN = Lesson("QA", 'Write "{question}".', ("Joe Biden was born in {Where was Joe Biden born?} Scranton.",))
+DATED = DocumentFacts(datetime.date(2019, 3, 3))
+
+
+def text_of(parts: list[Part]) -> str:
+    return "".join(part.text for part in parts)
+
+
+def demonstrated(lesson: Lesson) -> list[tuple[str, str, str]]:
+    """Of every call in the demonstrations: its input, the text before and the text behind it, without calls."""
+    found = []
+    for demonstration in lesson.demonstrations:
+        for slot in re.finditer(r" ?\{([^{}]*)\}", demonstration):
+            before, after = demonstration[: slot.start()], demonstration[slot.end() :]
+            found.append((slot[1], before, re.sub(r" ?\{[^{}]*\}", "", after)))
+    return found
+
+
+def test_every_tool_of_the_package_has_a_lesson() -> None:
+    assert LESSONS.keys() == CATALOG.keys()
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_a_lesson_shows_calls_in_texts_that_are_worth_it(name: str) -> None:
+    lesson = LESSONS[name]
+    assert 4 <= len(lesson.demonstrations) <= 6
+    assert len(demonstrated(lesson)) >= 4
+    for demonstration in lesson.demonstrations:
+        text = re.sub(r" ?\{[^{}]*\}", "", demonstration)
+        assert lesson.wants(Document("d", text, DATED)), text
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_a_head_reads_as_the_paper_has_it_and_is_short(name: str) -> None:
+    lesson = LESSONS[name]
+    head = text_of(lesson.head(CallSyntax.TEXT))
+    assert head.startswith(f"Your task is to add calls to a {name} API to a piece of text.")
+    assert not set("{}") & set(head)
+    assert len(head) < 1_450
+    assert head.endswith("\n\n")
+    calls = [found.call for found in CallSyntax.TEXT.find(head)]
+    assert {call.tool for call in calls} == {name}
+    assert [call.input for call in calls[1:]] == [asked for asked, _, _ in demonstrated(lesson)]
+
+
+@pytest.mark.parametrize(("name", "tool"), [("Calculator", Calculator()), ("Dates", Dates()), ("Solver", Solver())])
+def test_the_tool_gives_what_stands_behind_the_call(name: str, tool: Tool) -> None:
+    for asked, _, after in demonstrated(LESSONS[name]):
+        result = tool(asked)
+        assert after.startswith(f" {result}"), (asked, result)
+        assert not after[len(result) + 1 : len(result) + 2].isalnum()
+
+
+def test_questions_of_the_qa_lesson_are_answered_right_behind_the_call() -> None:
+    lines = (files("toolformer.builtin") / "knowledge.jsonl").read_text("utf-8").splitlines()
+    answers = {question: fact["answer"] for fact in map(json.loads, lines) for question in fact["questions"]}
+    for asked, _, after in demonstrated(LESSONS["QA"]):
+        assert after.startswith(f" {answers[asked]}"), asked
+
+
+def test_a_calendar_call_has_no_input_and_its_texts_name_days_that_were() -> None:
+    calls = demonstrated(LESSONS["Calendar"])
+    assert [asked for asked, _, _ in calls] == [""] * len(calls)
+    today = Calendar(lambda: datetime.date(2019, 3, 3))("")
+    assert f"Today is{calls[0][2]}".startswith(today.removesuffix("."))
+    for text in LESSONS["Calendar"].demonstrations + LESSONS["Dates"].demonstrations:
+        for weekday, month, day, year in re.findall(rf"({'|'.join(WEEKDAYS)}), (\w+) (\d+), (\d+)", text):
+            assert WEEKDAYS[datetime.date(int(year), MONTHS.index(month) + 1, int(day)).weekday()] == weekday
+
+
+def test_a_phrase_to_translate_stands_before_its_call() -> None:
+    for phrase, before, _ in demonstrated(LESSONS["Translate"]):
+        assert before.rstrip(",:").removesuffix(", which means").removesuffix(", or").endswith(phrase), before
+
+
+def test_thresholds_are_those_of_the_method() -> None:
+    for name, lesson in LESSONS.items():
+        generous = name in ("Calculator", "Translate")
+        numbers = (lesson.positions, lesson.samples, lesson.sampling_threshold, lesson.filtering_threshold)
+        assert numbers == ((20, 10, 0.0, 0.5) if generous else (5, 5, 0.05, 1.0)), name
+
+
+def test_a_head_in_both_spellings() -> None:
+    assert text_of(BORN.head(CallSyntax.TEXT)) == (
+        'Write " [QA(question)]".\n\n'
+        "Input: Joe Biden was born in Scranton.\n"
+        "Output: Joe Biden was born in [QA(Where was Joe Biden born?)] Scranton.\n\n"
+    )
+    assert BORN.head(CallSyntax.TOKENS) == [
+        Part('Write "'),
+        Part("<API>", control=True),
+        Part(" QA(question)"),
+        Part("</API>", control=True),
+        Part('".\n\nInput: Joe Biden was born in Scranton.\nOutput: Joe Biden was born in'),
+        Part("<API>", control=True),
+        Part(" QA(Where was Joe Biden born?)"),
+        Part("</API>", control=True),
+        Part(" Scranton.\n\n"),
+    ]
+    assert BORN.tail("A text.") == "Input: A text.\nOutput: "
+
+
+def test_doubled_braces_stand_for_themselves() -> None:
+    lesson = Lesson("Calculator", "Sets are {{1, 2}}.", ("The set {{1, 2}} sums to {1 + 2} 3.\n",))
+    head = text_of(lesson.head(CallSyntax.TEXT))
+    assert head == (
+        "Sets are {1, 2}.\n\nInput: The set {1, 2} sums to 3.\n"
+        "Output: The set {1, 2} sums to [Calculator(1 + 2)] 3.\n\n"
+    )
+
+
+@given(st.text(st.characters(exclude_characters="{}", exclude_categories=["Cs"])), st.text("ab {}"))
+def test_braces_are_calls_or_escaped_or_refused(asked: str, around: str) -> None:
+    escaped = around.replace("{", "{{").replace("}", "}}")
+    head = text_of(Lesson("T", "x", (f"{escaped}- {{{asked}}} -{escaped}",)).head(CallSyntax.TEXT))
+    output = head.partition("\nOutput: ")[2]
+    assert head.startswith(f"x\n\nInput: {(around + '- -' + around).strip()}\n")
+    assert f"- [T({asked})] -" in output
+    assert output.count("{") == 2 * around.count("{")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tool": "no name"}, "'no name': that is no tool name"),
+        ({"when": "number"}, "no rule for texts is called 'number': did you mean numbers"),
+        ({"demonstrations": ()}, "must be at least one"),
+        ({"demonstrations": ("no call",)}, "'no call' holds no call; write the input of one in braces"),
+        ({"demonstrations": ("{a} b }",)}, r"a \} without its partner in"),
+        ({"demonstrations": ("{a {b} c",)}, r"a \{ without its partner in"),
+        ({"instruction": "write {question"}, r"a \{ without its partner in"),
+        ({"positions": 0}, "must be at least one"),
+        ({"samples": 0}, "must be at least one"),
+        ({"max_tokens": 0}, "must be at least one"),
+        ({"sampling_threshold": 1.5}, "sampling_threshold is from 0"),
+        ({"temperature": 0.0}, "temperature above 0"),
+        ({"top_p": 0.0}, "top_p above 0"),
+        ({"filtering_threshold": float("nan")}, "must be finite"),
+    ],
+)
+def test_a_lesson_that_cannot_be_taught_is_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        replace(BORN, **change)  # type: ignore[arg-type]
+
+
+def test_a_fingerprint_changes_with_anything_in_the_lesson() -> None:
+    def own_rule(document: Document) -> bool:
+        return "x" in document.text
+
+    lessons = [BORN, replace(BORN, cost=0.1), replace(BORN, instruction="x"), replace(BORN, when=own_rule)]
+    assert len({lesson.fingerprint for lesson in lessons}) == 4
+    assert replace(BORN).fingerprint == BORN.fingerprint
+    assert lessons[3].wants(Document("d", "x"))
+    assert not lessons[3].wants(Document("d", "y"))
+
+
+OWN = 'tool = "Weather"\ninstruction = "Ask {city}."\ndemonstrations = ["In Oslo it is {Oslo} cold."]\n'
+
+
+def test_a_lesson_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "weather.toml"
+    path.write_text(OWN + "positions = 3\ncost = 1\n", "utf-8")
+    assert load_lesson(path) == Lesson("Weather", "Ask {city}.", ("In Oslo it is {Oslo} cold.",), positions=3, cost=1)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("tool = ", "own.toml is no TOML"),
+        (OWN + "position = 3", "no field is called 'position': did you mean positions"),
+        ('tool = "Weather"', "own.toml lacks demonstrations"),
+        (OWN + 'positions = "3"', "positions cannot be '3'"),
+        (OWN + "samples = true", "samples cannot be True"),
+        (OWN + "when = 3", "when cannot be 3"),
+        (OWN.replace("[", "").replace("]", ""), "demonstrations cannot be 'In Oslo"),
+        (OWN + 'when = "never"', "no rule for texts is called 'never'"),
+    ],
+)
+def test_a_file_that_is_no_lesson_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "own.toml").write_text(content, "utf-8")
+    with pytest.raises(ConfigError, match=message):
+        load_lesson(tmp_path / "own.toml")
+
+
+def test_a_lesson_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "latin.toml").write_bytes(OWN.replace("Oslo", "Troms\xf8").encode("latin-1"))
+    for name in ("latin.toml", "missing.toml"):
+        with pytest.raises(ConfigError, match=f"{name} cannot be read"):
+            load_lesson(tmp_path / name)
