@@ -97,6 +97,16 @@ def _random(made: PreTrainedModel) -> PreTrainedModel:
     return made.eval()
 
 
+def own_tokenizer() -> PreTrainedTokenizerFast:
+    """The tokenizer, to be changed."""
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(tokenizer().backend_tokenizer.to_str()),
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+    )
+
+
 @functools.cache
 def tokenizer() -> PreTrainedTokenizerFast:
     """Bytes and a few merges; `<pad>` 0, `<s>` 1, `</s>` 2."""

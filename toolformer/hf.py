@@ -6,6 +6,7 @@ asked is answered in `hf_causal.py` and `hf_seq2seq.py`.
 
 import hashlib
 import json
+import warnings
 from importlib import resources
 from pathlib import Path
 from typing import Literal, cast
@@ -48,6 +49,31 @@ def load(
     `auto` is the GPU where there is one, and its precision the checkpoint's own; on a CPU, float32. `adapter` is a
     LoRA or a prompt-tuning adapter by name or path; a path that holds one is loaded with the base model that it names.
     """
+    model, tokenizer = load_network(
+        name_or_path,
+        dtype=dtype,
+        device=device,
+        revision=revision,
+        quantize=quantize,
+        adapter=adapter,
+        offline=offline,
+    )
+    codec = Codec(tokenizer, name_or_path)
+    kind = Seq2SeqModel if model.config.is_encoder_decoder else CausalModel
+    return kind(model, codec, name_or_path, _fingerprint(model, codec))
+
+
+def load_network(
+    name_or_path: str,
+    *,
+    dtype: str = "auto",
+    device: str = "auto",
+    revision: str | None = None,
+    quantize: Quantize | None = None,
+    adapter: str | None = None,
+    offline: bool = False,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The same as transformers' own model, with the adapter's layers in it, and the tokenizer."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     base = name_or_path
@@ -59,9 +85,7 @@ def load(
     model = _model(config, place, _dtype(dtype, device), device, revision, quantize, offline)
     if adapter is not None:
         model = _adapted(model, adapter, len(tokenizer), offline)
-    codec = Codec(tokenizer, name_or_path)
-    kind = Seq2SeqModel if config.is_encoder_decoder else CausalModel
-    return kind(model, codec, name_or_path, _fingerprint(model, codec))
+    return model, tokenizer
 
 
 def _base_of(path: str) -> str | None:
@@ -188,7 +212,10 @@ def _adapted(model: PreTrainedModel, adapter: str, tokens: int, offline: bool) -
     if tokens > model.config.get_text_config(decoder=True).vocab_size:
         model.resize_token_embeddings(tokens, mean_resizing=False)
     try:
-        adapted = PeftModel.from_pretrained(model, adapter, local_files_only=offline)
+        with warnings.catch_warnings():
+            # peft asks transformers in a way that is on its way out; nobody who loads an adapter can help it.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            adapted = PeftModel.from_pretrained(model, adapter, local_files_only=offline)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{adapter} is no adapter for this model: {_first_line(error)}") from error
     return cast("PreTrainedModel", adapted.get_base_model().eval())

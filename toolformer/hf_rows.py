@@ -24,7 +24,7 @@ class PastLogits:
     def remember(self, logits: Tensor, lengths: Sequence[int], rows: Sequence[int]) -> None:
         """Keep the logits of these rows for the lengths that they have now. New rows come behind the others."""
         self._rows += [{} for _ in range(len(lengths) - len(self._rows))]
-        limit = max(2, _REMEMBERED // (4 * self._vocabulary * len(lengths)))
+        limit = max(2, _REMEMBERED // (4 * self._vocabulary * max(1, len(lengths))))
         for row in rows:
             past = self._rows[row]
             past[lengths[row]] = (logits, row)

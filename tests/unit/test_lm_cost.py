@@ -1,0 +1,162 @@
+"""What goes through the model, counted by hand; and what happens when memory or context do not suffice."""
+
+import logging
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from tests.plain_lm import Plain, port
+from toolformer.errors import ConfigError
+from toolformer.lm import Counter, Draw, Prompted, Window
+
+HEAD, TAIL = (10, 11, 12, 13), (20, 21)
+
+
+def counted(model: object, work: Callable[[], object]) -> Counter:
+    counter = model.counter  # type: ignore[attr-defined]
+    before = (counter.tokens, counter.padding, counter.head_rows)
+    work()
+    after = (counter.tokens, counter.padding, counter.head_rows)
+    return Counter(*(new - old for new, old in zip(after, before, strict=True)))
+
+
+def test_nothing_is_counted_before_the_first_question() -> None:
+    assert port("llama").counter == Counter()
+
+
+def test_a_head_is_forwarded_once_and_a_pass_asks_only_inside_the_texts() -> None:
+    model = port("llama")
+    texts = [Prompted(HEAD, TAIL, (30, 31, 32)), Prompted(HEAD, TAIL, (40,))]
+    # The start token and the head: 5, asked once. Two rows of 5, of which the second has 2 to fill; 3 + 1 positions.
+    assert counted(model, lambda: model.open(texts, (9,))) == Counter(5 + 10, 2, 1 + 4)
+    assert counted(model, lambda: model.open(texts, (9,))) == Counter(10, 2, 4)
+    longer = [Prompted((*HEAD, 14), (), (30, 31))]
+    # Without a tail the first position is the head's own; the last token of a text is forwarded for the samples.
+    assert counted(model, lambda: model.open(longer, (9,))) == Counter(6 + 2, 0, 1 + 1)
+
+
+def test_samples_need_no_prefill_and_agreeing_draws_one_token() -> None:
+    model = port("llama")
+    with model.open([Prompted(HEAD, TAIL, (30, 31, 32))], (9, 8)) as openings:
+        draws = [Draw(0, 1, 5)] * 4
+        cost = counted(model, lambda: openings.sample(draws, stops=("\0\0",), max_tokens=3, temperature=0.0))
+        # Two tokens of the opening, then two of the three that are said: nothing is asked behind the last.
+        assert cost == Counter(4, 0, 4)
+        draws = [Draw(0, 1, 5), Draw(0, 2, 5)]
+        cost = counted(model, lambda: openings.sample(draws, stops=("\0\0",), max_tokens=1))
+        assert cost == Counter(4, 0, 4)
+
+
+def test_windows_end_where_they_end_and_are_asked_once() -> None:
+    model = port("llama")
+    text = tuple(range(30, 50))
+    window = Window((5, 6), text, 4)
+    # Start, prefix, and the text up to the one before the window's last: 1 + 2 + 8, and five rows for the head.
+    assert counted(model, lambda: model.window_losses([window])) == Counter(11, 0, 5)
+    assert counted(model, lambda: model.window_losses([window, window, Window((5, 6), text, 2)])) == Counter(11, 0, 7)
+    assert counted(model, lambda: model.window_losses([Window((), text, 18)])) == Counter(1 + 19, 0, 2)
+    assert counted(model, lambda: model.log_probabilities([text, (), text[:15]])) == Counter(20 + 20, 5, 20 + 15)
+
+
+def test_rows_forward_every_token_once() -> None:
+    model = port("llama")
+    rows = model.rows([(5, 6, 7), (8,)])
+    assert model.counter == Counter(8, 2, 2)
+    assert counted(model, lambda: rows.extend([[1], [1]])) == Counter(2, 0, 2)
+    assert counted(model, lambda: rows.extend([[1, 2, 3], []])) == Counter(6, 3, 1)
+    assert counted(model, lambda: rows.truncate([5, 3])) == Counter()
+    assert counted(model, lambda: rows.keep([1, 1, 0])) == Counter()
+    assert counted(model, lambda: rows.extend([[], [], []])) == Counter()
+    assert counted(model, lambda: rows.add([(3, 4)])) == Counter(3, 0, 1)
+
+
+def test_holes_are_squeezed_out() -> None:
+    model = port("llama")
+    rows = model.rows([(5,), (6,)])
+    for step in range(50):
+        rows.extend([[7], []] if step % 2 else [[], [8]])
+    assert rows._cache.width <= 27 * 5 // 4 + 32
+    expected = [Plain("llama").after((5,), [7] * 25)[-1], Plain("llama").after((6,), [8] * 25)[-1]]
+    assert torch.allclose(rows.logits.log_softmax(-1), torch.stack(expected), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["llama", "t5"])
+def test_what_does_not_fit_is_refused_before_anything_is_forwarded(kind: str) -> None:
+    model = port(kind)
+    text = (7,) * (model.context + 1)
+    rows = model.rows([(5, 6)])
+    before = model.counter.tokens
+    for ask in (
+        lambda: model.open([Prompted((), (), text)], (9,)),
+        lambda: model.log_probabilities([(5, 6), (*text, 7)]),
+        lambda: model.window_losses([Window((*text, 7), (5, 6), 0)]),
+        lambda: model.rows([(5, 6), text]) if kind == "llama" else model.rows([(*text, 7)]),
+        lambda: rows.extend([text]),
+    ):
+        with pytest.raises(ConfigError, match=rf"do not fit into the context of {kind} \(64\)"):
+            ask()
+    assert model.counter.tokens == before
+
+
+class Memory:
+    """A machine on which a forward pass of more than so many rows runs out of memory."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, model: object, rows: int, error: Exception) -> None:
+        network = model._network.model  # type: ignore[attr-defined]
+        forward = network.forward
+        self.passes: list[int] = []
+
+        def limited(input_ids: torch.Tensor, **arguments: object) -> object:
+            self.passes.append(len(input_ids))
+            if len(input_ids) > rows:
+                raise error
+            return forward(input_ids=input_ids, **arguments)
+
+        monkeypatch.setattr(network, "forward", limited)
+
+
+ERRORS = [
+    torch.OutOfMemoryError("CUDA out of memory"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:1] . DefaultCPUAllocator: can't allocate memory"),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_out_of_memory_halves_the_batch(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    model, texts = port("llama"), [(5, 6, token) for token in range(30, 38)]
+    expected = model.log_probabilities(texts)
+    memory = Memory(monkeypatch, model, 3, error)
+    with caplog.at_level(logging.WARNING, logger="toolformer"):
+        got = model.log_probabilities(texts)
+    assert torch.allclose(torch.tensor(got), torch.tensor(expected), atol=1e-5)
+    assert memory.passes == [8, 4, 2, 2, 4, 2, 2]
+    assert caplog.messages[0] == "out of memory on a batch of 8 rows: going on with 4 at a time"
+
+
+def test_out_of_memory_while_sampling_and_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = port("llama")
+    texts = [Prompted(HEAD, (), (30, 31, token)) for token in range(32, 38)]
+    draws = [Draw(row, 1, row) for row in range(6)]
+    with model.open(texts, (9,)) as openings:
+        expected = openings.sample(draws, stops=(")",), max_tokens=6)
+        logits = model.rows([one.text for one in texts]).logits
+        Memory(monkeypatch, model, 2, ERRORS[0])
+        assert openings.sample(draws, stops=(")",), max_tokens=6) == expected
+        assert torch.allclose(model.rows([one.text for one in texts]).logits, logits, atol=1e-5)
+
+
+def test_out_of_memory_at_one_row_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = port("llama")
+    Memory(monkeypatch, model, 0, ERRORS[0])
+    with pytest.raises(ConfigError, match="not enough memory for a single row: use a smaller dtype"):
+        model.log_probabilities([(5, 6), (7, 8)])
+
+
+def test_other_errors_pass_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = port("llama")
+    Memory(monkeypatch, model, 0, RuntimeError("shapes do not match"))
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        model.log_probabilities([(5, 6)])

@@ -1,0 +1,144 @@
+"""Whatever is shared, cached, batched or left out: the port answers what the model itself answers."""
+
+import random
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+from tests.plain_lm import KINDS, Plain, port
+from tests.tiny_models import CONTEXT, VOCABULARY
+from toolformer.lm import Draw, Ids, Prompted, Window
+
+OPENING = (17, 33)
+
+
+def ids(rng: random.Random, length: int) -> tuple[int, ...]:
+    return tuple(rng.randrange(3, VOCABULARY) for _ in range(length))
+
+
+def prompted(rng: random.Random, context: int) -> list[Prompted]:
+    """Two heads, no head, no tail, an empty text, a text of one token, and one that fills the context."""
+    head, other = ids(rng, 9), ids(rng, 5)
+    return [
+        Prompted(head, ids(rng, 3), ids(rng, 20)),
+        Prompted(head, ids(rng, 1), ids(rng, 1)),
+        Prompted(head, (), ids(rng, 11)),
+        Prompted(head, ids(rng, 2), ()),
+        Prompted(other, ids(rng, 2), ids(rng, context - 7)),
+        Prompted((), (), ids(rng, 4)),
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_openings_and_samples(kind: str) -> None:
+    rng, model, plain = random.Random(1), port(kind), Plain(kind)
+    texts = prompted(rng, CONTEXT - 1)
+    with model.open(texts, OPENING) as openings:
+        for one, probabilities in zip(texts, openings.probabilities, strict=True):
+            # Logarithms, because most of the probabilities are tiny.
+            got = torch.tensor(list(probabilities)).log()
+            assert torch.allclose(got, torch.tensor(plain.openings(one, OPENING[0])), atol=1e-4)
+        draws = [Draw(row, i, 1000 * row + 10 * i + n) for row in (0, 2, 4) for i in (0, 3, 10) for n in range(2)]
+        draws += [Draw(1, 0, 5), Draw(5, 0, 6), Draw(5, 3, 7), *(Draw(4, CONTEXT - 1 - d, d) for d in (8, 9, 15))]
+        rng.shuffle(draws)
+        samples = openings.sample(draws, stops=(")", "e"), max_tokens=8)
+    expected = [plain.sample(texts[draw.row], draw, OPENING, (")", "e"), 8, 1.0, 1.0) for draw in draws]
+    assert samples == expected
+    assert {sample.stopped for sample in samples} == {True, False}
+
+
+@pytest.mark.parametrize(("temperature", "top_p"), [(0.0, 1.0), (0.7, 0.6)])
+def test_sampling_options(temperature: float, top_p: float) -> None:
+    rng, model, plain = random.Random(2), port("llama"), Plain("llama")
+    text = prompted(rng, 50)[0]
+    draws = [Draw(0, 4, n) for n in range(5)]
+    with model.open([text], OPENING) as openings:
+        samples = openings.sample(draws, stops=("%",), max_tokens=6, temperature=temperature, top_p=top_p)
+    assert samples == [plain.sample(text, draw, OPENING, ("%",), 6, temperature, top_p) for draw in draws]
+
+
+def test_a_draw_does_not_depend_on_its_company() -> None:
+    rng, model = random.Random(3), port("gemma2")
+    texts = prompted(rng, 50)
+    draws = [Draw(row, i, 7 * row + i) for row in (0, 2, 4) for i in range(0, 10, 2)] * 2
+    with model.open(texts, OPENING) as openings:
+        together = openings.sample(draws, stops=(")",), max_tokens=40)
+    assert together[: len(draws) // 2] == together[len(draws) // 2 :]
+    for draw, sample in list(zip(draws, together, strict=True))[:15:4]:
+        with model.open([texts[draw.row]], OPENING) as openings:
+            alone = openings.sample([Draw(0, draw.position, draw.seed)], stops=(")",), max_tokens=40)
+        assert alone == [sample]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_scores(kind: str) -> None:
+    rng, model, plain = random.Random(4), port(kind), Plain(kind)
+    texts = [ids(rng, length) for length in (20, 1, model.context, 0, 7)]
+    for text, got in zip(texts, model.log_probabilities(texts), strict=True):
+        assert got == pytest.approx(plain.log_probabilities(text), abs=1e-4)
+    windows = [Window(prefix, texts[0], i) for prefix in ((), ids(rng, 8), ids(rng, 3)) for i in (0, 3, 10, 18, 19)]
+    windows += [Window((), texts[1], 0), Window(ids(rng, model.context - 7), texts[4], 2), windows[3], windows[8]]
+    expected = [plain.window_loss(window) for window in windows]
+    assert model.window_losses(windows) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_grow_are_undone_fork_leave_and_join(kind: str) -> None:
+    rng, model, plain = random.Random(5), port(kind), Plain(kind)
+    known: list[tuple[Ids, list[int]]] = [(ids(rng, n), []) for n in (9, 3, 20, 1)]
+    rows = model.rows([prompt for prompt, _ in known])
+    front = [rows.lengths[row] for row in range(4)]
+    for _ in range(30):
+        action = rng.choices(("extend", "truncate", "keep", "add"), (6, 2, 1, 1))[0]
+        if action == "extend":
+            new = [ids(rng, rng.choice((0, 1, 1, 1, 2, 5))) for _ in known]
+            new = [
+                some if length + len(some) <= CONTEXT else () for some, length in zip(new, rows.lengths, strict=True)
+            ]
+            rows.extend(new)
+            known = [(prompt, [*said, *some]) for (prompt, said), some in zip(known, new, strict=True)]
+        elif action == "truncate":
+            kept = [rng.randrange(max(0, len(said) - 6), len(said) + 1) for _, said in known]
+            rows.truncate([start + length for start, length in zip(front, kept, strict=True)])
+            known = [(prompt, said[:length]) for (prompt, said), length in zip(known, kept, strict=True)]
+        elif action == "keep":
+            chosen = [rng.randrange(len(known)) for _ in range(rng.randrange(1, 5))]
+            rows.keep(chosen)
+            known, front = [known[row] for row in chosen], [front[row] for row in chosen]
+        else:
+            prompts = [ids(rng, rng.randrange(1, 30)) for _ in range(2)]
+            rows.add(prompts)
+            known += [(prompt, []) for prompt in prompts]
+            front += rows.lengths[-2:]
+        assert list(rows.lengths) == [start + len(said) for start, (_, said) in zip(front, known, strict=True)]
+        _same_logits(rows.logits, plain, known)
+
+
+def _same_logits(logits: torch.Tensor, plain: Plain, known: Sequence[tuple[Ids, list[int]]]) -> None:
+    expected = torch.stack([plain.after(prompt, said)[-1] for prompt, said in known])
+    assert torch.allclose(logits.log_softmax(-1), expected, atol=1e-4)
+
+
+def test_what_is_undone_is_right_when_its_logits_were_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toolformer.hf_rows._REMEMBERED", 0)
+    for kind in ("llama", "t5"):
+        model, plain = port(kind), Plain(kind)
+        rows = model.rows([(5, 6, 7), (8,)])
+        before = list(rows.lengths)
+        for token in range(10, 16):
+            rows.extend([[token], [token, token + 1]])
+        rows.truncate([before[0] + 2, before[1] + 12])
+        _same_logits(
+            rows.logits, plain, [((5, 6, 7), [10, 11]), ((8,), [t for i in range(10, 16) for t in (i, i + 1)])]
+        )
+
+
+def test_no_rows_at_all() -> None:
+    for kind in ("llama", "t5"):
+        rows = port(kind).rows([])
+        rows.add([(5, 6)])
+        rows.keep([])
+        assert list(rows.lengths) == []
+        rows.add([(7, 8, 9)])
+        _same_logits(rows.logits, Plain(kind), [((7, 8, 9), [])])

@@ -1,0 +1,175 @@
+"""What `load` finds, refuses, quantizes and puts on top."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import BloomConfig, BloomForCausalLM, MambaForCausalLM, PreTrainedModel
+
+from tests import tiny_models
+from toolformer.calls import CallSyntax, Part
+from toolformer.errors import ConfigError
+from toolformer.hf import load
+
+# peft asks transformers in a way that is on its way out.
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+
+IDS = (40, 50, 60, 70)
+
+
+def saved(model: PreTrainedModel, folder: Path) -> str:
+    model.save_pretrained(folder)
+    tiny_models.tokenizer().save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def llama(tmp_path: Path) -> str:
+    return saved(tiny_models.model("llama"), tmp_path / "tiny-llama")
+
+
+def fresh(kind: str) -> PreTrainedModel:
+    """A model that nobody else uses: adapters change the one they are put on."""
+    return copy.deepcopy(tiny_models.model(kind))
+
+
+def plain(model: torch.nn.Module, ids: tuple[int, ...] = IDS) -> list[float]:
+    with torch.no_grad():
+        said = model(torch.tensor([[1, *ids]])).logits[0].float().log_softmax(-1)
+    return [float(said[place, token]) for place, token in enumerate(ids)]
+
+
+def test_a_local_folder(llama: str) -> None:
+    model = load(llama, dtype="float32")
+    assert model.name == llama
+    assert model.context == tiny_models.CONTEXT - 1
+    assert model.ends == {2}
+    assert model.log_probabilities([IDS])[0] == pytest.approx(plain(tiny_models.model("llama")), abs=1e-4)
+    assert model.decode(model.encode("There are 8").ids) == "There are 8"
+
+
+def test_an_encoder_decoder(tmp_path: Path) -> None:
+    model = load(saved(tiny_models.model("t5"), tmp_path / "t5"))
+    assert len(model.log_probabilities([IDS])[0]) == 4
+
+
+def test_the_built_in_model() -> None:
+    model = load("builtin", offline=True)
+    assert model.name == "builtin"
+    assert model.context >= 512
+
+
+def test_wrong_names_say_what_is_near(llama: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean builtin"):
+        load("buildin", offline=True)
+    wrong = str(tmp_path / "tiny-lama")
+    with pytest.raises(ConfigError, match=f"did you mean {llama}"):
+        load(wrong)
+    with pytest.raises(ConfigError, match="dtype.*bfloat61.*did you mean bfloat16"):
+        load(llama, dtype="bfloat61")
+    with pytest.raises(ConfigError, match="quantization.*int4.*int8"):
+        load(llama, quantize="int4")  # type: ignore[arg-type]
+
+
+def test_a_folder_without_a_model(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="holds no model"):
+        load(str(tmp_path))
+
+
+def test_a_fingerprint_changes_with_every_answer(llama: str, tmp_path: Path) -> None:
+    changed = fresh("llama")
+    with torch.no_grad():
+        changed.get_input_embeddings().weight[7, 3] += 1e-3
+    prints = {
+        load(llama).fingerprint,
+        load(llama).fingerprint,
+        load(llama, dtype="bfloat16").fingerprint,
+        load(llama, quantize="int8").fingerprint,
+        load(saved(changed, tmp_path / "changed")).fingerprint,
+    }
+    assert len(prints) == 4
+
+
+@pytest.mark.parametrize(("quantize", "off"), [("int8", 0.5), ("nf4", 3.0)])
+def test_quantized(llama: str, quantize: str, off: float) -> None:
+    model = load(llama, quantize=quantize)  # type: ignore[arg-type]
+    assert model.log_probabilities([IDS])[0] == pytest.approx(plain(tiny_models.model("llama")), abs=off)
+
+
+def test_nf4_keeps_the_weights_as_they_are_for_training(llama: str) -> None:
+    from bitsandbytes.nn.modules import Linear4bit
+
+    from toolformer.hf import load_network
+
+    linear = [module for module in load_network(llama, quantize="nf4")[0].modules() if isinstance(module, Linear4bit)]
+    assert linear
+    assert not any(module.support_avx512bf16_for_cpu for module in linear)
+
+
+def lora(tmp_path: Path, base: str) -> tuple[str, PeftModel]:
+    torch.manual_seed(0)
+    made = get_peft_model(
+        fresh("llama"), LoraConfig(r=4, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
+    )
+    made.peft_config["default"].base_model_name_or_path = base
+    made.save_pretrained(tmp_path / "lora")
+    return str(tmp_path / "lora"), made.eval()
+
+
+def test_a_lora_adapter_on_top_or_by_itself(llama: str, tmp_path: Path) -> None:
+    folder, made = lora(tmp_path, llama)
+    expected = plain(made)
+    assert expected != pytest.approx(plain(tiny_models.model("llama")), abs=0.1)
+    for model in (load(llama, adapter=folder), load(folder)):
+        assert model.log_probabilities([IDS])[0] == pytest.approx(expected, abs=1e-4)
+    assert load(folder).fingerprint != load(llama).fingerprint
+
+
+def test_an_adapter_with_tokens_of_its_own(llama: str, tmp_path: Path) -> None:
+    model, tokenizer = fresh("llama"), tiny_models.own_tokenizer()
+    tokenizer.add_tokens([*CallSyntax.TOKENS.control_tokens], special_tokens=True)
+    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    new = [len(tokenizer) - 3, len(tokenizer) - 2, len(tokenizer) - 1]
+    config = LoraConfig(r=4, target_modules=["q_proj"], trainable_token_indices={"embed_tokens": new, "lm_head": new})
+    made = get_peft_model(model, config)
+    made.peft_config["default"].base_model_name_or_path = llama
+    with torch.no_grad():
+        for name, parameter in made.named_parameters():
+            if "trainable_tokens_delta" in name:
+                parameter.normal_()
+    made.save_pretrained(tmp_path / "run", save_embedding_layers=False)
+    tokenizer.save_pretrained(tmp_path / "run")
+    loaded = load(str(tmp_path / "run"))
+    ids = loaded.encode_parts([Part(marker, control=True) for marker in CallSyntax.TOKENS.control_tokens])
+    assert list(ids) == new
+    assert loaded.log_probabilities([ids])[0] == pytest.approx(plain(made.eval(), ids), abs=1e-4)
+
+
+def test_a_wrong_adapter(llama: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is no adapter for this model"):
+        load(llama, adapter=str(tmp_path / "nothing"), offline=True)
+
+
+def test_models_that_cannot_be_right_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="MambaForCausalLM.*carries a state"):
+        load(saved(MambaForCausalLM(tiny_models.MAMBA), tmp_path / "mamba"))
+    bloom = BloomForCausalLM(BloomConfig(vocab_size=tiny_models.VOCABULARY, hidden_size=32, n_layer=1, n_head=2))
+    with pytest.raises(ConfigError, match="BloomForCausalLM.*positions of its tokens"):
+        load(saved(bloom, tmp_path / "bloom"))
+
+
+def test_a_model_that_reads_more_than_its_mask_says_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from toolformer.hf_causal import CausalModel
+    from toolformer.hf_encode import Codec
+
+    model = fresh("llama")
+    forward = model.forward
+    monkeypatch.setattr(
+        model,
+        "forward",
+        lambda attention_mask=None, position_ids=None, **rest: forward(position_ids=position_ids, **rest),
+    )
+    with pytest.raises(ConfigError, match="answers otherwise when its cache has holes"):
+        CausalModel(model, Codec(tiny_models.tokenizer(), "x"), "x", "x")
