@@ -247,6 +247,8 @@ def marker(tmp_path_factory: pytest.TempPathFactory) -> str:
         words = model.bert.embeddings.word_embeddings.weight
         words[SPECIAL.index("[CLS]"), 1] = 1.0
         words[len(SPECIAL) + LETTERS.index("w7"), 0] = 1.0
+        # At the first place "none" counts a little less: a [CLS] that a text could forge would win.
+        model.bert.embeddings.position_embeddings.weight[0, 2] = 0.3
         model.qa_outputs.weight[:, 0] = 1.0
         model.qa_outputs.weight[:, 1] = 0.9
     model.save_pretrained(folder)
