@@ -27,6 +27,7 @@ from toolformer.builtin.mixture import example, read_texts
 from toolformer.builtin.notes import noted
 from toolformer.builtin.optim import orthogonal
 from toolformer.builtin.train import Recipe, Run, train
+from toolformer.builtin.twins import Twins
 from toolformer.builtin.words import Passage, Split, TrueCall, part
 from toolformer.calls import CallSyntax
 from toolformer.tools.calculator import Calculator
@@ -216,13 +217,29 @@ def test_muon_brings_singular_values_near_one() -> None:
         assert values.max() < 1.3
 
 
+def test_twins_stay_one_vector_apart_and_share_what_they_learn() -> None:
+    table = torch.nn.Parameter(torch.randn(6, 4))
+    twins = Twins(table, {"7": 0, "Ġ7": 1, "Oslo": 2, "ĠOslo": 3, "s": 4, "Ġs": 5})
+    before = table.detach().clone()
+    twins.join()
+    assert torch.allclose(table[0] - table[1], table[2] - table[3])
+    assert torch.allclose(twins.offset, ((before[0] - before[1]) + (before[2] - before[3])) / 2)
+    assert torch.equal(table[[1, 3, 4, 5]], before[[1, 3, 4, 5]])
+    table[:2].sum().backward()
+    twins.gather()
+    assert table.grad is not None
+    assert twins.offset.grad is not None
+    assert table.grad.sum(1).tolist() == [0, 8, 0, 0, 0, 0]
+    assert twins.offset.grad.tolist() == [1, 1, 1, 1]
+
+
 def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
     def weights(name: str, steps_: int) -> dict[str, torch.Tensor]:
         out = tmp_path / name
         out.mkdir(exist_ok=True)
         for file in ("tokenizer.json", "tokenizer_config.json"):
             shutil.copy(MODEL / file, out)
-        recipe = Recipe(tokens=steps_ * 6144, hidden=16, layers=1, heads=2, inner=16, warmup=2, decay=0.0)
+        recipe = Recipe(tokens=steps_ * 6144, hidden=16, layers=1, heads=2, inner=16, warmup=2, decay=0.0, joined=1)
         list(train(recipe, [], Run(out, resume=True, compiled=False)))
         state = torch.load(out / "checkpoint.pt", weights_only=True)
         assert state["step"] == steps_

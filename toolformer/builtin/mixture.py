@@ -9,16 +9,18 @@ import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from toolformer.builtin import lookups, notes
+from toolformer.builtin import date_texts, lookups, notes, plain_texts, stories
 from toolformer.builtin.annotation import prompt
 from toolformer.builtin.date_texts import date_text, today_text
 from toolformer.builtin.fact_texts import fact_text, facts
 from toolformer.builtin.notes import TEXT, Pieces
 from toolformer.builtin.plain_texts import plain_text
 from toolformer.builtin.stories import story
-from toolformer.builtin.words import ADJECTIVES, GOODS, NAMES, PLACES, THINGS, Passage
+from toolformer.builtin.variety import varied
+from toolformer.builtin.words import ADJECTIVES, GOODS, NAMES, PLACES, THINGS, Passage, part
 
 Source = Callable[[random.Random], Passage]
 
@@ -58,6 +60,8 @@ TAUGHT: tuple[tuple[int, Taught], ...] = (
 )
 LATE = 0.305
 """From here on the texts in which a call stands before its answer teach what is asked as well, and there are more."""
+VARIED = 0.614
+"""From here on most passages have some of their words exchanged: by then the templates are known by heart."""
 LOOKUPS = 22
 """How often, beside the weights in TAUGHT, the tool is one of the made-up ones."""
 
@@ -75,10 +79,10 @@ def example(rng: random.Random, progress: float, texts: Sequence[str]) -> Pieces
     luck = rng.random()
     if luck < noted:
         inside = 0.35 if late else 0.12
-        return notes.noted(rng, _company(rng, _any_source(rng), 0.3), _any_source(rng), inside)
+        return notes.noted(rng, _varied(rng, _company(rng, _any_source(rng), 0.3), progress), _any_source(rng), inside)
     if luck < noted + 0.08:
         return _plainly(rng, texts)
-    return _annotated(rng, texts)
+    return _annotated(rng, texts, progress)
 
 
 def _any_source(rng: random.Random) -> Passage:
@@ -103,7 +107,7 @@ def _plainly(rng: random.Random, texts: Sequence[str]) -> Pieces:
     return [(_company(rng, _any_source(rng), 0.7).text, TEXT)]
 
 
-def _annotated(rng: random.Random, texts: Sequence[str]) -> Pieces:
+def _annotated(rng: random.Random, texts: Sequence[str], progress: float) -> Pieces:
     """An annotation prompt; in some, a text that its tool cannot help."""
     taught = _tool(rng)
     name = taught.own if rng.random() < 0.6 else rng.choice(taught.names)
@@ -113,7 +117,14 @@ def _annotated(rng: random.Random, texts: Sequence[str]) -> Pieces:
         last = plain_text(rng, "train", 2) if rng.random() < 0.4 else _any_source(rng)
     elif texts and rng.random() < 0.1:
         last = Passage(rng.choice(texts)[:200].rsplit(" ", 1)[0])
-    return prompt(rng, name, taught.does, demonstrations, [last], taught.own)
+    demonstrations = [_varied(rng, passage, progress) for passage in demonstrations]
+    return prompt(rng, name, taught.does, demonstrations, [_varied(rng, last, progress)], taught.own)
+
+
+def _varied(rng: random.Random, passage: Passage, progress: float) -> Passage:
+    if progress <= VARIED or rng.random() < 0.3:
+        return passage
+    return varied(rng, passage, _common_words() if rng.random() < 0.7 else _words())
 
 
 def _tool(rng: random.Random) -> Taught:
@@ -132,6 +143,17 @@ def _company(rng: random.Random, passage: Passage, chance: float) -> Passage:
     if rng.random() < chance:
         passage = passage + (plain_text(rng, "train") if rng.random() < 0.7 else _any_source(rng))
     return passage
+
+
+@cache
+def _common_words() -> list[str]:
+    """The words of the trained templates and of real sentences about facts, as often as they occur."""
+    templates = [text for _, text in part(stories.TEMPLATES, "train")]
+    templates += [text for _, text in part(date_texts.TEMPLATES, "train")]
+    templates += part(plain_texts.TEMPLATES, "train")
+    templates += [text for tool in lookups.TRAIN for text in tool.sentences]
+    templates += [fact.sentences[0] for fact in facts("train")[::7]]
+    return [word for text in templates for word in text.split() if word.strip(".,;:").isalpha()]
 
 
 _WORDS: list[str] = []

@@ -21,6 +21,7 @@ from toolformer.builtin.batches import BATCHES, CONTEXT, TOKENS, Batch, steps
 from toolformer.builtin.card import write_card
 from toolformer.builtin.mixture import read_texts
 from toolformer.builtin.optim import Muon
+from toolformer.builtin.twins import Twins
 from toolformer.builtin.vocabulary import SPACE, build
 
 CHECKPOINT = "checkpoint.pt"
@@ -30,7 +31,7 @@ CHECKPOINT = "checkpoint.pt"
 class Recipe:
     """Everything that decides what the model becomes, but the texts."""
 
-    tokens: int = 10_600_000
+    tokens: int = 11_550_000
     seed: int = 0
     hidden: int = 192
     layers: int = 6
@@ -40,6 +41,8 @@ class Recipe:
     vector_lr: float = 0.004
     warmup: int = 60
     """Steps of rising learning rate."""
+    joined: int = 900
+    """The step from which on twins are one (see twins.py)."""
     decay: float = 0.3
     """The share of all steps at the end in which the learning rate falls to nothing."""
 
@@ -77,11 +80,11 @@ def new_model(tokenizer: Any, recipe: Recipe) -> Any:
     return model
 
 
-def optimizers(model: Any, recipe: Recipe) -> list[torch.optim.Optimizer]:
+def optimizers(model: Any, twins: Twins, recipe: Recipe) -> list[torch.optim.Optimizer]:
     """Muon for the matrices inside, AdamW for embeddings and norms."""
     inside = [p for name, p in model.model.named_parameters() if p.ndim == 2 and "embed" not in name]
     ids = {id(p) for p in inside}
-    rest = [p for p in model.parameters() if id(p) not in ids]
+    rest = [*(p for p in model.parameters() if id(p) not in ids), twins.offset]
     return [
         Muon(inside, lr=recipe.matrix_lr),
         torch.optim.AdamW(rest, lr=recipe.vector_lr, betas=(0.9, 0.95), eps=1e-10, weight_decay=0.0),
@@ -114,25 +117,32 @@ def train(recipe: Recipe, texts: list[str], run: Run) -> Iterator[str]:
     """Train, writing a checkpoint and the model now and then and at the end. Yields lines of progress."""
     tokenizer = _tokenizer(texts, recipe, run)
     model = new_model(tokenizer, recipe).to(run.device)
-    optims = optimizers(model, recipe)
-    done = _restore(run.out / CHECKPOINT, model, optims, recipe) if run.resume else 0
+    twins = Twins(model.get_input_embeddings().weight, tokenizer.get_vocab())
+    optims = optimizers(model, twins, recipe)
+    done = _restore(run.out / CHECKPOINT, model, twins, optims, recipe) if run.resume else 0
     half = run.device == "cuda" or (run.device == "cpu" and _cpu_has_bf16())
     body = torch.compile(model.model, dynamic=True) if run.compiled else model.model
     began, losses = time.monotonic(), []
     for step, batches in enumerate(steps(tokenizer, texts, recipe.seed, done, recipe.steps), done):
+        if step == recipe.joined:
+            twins.join()
         with torch.autocast(run.device, torch.bfloat16, enabled=half):
             losses.append(_gradients(body, model.lm_head.weight, batches, run.device))
+        if step >= recipe.joined:
+            twins.gather()
         for optim, lr in zip(optims, (recipe.matrix_lr, recipe.vector_lr), strict=True):
             optim.param_groups[0]["lr"] = lr * recipe.rate(step)
             optim.step()
             optim.zero_grad(set_to_none=True)
+        if step >= recipe.joined:
+            twins.spread()
         if (step + 1) % 20 == 0:
             speed = (step + 1 - done) * TOKENS * BATCHES / (time.monotonic() - began)
             left = (recipe.steps - step - 1) * TOKENS * BATCHES / speed / 60
             mean = sum(losses[-20:]) / len(losses[-20:])
             yield f"step {step + 1}/{recipe.steps}  loss {mean:.3f}  {speed:,.0f} tokens/s  {left:.0f} min left"
         if (step + 1) % run.save_every == 0 or step + 1 == recipe.steps:
-            _save(run.out, model, optims, step + 1, recipe)
+            _save(run.out, model, twins, optims, step + 1, recipe)
 
 
 def _gradients(body: Any, head: torch.Tensor, batches: list[Batch], device: str) -> float:
@@ -155,12 +165,12 @@ def _tokenizer(texts: list[str], recipe: Recipe, run: Run) -> Any:
     return PreTrainedTokenizerFast.from_pretrained(run.out)
 
 
-def _save(out: Path, model: Any, optims: list[torch.optim.Optimizer], step: int, recipe: Recipe) -> None:
+def _save(out: Path, model: Any, twins: Twins, optims: list[torch.optim.Optimizer], step: int, recipe: Recipe) -> None:
     """The model in bf16, ready to be loaded, and what is needed to go on from here."""
     from safetensors.torch import save_file
 
     state = {"step": step, "model": model.state_dict(), "optims": [optim.state_dict() for optim in optims]}
-    torch.save(state | {"recipe": asdict(recipe)}, out / "checkpoint.tmp")
+    torch.save(state | {"offset": twins.offset.data, "recipe": asdict(recipe)}, out / "checkpoint.tmp")
     (out / "checkpoint.tmp").replace(out / CHECKPOINT)
     weights = {name: tensor.to("cpu", torch.bfloat16) for name, tensor in model.state_dict().items()}
     del weights["lm_head.weight"]  # the embeddings, once more
@@ -169,7 +179,7 @@ def _save(out: Path, model: Any, optims: list[torch.optim.Optimizer], step: int,
     model.config.save_pretrained(out)
 
 
-def _restore(path: Path, model: Any, optims: list[torch.optim.Optimizer], recipe: Recipe) -> int:
+def _restore(path: Path, model: Any, twins: Twins, optims: list[torch.optim.Optimizer], recipe: Recipe) -> int:
     """Load the checkpoint and return how many steps it has seen."""
     if not path.exists():
         return 0
@@ -178,6 +188,7 @@ def _restore(path: Path, model: Any, optims: list[torch.optim.Optimizer], recipe
     if asdict(then) | {"tokens": 0} != asdict(recipe) | {"tokens": 0}:
         sys.exit(f"{path} was made with {then}; the same settings are needed to go on, or another --out")
     model.load_state_dict(state["model"])
+    twins.offset.data.copy_(state["offset"])
     for optim, saved in zip(optims, state["optims"], strict=True):
         optim.load_state_dict(saved)
     return int(state["step"])
