@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import BertConfig, BertForQuestionAnswering, T5Config, T5ForConditionalGeneration
@@ -288,9 +289,13 @@ def test_the_extractive_reader_reads_long_passages_in_windows(marker: str) -> No
         reader.answer("w1", passages(too_far))
 
 
-def test_an_answer_is_short(marker: str) -> None:
-    answer = ExtractiveReader(marker).answer("w1", passages("w7 " + "w2 " * 35 + "w7"))
-    assert len(answer.split()) <= readers.MAX_ANSWER
+def test_an_answer_is_short_and_does_not_end_before_it_begins() -> None:
+    text = " ".join(f"w{number:02}" for number in range(40))
+    start, end = np.zeros(41, dtype=np.float32), np.zeros(41, dtype=np.float32)
+    start[5], end[3], end[38], end[9] = 5.0, 5.0, 5.0, 2.0  # before, too late, right
+    offsets = [[0, 0], *([4 * number, 4 * number + 3] for number in range(40))]
+    window = readers._Window(start, end, null=0, readable=[False] + [True] * 40, offsets=offsets, text=text)
+    assert readers._best_span(window) == (7.0, "w04 w05 w06 w07 w08")
 
 
 @pytest.fixture(scope="module")
