@@ -117,7 +117,7 @@ class CallSyntax:
         return f"){self.arrow}", f"){self.close}"
 
     def read(self, written: str) -> Call | None:
-        """The call, without a result, that a model wrote behind the opening and up to a stop; None if it is malformed."""
+        """The call, without a result, that a model wrote behind the opening and up to a stop; None if malformed."""
         found = next(self.find(f"{self.open}{written}{self.close}"), None)
         return Call(found.call.tool, found.call.input) if found and found.start == 0 else None
 

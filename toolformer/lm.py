@@ -73,8 +73,10 @@ class Window:
 class Openings(Protocol):
     """One proposing pass over a batch of texts, whose cache the samples continue. Use it in a `with` statement."""
 
-    probabilities: Sequence[Sequence[float]]
-    """For each text, p(opening | prompt, text[:i]) at every i from 0 to len(text) - 1."""
+    @property
+    def probabilities(self) -> Sequence[Sequence[float]]:
+        """For each text, p(opening | prompt, text[:i]) at every i from 0 to len(text) - 1."""
+        ...
 
     def sample(
         self,
@@ -96,11 +98,15 @@ class Openings(Protocol):
 class Rows(Protocol):
     """Texts that grow token by token, each at its own pace, for the decoder. No token is forwarded twice."""
 
-    logits: "torch.Tensor"
-    """One row of fp32 logits for each text: what follows its last token."""
+    @property
+    def logits(self) -> "torch.Tensor":
+        """One row of fp32 logits for each text: what follows its last token."""
+        ...
 
-    lengths: Sequence[int]
-    """How many tokens each row has (for an encoder-decoder: the decoder's, its start token included)."""
+    @property
+    def lengths(self) -> Sequence[int]:
+        """How many tokens each row has (for an encoder-decoder: the decoder's, its start token included)."""
+        ...
 
     def extend(self, ids: Sequence[Ids]) -> None:
         """Append to each row its ids, none for a row that waits."""
