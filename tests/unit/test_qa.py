@@ -293,8 +293,9 @@ def test_an_answer_is_short_and_does_not_end_before_it_begins() -> None:
     text = " ".join(f"w{number:02}" for number in range(40))
     start, end = np.zeros(41, dtype=np.float32), np.zeros(41, dtype=np.float32)
     start[5], end[3], end[38], end[9] = 5.0, 5.0, 5.0, 2.0  # before, too late, right
+    start[2] = end[2] = 9.0  # the question's
     offsets = [[0, 0], *([4 * number, 4 * number + 3] for number in range(40))]
-    window = readers._Window(start, end, null=0, readable=[False] + [True] * 40, offsets=offsets, text=text)
+    window = readers._Window(start, end, null=0, readable=[False] * 3 + [True] * 38, offsets=offsets, text=text)
     assert readers._best_span(window) == (7.0, "w04 w05 w06 w07 w08")
 
 
