@@ -5,6 +5,7 @@ or position would pass unseen.
 """
 
 import functools
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -30,11 +31,16 @@ from transformers import (
 
 VOCABULARY = 300
 CONTEXT = 64
-_COMMON = {"vocab_size": VOCABULARY, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
-_SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": CONTEXT}
-_GPT2 = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": CONTEXT}
-_LLAMA = _COMMON | _SIZES | {"intermediate_size": 64, "num_key_value_heads": 2, "head_dim": 8}
-_GEMMA = _LLAMA | {"num_hidden_layers": 3, "sliding_window": 6}
+_COMMON: dict[str, Any] = {"vocab_size": VOCABULARY, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+_SIZES: dict[str, Any] = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": CONTEXT,
+}
+_GPT2: dict[str, Any] = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": CONTEXT}
+_LLAMA: dict[str, Any] = _COMMON | _SIZES | {"intermediate_size": 64, "num_key_value_heads": 2, "head_dim": 8}
+_GEMMA: dict[str, Any] = _LLAMA | {"num_hidden_layers": 3, "sliding_window": 6}
 
 CONFIGS: dict[str, PreTrainedConfig] = {
     "gpt2": GPT2Config(**_COMMON, **_GPT2),
@@ -50,7 +56,13 @@ CONFIGS: dict[str, PreTrainedConfig] = {
     ),
 }
 MAMBA = MambaConfig(**_COMMON, hidden_size=32, num_hidden_layers=2, state_size=8)
-_PAIR = {"vocab_size": VOCABULARY, "d_model": 32, "eos_token_id": 2, "pad_token_id": 0, "decoder_start_token_id": 0}
+_PAIR: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "d_model": 32,
+    "eos_token_id": 2,
+    "pad_token_id": 0,
+    "decoder_start_token_id": 0,
+}
 SEQ2SEQ: dict[str, PreTrainedConfig] = {
     "t5": T5Config(
         **_PAIR,
