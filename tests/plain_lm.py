@@ -39,7 +39,7 @@ class Plain:
         else:
             inputs = {"input_ids": torch.tensor([[START, *prompt, *said]])}
         with torch.no_grad():
-            logits = model(**inputs, use_cache=False).logits[0].float()
+            logits: Tensor = model(**inputs, use_cache=False).logits[0].float()
         return logits.log_softmax(-1)[-len(said) - 1 :]
 
     def openings(self, one: Prompted, token: int) -> list[float]:

@@ -65,12 +65,11 @@ _PAIR: dict[str, Any] = {
 }
 SEQ2SEQ: dict[str, PreTrainedConfig] = {
     "t5": T5Config(
-        **_PAIR,
+        **_PAIR | {"n_positions": CONTEXT},
         d_kv=8,
         d_ff=64,
         num_layers=2,
         num_heads=4,
-        n_positions=CONTEXT,
         relative_attention_num_buckets=8,
         relative_attention_max_distance=16,
     ),
@@ -93,12 +92,10 @@ SEQ2SEQ: dict[str, PreTrainedConfig] = {
 def model(kind: str) -> PreTrainedModel:
     """A model of this kind, in fp32."""
     if kind in SEQ2SEQ:
-        return _random(AutoModelForSeq2SeqLM.from_config(SEQ2SEQ[kind]))
-    return _random(AutoModelForCausalLM.from_config(CONFIGS[kind], attn_implementation=_attention(kind)))
-
-
-def _attention(kind: str) -> str | None:
-    return "eager" if kind == "gemma2" else None
+        return _random(AutoModelForSeq2SeqLM.from_config(SEQ2SEQ[kind]))  # type: ignore[no-untyped-call]
+    attention = "eager" if kind == "gemma2" else None
+    made = AutoModelForCausalLM.from_config(CONFIGS[kind], attn_implementation=attention)  # type: ignore[no-untyped-call]
+    return _random(made)
 
 
 def _random(made: PreTrainedModel) -> PreTrainedModel:
@@ -106,17 +103,14 @@ def _random(made: PreTrainedModel) -> PreTrainedModel:
     for parameter in made.parameters():
         if parameter.ndim > 1:
             parameter.data = torch.randn(parameter.shape, generator=generator) * 0.25
-    return made.eval()
+    made.eval()  # type: ignore[no-untyped-call]
+    return made
 
 
 def own_tokenizer() -> PreTrainedTokenizerFast:
     """The tokenizer, to be changed."""
-    return PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer.from_str(tokenizer().backend_tokenizer.to_str()),
-        bos_token="<s>",
-        eos_token="</s>",
-        pad_token="<pad>",
-    )
+    same = Tokenizer.from_str(tokenizer().backend_tokenizer.to_str())
+    return wrapped(same, bos_token="<s>", eos_token="</s>", pad_token="<pad>")
 
 
 @functools.cache
@@ -133,4 +127,9 @@ def tokenizer() -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     bpe.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", pad_token="<pad>")
+    return wrapped(bpe, bos_token="<s>", eos_token="</s>", pad_token="<pad>")
+
+
+def wrapped(made: Tokenizer, **special: str) -> PreTrainedTokenizerFast:
+    """A tokenizer as transformers wants it."""
+    return PreTrainedTokenizerFast(tokenizer_object=made, **special)  # type: ignore[no-untyped-call]

@@ -27,6 +27,7 @@ from toolformer.errors import ConfigError, unknown_name
 from toolformer.hf_causal import CausalModel
 from toolformer.hf_encode import Codec
 from toolformer.hf_seq2seq import Seq2SeqModel
+from toolformer.hf_soft_prompt import put_before
 from toolformer.lm import LanguageModel
 
 Quantize = Literal["int8", "nf4"]
@@ -207,7 +208,7 @@ def _keep_gradients(model: PreTrainedModel) -> None:
 
 
 def _adapted(model: PreTrainedModel, adapter: str, tokens: int, offline: bool) -> PreTrainedModel:
-    from peft import PeftModel
+    from peft import PeftModel, PeftType
 
     if tokens > model.config.get_text_config(decoder=True).vocab_size:
         model.resize_token_embeddings(tokens, mean_resizing=False)
@@ -218,7 +219,13 @@ def _adapted(model: PreTrainedModel, adapter: str, tokens: int, offline: bool) -
             adapted = PeftModel.from_pretrained(model, adapter, local_files_only=offline)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{adapter} is no adapter for this model: {_first_line(error)}") from error
-    return cast("PreTrainedModel", adapted.get_base_model().eval())
+    inner = cast("PreTrainedModel", adapted.get_base_model().eval())
+    config = adapted.active_peft_config
+    if config.is_prompt_learning:
+        if config.peft_type != PeftType.PROMPT_TUNING:
+            raise ConfigError(f"{adapter} is a {config.peft_type.value} adapter: LoRA or PROMPT_TUNING would be right")
+        put_before(inner, adapted.get_prompt(batch_size=1)[0, : config.num_virtual_tokens])
+    return inner
 
 
 def _fingerprint(model: PreTrainedModel, codec: Codec) -> str:

@@ -13,6 +13,7 @@ from toolformer.hf_network import Network
 from toolformer.hf_openings import Heads, pass_over
 from toolformer.hf_rows import CausalRows
 from toolformer.hf_scoring import log_probabilities, window_losses
+from toolformer.hf_soft_prompt import soft_ids
 from toolformer.hf_tree import TreeOpenings
 from toolformer.lm import Counter, Encoded, Ids, Prompted, Window
 
@@ -33,7 +34,7 @@ class CausalModel:
         self._network = Network(model, name, self.counter)
         check_equal(self._network)
         self._heads = Heads(self._network)
-        self._start = () if codec.start is None else (codec.start,)
+        self._start = soft_ids(model) + (() if codec.start is None else (codec.start,))
         self.context = self._network.context - len(self._start)
         self.ends = self._network.ends
 

@@ -41,10 +41,10 @@ def chosen(logits: Tensor, targets: Sequence[int]) -> list[float]:
 
 
 def log_probabilities(network: Network, start: tuple[int, ...], texts: Sequence[tuple[int, ...]]) -> list[list[float]]:
-    """See `lm.LanguageModel.log_probabilities`. `start` holds the start token, or nothing."""
-    first = 1 - len(start)
-    answers = ask(network, [(start + text, list(range(1, len(start) + len(text)))) for text in texts])
-    return [[0.0] * min(first, len(text)) + answer for text, answer in zip(texts, answers, strict=True)]
+    """See `lm.LanguageModel.log_probabilities`. `start` is what stands before every text."""
+    first = max(1, len(start))
+    answers = ask(network, [(start + text, list(range(first, len(start) + len(text)))) for text in texts])
+    return [[0.0] * (len(text) - len(answer)) + answer for text, answer in zip(texts, answers, strict=True)]
 
 
 def window_losses(network: Network, start: tuple[int, ...], windows: Sequence[Window]) -> list[float]:

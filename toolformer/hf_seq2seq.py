@@ -15,6 +15,7 @@ from toolformer.hf_network import Network, batches, halving
 from toolformer.hf_scoring import chosen, tokens_of
 from toolformer.hf_seq2seq_openings import Seq2SeqOpenings
 from toolformer.hf_seq2seq_rows import Seq2SeqRows
+from toolformer.hf_soft_prompt import soft_ids
 from toolformer.lm import WINDOW, Counter, Encoded, Ids, Prompted, Window
 
 
@@ -28,7 +29,8 @@ class Seq2SeqModel:
         self._codec = codec
         self._network = Network(model, name, self.counter)
         self._before, self._behind = codec.frame()
-        self.context = self._network.context - max(1, len(self._before + self._behind))
+        self._soft = soft_ids(model)
+        self.context = self._network.context - len(self._soft) - max(1, len(self._before + self._behind))
         self.ends = self._network.ends
         start = model.config.decoder_start_token_id
         if start is None:
@@ -49,7 +51,8 @@ class Seq2SeqModel:
 
     def source(self, ids: Ids) -> list[int]:
         """What the encoder reads: the ids between the tokenizer's own marks. An encoder must read something."""
-        return [*self._before, *ids, *self._behind] or [min(self.ends, default=self._start)]
+        framed = [*self._before, *ids, *self._behind]
+        return [*self._soft, *(framed or [min(self.ends, default=self._start)])]
 
     def open(self, prompted: Sequence[Prompted], opening: tuple[int, ...]) -> Seq2SeqOpenings:
         """See `lm.LanguageModel`."""

@@ -8,6 +8,7 @@ import torch
 
 from tests.plain_lm import Plain, port
 from toolformer.errors import ConfigError
+from toolformer.hf_rows import CausalRows
 from toolformer.lm import Counter, Draw, Prompted, Window
 
 HEAD, TAIL = (10, 11, 12, 13), (20, 21)
@@ -76,6 +77,7 @@ def test_holes_are_squeezed_out() -> None:
     rows = model.rows([(5,), (6,)])
     for step in range(50):
         rows.extend([[7], []] if step % 2 else [[], [8]])
+    assert isinstance(rows, CausalRows)
     assert rows._cache.width <= 27 * 5 // 4 + 32
     expected = [Plain("llama").after((5,), [7] * 25)[-1], Plain("llama").after((6,), [8] * 25)[-1]]
     assert torch.allclose(rows.logits.log_softmax(-1), torch.stack(expected), atol=1e-4)

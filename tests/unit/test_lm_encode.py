@@ -18,9 +18,7 @@ TEXTS = [f"The quick fox, 400 / 1400 -> 0.29 and so on. {OPEN} {ARROW} {CLOSE} [
 
 
 def _bytes() -> PreTrainedTokenizerFast:
-    return PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer.from_str(tiny_models.tokenizer().backend_tokenizer.to_str()), eos_token="</s>"
-    )
+    return tiny_models.own_tokenizer()
 
 
 def _sentences() -> PreTrainedTokenizerFast:
@@ -32,7 +30,7 @@ def _sentences() -> PreTrainedTokenizerFast:
     made.train_from_iterator(
         TEXTS, trainers.UnigramTrainer(vocab_size=120, special_tokens=special, unk_token="<unk>", show_progress=False)
     )
-    return PreTrainedTokenizerFast(tokenizer_object=made, eos_token="</s>", unk_token="<unk>", pad_token="<pad>")
+    return tiny_models.wrapped(made, eos_token="</s>", unk_token="<unk>", pad_token="<pad>")
 
 
 def _letters() -> PreTrainedTokenizerFast:
@@ -46,7 +44,7 @@ def _letters() -> PreTrainedTokenizerFast:
     made.decoder = decoders.Sequence(
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     )
-    return PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+    return tiny_models.wrapped(made, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
 
 
 def _words() -> PreTrainedTokenizerFast:
@@ -54,7 +52,7 @@ def _words() -> PreTrainedTokenizerFast:
     made = Tokenizer(models.WordLevel(unk_token="<unk>"))
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     made.train_from_iterator(TEXTS, trainers.WordLevelTrainer(special_tokens=["<unk>"], show_progress=False))
-    return PreTrainedTokenizerFast(tokenizer_object=made, unk_token="<unk>")
+    return tiny_models.wrapped(made, unk_token="<unk>")
 
 
 @functools.cache

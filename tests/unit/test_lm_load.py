@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, PromptTuningConfig, TaskType, get_peft_model
 from transformers import BloomConfig, BloomForCausalLM, MambaForCausalLM, PreTrainedModel
 
 from tests import tiny_models
@@ -81,7 +81,7 @@ def test_a_folder_without_a_model(tmp_path: Path) -> None:
 def test_a_fingerprint_changes_with_every_answer(llama: str, tmp_path: Path) -> None:
     changed = fresh("llama")
     with torch.no_grad():
-        changed.get_input_embeddings().weight[7, 3] += 1e-3
+        changed.get_parameter("model.embed_tokens.weight")[7, 3] += 1e-3
     prints = {
         load(llama).fingerprint,
         load(llama).fingerprint,
@@ -114,7 +114,7 @@ def lora(tmp_path: Path, base: str) -> tuple[str, PeftModel]:
         fresh("llama"), LoraConfig(r=4, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
     )
     made.peft_config["default"].base_model_name_or_path = base
-    made.save_pretrained(tmp_path / "lora")
+    made.save_pretrained(str(tmp_path / "lora"))
     return str(tmp_path / "lora"), made.eval()
 
 
@@ -125,6 +125,28 @@ def test_a_lora_adapter_on_top_or_by_itself(llama: str, tmp_path: Path) -> None:
     for model in (load(llama, adapter=folder), load(folder)):
         assert model.log_probabilities([IDS])[0] == pytest.approx(expected, abs=1e-4)
     assert load(folder).fingerprint != load(llama).fingerprint
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma2", "t5"])
+def test_a_learned_prompt_stands_before_every_text(kind: str, tmp_path: Path) -> None:
+    base = saved(tiny_models.model(kind), tmp_path / "base")
+    task = TaskType.SEQ_2_SEQ_LM if kind == "t5" else TaskType.CAUSAL_LM
+    made = get_peft_model(fresh(kind), PromptTuningConfig(task_type=task, num_virtual_tokens=5))
+    with torch.no_grad():
+        made.get_parameter("prompt_encoder.default.embedding.weight").normal_()
+    made.peft_config["default"].base_model_name_or_path = base
+    made.save_pretrained(str(tmp_path / "prompt"))
+    ids = torch.tensor([[1, *IDS]])
+    inputs = {"input_ids": torch.tensor([[2]]), "decoder_input_ids": torch.tensor([[0, *IDS]])}
+    with torch.no_grad():
+        said = made.eval()(**inputs if kind == "t5" else {"input_ids": ids}).logits[0].float().log_softmax(-1)
+    expected = [float(said[place - 5, token]) for place, token in enumerate(IDS)]
+    model = load(str(tmp_path / "prompt"))
+    assert model.log_probabilities([IDS])[0] == pytest.approx(expected, abs=1e-4)
+    assert model.log_probabilities([IDS])[0] != pytest.approx(load(base).log_probabilities([IDS])[0], abs=0.1)
+    rows = model.rows([IDS])
+    rows.extend([[9]])
+    assert rows.logits.shape == (1, tiny_models.VOCABULARY)
 
 
 def test_an_adapter_with_tokens_of_its_own(llama: str, tmp_path: Path) -> None:
@@ -139,7 +161,7 @@ def test_an_adapter_with_tokens_of_its_own(llama: str, tmp_path: Path) -> None:
         for name, parameter in made.named_parameters():
             if "trainable_tokens_delta" in name:
                 parameter.normal_()
-    made.save_pretrained(tmp_path / "run", save_embedding_layers=False)
+    made.save_pretrained(str(tmp_path / "run"), save_embedding_layers=False)
     tokenizer.save_pretrained(tmp_path / "run")
     loaded = load(str(tmp_path / "run"))
     ids = loaded.encode_parts([Part(marker, control=True) for marker in CallSyntax.TOKENS.control_tokens])
