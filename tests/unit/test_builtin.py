@@ -3,6 +3,7 @@
 import datetime
 import json
 import random
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from toolformer.builtin.notes import noted
 from toolformer.builtin.optim import orthogonal
 from toolformer.builtin.train import Recipe, Run, train
 from toolformer.builtin.twins import Twins
+from toolformer.builtin.variety import varied
 from toolformer.builtin.words import Passage, Split, TrueCall, part
 from toolformer.calls import CallSyntax
 from toolformer.tools.calculator import Calculator
@@ -136,6 +138,19 @@ def test_texts_that_give_a_held_out_fact_away_are_left_out(tmp_path: Path) -> No
     path = tmp_path / "texts.jsonl"
     path.write_text("".join(json.dumps({"text": line}) + "\n" for line in lines), encoding="utf-8")
     assert read_texts([path]) == lines[1:]
+
+
+@pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
+def test_exchanging_words_leaves_what_is_right_as_it_is(source: Callable[[random.Random, Split], Passage]) -> None:
+    changed = 0
+    for seed in range(300):
+        before = plain_texts.plain_text(random.Random(seed), "train") + source(random.Random(seed), "train")
+        after = varied(random.Random(seed), before, ["mill", "so", "1984,", "Red."])
+        assert [call.input for call in after.calls] == [call.input for call in before.calls]
+        assert all(after.text[call.start :].startswith(call.said) for call in after.calls)
+        assert re.findall(r"\d+", after.text) == re.findall(r"\d+", before.text)
+        changed += after.text != before.text
+    assert changed > 250
 
 
 def test_a_note_stands_before_its_text_and_its_answer_counts_most() -> None:

@@ -1,6 +1,6 @@
 """What the model is trained on, in which proportions, and how they change as training goes on.
 
-`example(seed, progress, texts)` is one training text. It depends on its arguments alone, so that a run can be resumed
+`example(rng, progress, texts)` is one training text. It depends on its arguments alone, so that a run can be resumed
 at any step with the same data.
 """
 
@@ -156,15 +156,11 @@ def _common_words() -> list[str]:
     return [word for text in templates for word in text.split() if word.strip(".,;:").isalpha()]
 
 
-_WORDS: list[str] = []
-
-
+@cache
 def _words() -> list[str]:
-    """Words that occur in the generated texts."""
-    if not _WORDS:
-        told = {word for fact in facts("train") for sentence in fact.sentences for word in sentence.split()}
-        _WORDS.extend([*NAMES, *THINGS, *PLACES, *GOODS, *ADJECTIVES, *sorted(told)])
-    return _WORDS
+    """Words that occur in the generated texts, most of them once."""
+    told = {word for fact in facts("train") for sentence in fact.sentences for word in sentence.split()}
+    return [*NAMES, *THINGS, *PLACES, *GOODS, *ADJECTIVES, *sorted(told)]
 
 
 def read_texts(paths: Sequence[Path], limit: int = 8_000) -> list[str]:
