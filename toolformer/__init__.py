@@ -3,6 +3,8 @@
 Importing this loads nothing heavy: torch and transformers come with the first model.
 """
 
+from typing import TYPE_CHECKING
+
 from toolformer.calls import Call, CallSyntax, Found
 from toolformer.errors import (
     CallFormatError,
@@ -14,6 +16,9 @@ from toolformer.errors import (
 )
 from toolformer.tool import DocumentFacts, FunctionTool, Tool, Traits, tool
 from toolformer.toolbox import ResultMemory, Toolbox
+
+if TYPE_CHECKING:
+    from toolformer.hf import load
 
 __version__ = "0.1.0"
 
@@ -33,5 +38,15 @@ __all__ = [
     "Toolbox",
     "ToolformerError",
     "Traits",
+    "load",
     "tool",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import what needs torch at its first use."""
+    if name != "load":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from toolformer.hf import load
+
+    return load
