@@ -70,7 +70,7 @@ def _add_numbers_and_spaces(model: dict[str, Any]) -> None:
 
 
 def _sentences(texts: Sequence[str], seed: int, examples: int) -> Iterator[str]:
-    """What merges are learnt from: generated texts, without their numbers and with no word exchanged; and given ones."""
+    """What merges are learnt from: generated texts, without numbers and with no word exchanged; and given ones."""
     for number in range(examples):
         rng = random.Random(f"vocabulary {seed} {number}")
         text = "".join(piece for piece, _ in example(rng, 0.3, ()))
