@@ -19,8 +19,9 @@ from toolformer.lm import Encoded, Sample, window_loss
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedModel
 
-    from toolformer.hf_causal import CausalModel
+    from toolformer.hf_encode import Codec
 
 Row = TypeVar("Row")
 
@@ -41,19 +42,21 @@ class Kept:
 class PlainMethod:
     """The method over the annotator's lessons and tools, asked of the model's own forward pass."""
 
-    def __init__(self, annotator: Annotator, model: "CausalModel") -> None:
+    def __init__(self, annotator: Annotator, model: "PreTrainedModel", codec: "Codec") -> None:
+        """A causal model of transformers and its tokenizer, the annotator's own once more."""
         self.tokens = 0
         """Tokens forwarded, padding included."""
         self._annotator = annotator
         self._model = model
-        self._start = model.start
+        self._codec = codec
+        self._start = () if codec.start is None else (codec.start,)
 
     def annotate(self, documents: Sequence[Document]) -> list[Kept]:
         """The calls that are kept, at most one at a place."""
         best: dict[tuple[str, int], Kept] = {}
         for lesson in self._annotator.lessons.values():
             texts = [
-                Text(document, self._model.encode(document.text), ())
+                Text(document, self._codec.encode(document.text), ())
                 for document in documents
                 if lesson.wants(document)
             ]
@@ -68,9 +71,9 @@ class PlainMethod:
         import torch
 
         syntax = self._annotator.syntax
-        opening = self._model.encode_parts([syntax.opening])
-        head = self._start + self._model.encode_parts(lesson.head(syntax))
-        prompts = [head + self._model.encode(lesson.tail(text.document.text)).ids for text in texts]
+        opening = self._codec.encode_parts([syntax.opening])
+        head = self._start + self._codec.encode_parts(lesson.head(syntax))
+        prompts = [head + self._codec.encode(lesson.tail(text.document.text)).ids for text in texts]
         drawn: list[tuple[Place, int, tuple[int, ...]]] = []
         for batch in _batches(list(zip(texts, prompts, strict=True))):
             rows = [prompt + text.encoded.ids for text, prompt in batch]
@@ -102,7 +105,7 @@ class PlainMethod:
         while len(samples) < len(draws):
             self.tokens += ids.numel()
             positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-            output = self._model.module(
+            output = self._model(
                 input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
             )
             cache, logits = output.past_key_values, output.logits[:, -1].float()
@@ -118,9 +121,9 @@ class PlainMethod:
         return [samples[row] for row in range(len(draws))]
 
     def _ended(self, lesson: Lesson, said: list[int], prefix: tuple[int, ...]) -> Sample | None:
-        if said[-1] in self._model.ends:
-            return Sample(self._model.continued(prefix[-1:], said[:-1]), stopped=False, tokens=len(said))
-        text = self._model.continued(prefix[-1:], said)
+        if said[-1] in self._annotator.sampler.ends:
+            return Sample(self._codec.behind(prefix[-1:], said[:-1]), stopped=False, tokens=len(said))
+        text = self._codec.behind(prefix[-1:], said)
         cuts = [text.find(stop) + len(stop) for stop in self._annotator.syntax.stops if stop in text]
         if cuts:
             return Sample(text[: min(cuts)], stopped=True, tokens=len(said))
@@ -141,7 +144,7 @@ class PlainMethod:
         for one in calls:
             ids, position = one.place.text.encoded.ids, one.place.position
             for call in (one.call, replace(one.call, result=""), None):
-                prefix = () if call is None else self._model.encode_parts(self._annotator.syntax.parts(call))
+                prefix = () if call is None else self._codec.encode_parts(self._annotator.syntax.parts(call))
                 rows.append((self._start + prefix, ids, position))
         losses = [loss for batch in _batches(rows) for loss in self._losses(batch)]
         for one, with_result, without, plain in zip(calls, losses[::3], losses[1::3], losses[2::3], strict=True):
@@ -162,7 +165,7 @@ class PlainMethod:
     def _logits(self, rows: Sequence[tuple[int, ...]]) -> Iterator["torch.Tensor"]:
         ids, mask = self._padded(rows, left=False)
         self.tokens += ids.numel()
-        logits = self._model.module(input_ids=ids, attention_mask=mask, use_cache=False).logits
+        logits = self._model(input_ids=ids, attention_mask=mask, use_cache=False).logits
         for row, one in zip(rows, logits, strict=True):
             yield one[: len(row)].float()
 
@@ -175,7 +178,7 @@ class PlainMethod:
         real = [
             [*gap, *[1] * len(row)] if left else [*[1] * len(row), *gap] for row, gap in zip(rows, fill, strict=True)
         ]
-        device = self._model.module.device
+        device = self._model.device
         return torch.tensor(ids, device=device), torch.tensor(real, device=device)
 
 
