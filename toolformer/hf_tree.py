@@ -224,7 +224,7 @@ class Tree:
         seen = torch.zeros(rows, self._cache.width - prefix, dtype=torch.int32, device=device)
         seen = seen.index_add_(0, row, self._visible[:, prefix:].int()) > 0
         room = int(seen.sum(dim=1).max())
-        if room > seen.shape[1] // 2:
+        if room > seen.shape[1] * 2 // 3:
             return
         columns = seen.int().argsort(dim=1, descending=True, stable=True)[:, :room]
         self._cache.gather(columns, behind=prefix)
