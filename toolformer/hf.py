@@ -6,6 +6,7 @@ asked is answered in `hf_causal.py` and `hf_seq2seq.py`.
 
 import hashlib
 import json
+import logging
 import warnings
 from importlib import resources
 from pathlib import Path
@@ -190,6 +191,8 @@ def _quantization(quantize: Quantize | None) -> BitsAndBytesConfig | None:
     if quantize is None:
         return None
     if quantize == "int8":
+        # It says at every multiplication that it casts its input.
+        logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
         return BitsAndBytesConfig(load_in_8bit=True)  # type: ignore[no-untyped-call]
     if quantize == "nf4":
         return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
