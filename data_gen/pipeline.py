@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 import toolformer
-from toolformer.calls import CallSyntax
+from toolformer.calls import CallSyntax, Part
 from toolformer.data_gen.execute import Executor
 from toolformer.data_gen.filter import keep_helpful
 from toolformer.data_gen.lessons import Lesson
@@ -60,7 +60,7 @@ class Annotator:
         room = self.model.context
         for lesson in self.lessons.values():
             head = len(self.sampler.encode_parts(lesson.head(self.syntax)))
-            frame = len(self.sampler.encode(lesson.tail("")).ids) + SLACK
+            frame = len(self.sampler.encode_parts([Part(lesson.tail(""))])) + SLACK
             room = min(room, (self.sampler.context - head - frame - lesson.max_tokens) // 2)
         room = min(room, self.model.context - CALL_TOKENS)
         if room < MIN_TEXT:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from toolformer.calls import Call
+from toolformer.calls import Call, Part
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.records import Candidate, Document, Place, Text
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-    from toolformer.hf_encode import Codec
+    from toolformer.hf.encode import Codec
 
 Row = TypeVar("Row")
 
@@ -73,7 +73,7 @@ class PlainMethod:
         syntax = self._annotator.syntax
         opening = self._codec.encode_parts([syntax.opening])
         head = self._start + self._codec.encode_parts(lesson.head(syntax))
-        prompts = [head + self._codec.encode(lesson.tail(text.document.text)).ids for text in texts]
+        prompts = [head + self._codec.encode_parts([Part(lesson.tail(text.document.text))]) for text in texts]
         drawn: list[tuple[Place, int, tuple[int, ...]]] = []
         for batch in _batches(list(zip(texts, prompts, strict=True))):
             rows = [prompt + text.encoded.ids for text, prompt in batch]
@@ -95,7 +95,7 @@ class PlainMethod:
         """One sample a row: the prompts are forwarded from their first token, then token by token."""
         import torch
 
-        from toolformer.hf_sampling import choose, uniform
+        from toolformer.hf.sampling import choose, uniform
 
         seeds = [draw_seed(self._annotator.method.seed, place, n) for place, n, _ in draws]
         said: list[list[int]] = [[] for _ in draws]

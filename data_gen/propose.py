@@ -8,7 +8,7 @@ below zero, so the plain loss bounds the gain. This never changes what is kept, 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from toolformer.calls import CallSyntax
+from toolformer.calls import CallSyntax, Part
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.method import Prune
 from toolformer.data_gen.records import Place, Rejected, Text
@@ -73,7 +73,7 @@ def _batches(
     rows = []
     for text in texts:
         encoded = sampler.encode(text.document.text)
-        tail = sampler.encode(lesson.tail(text.document.text)).ids
+        tail = sampler.encode_parts([Part(lesson.tail(text.document.text))])
         need = len(head) + len(tail) + len(encoded.ids) + lesson.max_tokens
         if need > sampler.context:
             raise ConfigError(

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from tests import tiny_models
-from toolformer.hf_causal import CausalModel
-from toolformer.hf_encode import Codec
-from toolformer.hf_sampling import choose, uniform
-from toolformer.hf_seq2seq import Seq2SeqModel
+from toolformer.hf.causal import CausalModel
+from toolformer.hf.encode import Codec
+from toolformer.hf.sampling import choose, uniform
+from toolformer.hf.seq2seq import Seq2SeqModel
 from toolformer.lm import Draw, Ids, Prompted, Sample, Window
 
 KINDS = [*tiny_models.CONFIGS, *tiny_models.SEQ2SEQ]

@@ -1,7 +1,7 @@
 """The narrow port through which everything else asks a language model.
 
 Everything is ids: a text is encoded once, as plain text, and what a model produced is never decoded and encoded again.
-`hf.py` implements this for transformers; tests use a scripted model. A position i of a text is a place between tokens:
+`hf` implements this for transformers; tests use a scripted model. A position i of a text is a place between tokens:
 0 is before the first one, and `text[i]` is the token that follows it.
 
 For an encoder-decoder, a prompt or a prefix is the encoder's input and the text is the decoder's.

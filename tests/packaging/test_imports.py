@@ -56,7 +56,7 @@ def modules() -> dict[str, Path]:
 
 def layer(module: str) -> int:
     """The layer of the longest listed name that the module is or lies in; `toolformer` stands for itself alone."""
-    name = "toolformer.hf" if module.startswith("toolformer.hf_") else module
+    name = module
     while name:
         for place, names in enumerate(LAYERS):
             if name in names and (name != "toolformer" or module == "toolformer"):

@@ -8,7 +8,7 @@ import torch
 
 from tests.plain_lm import Plain, port
 from toolformer.errors import ConfigError
-from toolformer.hf_rows import CausalRows
+from toolformer.hf.rows import CausalRows
 from toolformer.lm import Counter, Draw, Prompted, Window
 
 HEAD, TAIL = (10, 11, 12, 13), (20, 21)

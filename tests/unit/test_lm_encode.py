@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 from tests import tiny_models
 from toolformer.calls import Call, CallSyntax, Part
 from toolformer.errors import ConfigError
-from toolformer.hf_encode import Codec
+from toolformer.hf.encode import Codec
 
 OPEN, ARROW, CLOSE = CallSyntax.TOKENS.control_tokens
 TEXTS = [f"The quick fox, 400 / 1400 -> 0.29 and so on. {OPEN} {ARROW} {CLOSE} [Calculator(2)] <s> </s>"] * 5

@@ -121,7 +121,7 @@ def _same_logits(logits: torch.Tensor, plain: Plain, known: Sequence[tuple[Ids, 
 
 
 def test_what_is_undone_is_right_when_its_logits_were_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("toolformer.hf_rows._REMEMBERED", 0)
+    monkeypatch.setattr("toolformer.hf.rows._REMEMBERED", 0)
     for kind in ("llama", "t5"):
         model, plain = port(kind), Plain(kind)
         rows = model.rows([(5, 6, 7), (8,)])

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 import torch
 
-from toolformer.hf_sampling import choose, uniform
+from toolformer.hf.sampling import choose, uniform
 
 
 def test_numbers_depend_on_seed_and_step_alone() -> None:

@@ -14,7 +14,7 @@ from toolformer.data_gen.lessons import builtin_lessons
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.plain import PlainMethod
 from toolformer.data_gen.records import Annotated
-from toolformer.hf_encode import Codec
+from toolformer.hf.encode import Codec
 from toolformer.tools.calculator import Calculator
 from toolformer.tools.dates import Dates
 

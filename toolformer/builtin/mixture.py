@@ -51,19 +51,21 @@ def _fact(rng: random.Random) -> Passage:
     return fact_text(rng, "train", made_up=0.7)
 
 
-TAUGHT: tuple[tuple[int, Taught], ...] = (
-    (30, Taught("Calculator", "works out an expression", ("Calc", "Math", "Compute", "Arithmetic"), _sum)),
-    (15, Taught("Dates", "works with dates", ("Date", "Days", "When", "DateMath"), _date)),
-    (3, Taught("Calendar", "says what day it is", ("Today", "Clock", "Now"), _today)),
-    (20, Taught("QA", "answers a question", ("Ask", "Answer", "Question", "Quiz"), _fact)),
-    (10, Taught("WikiSearch", "searches an encyclopedia", ("Wiki", "Search", "Lookup", "Find"), _fact)),
+TAUGHT: tuple[tuple[tuple[int, int], Taught], ...] = (
+    ((30, 45), Taught("Calculator", "works out an expression", ("Calc", "Math", "Compute", "Arithmetic"), _sum)),
+    ((15, 6), Taught("Dates", "works with dates", ("Date", "Days", "When", "DateMath"), _date)),
+    ((3, 2), Taught("Calendar", "says what day it is", ("Today", "Clock", "Now"), _today)),
+    ((20, 14), Taught("QA", "answers a question", ("Ask", "Answer", "Question", "Quiz"), _fact)),
+    ((10, 4), Taught("WikiSearch", "searches an encyclopedia", ("Wiki", "Search", "Lookup", "Find"), _fact)),
 )
 LATE = 0.305
 """From here on the texts in which a call stands before its answer teach what is asked as well, and there are more."""
 VARIED = 0.614
 """From here on most passages have some of their words exchanged: by then the templates are known by heart."""
-LOOKUPS = 22
-"""How often, beside the weights in TAUGHT, the tool is one of the made-up ones."""
+REVISION = 0.961
+"""From here on annotation prompts are mostly for what is hardest: sums, and made-up tools."""
+LOOKUPS = (22, 32)
+"""How often, beside the weights in TAUGHT, the tool is one of the made-up ones: before the revision, and after it."""
 
 
 def example(rng: random.Random, progress: float, texts: Sequence[str]) -> Pieces:
@@ -109,7 +111,7 @@ def _plainly(rng: random.Random, texts: Sequence[str]) -> Pieces:
 
 def _annotated(rng: random.Random, texts: Sequence[str], progress: float) -> Pieces:
     """An annotation prompt; in some, a text that its tool cannot help."""
-    taught = _tool(rng)
+    taught = _tool(rng, progress)
     name = taught.own if rng.random() < 0.6 else rng.choice(taught.names)
     demonstrations = [_company(rng, taught.source(rng), 0.1) for _ in range(rng.choice((2, 3, 4, 4, 4, 5)))]
     last = _company(rng, taught.source(rng), 0.35)
@@ -127,8 +129,10 @@ def _varied(rng: random.Random, passage: Passage, progress: float) -> Passage:
     return varied(rng, passage, _common_words() if rng.random() < 0.7 else _words())
 
 
-def _tool(rng: random.Random) -> Taught:
-    tool = rng.choices([*(taught for _, taught in TAUGHT), None], [*(weight for weight, _ in TAUGHT), LOOKUPS])[0]
+def _tool(rng: random.Random, progress: float) -> Taught:
+    late = progress > REVISION
+    weights = [weight[late] for weight in (*(weights for weights, _ in TAUGHT), LOOKUPS)]
+    tool = rng.choices([*(taught for _, taught in TAUGHT), None], weights)[0]
     if tool is not None:
         return tool
     lookup = rng.choice(lookups.TRAIN)

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from toolformer.hf_decoding import Decoding
-from toolformer.hf_network import Network, batches, halving
-from toolformer.hf_rows import PastLogits
+from toolformer.hf.decoding import Decoding
+from toolformer.hf.network import Network, batches, halving
+from toolformer.hf.rows import PastLogits
 from toolformer.lm import Ids
 
 

@@ -1,6 +1,6 @@
 """Encoder-decoders of transformers behind the port of `lm.py`: a prompt or prefix is read, the text is written.
 
-Right for every architecture rather than fast for one: what is batched has one length (`hf_decoding.py`).
+Right for every architecture rather than fast for one: what is batched has one length (`hf/decoding.py`).
 """
 
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ from transformers import PreTrainedModel
 
 from toolformer.calls import Part
 from toolformer.errors import ConfigError
-from toolformer.hf_decoding import Decoding
-from toolformer.hf_encode import Codec
-from toolformer.hf_network import Network, batches, halving
-from toolformer.hf_scoring import chosen, tokens_of
-from toolformer.hf_seq2seq_openings import Seq2SeqOpenings
-from toolformer.hf_seq2seq_rows import Seq2SeqRows
-from toolformer.hf_soft_prompt import soft_ids
+from toolformer.hf.decoding import Decoding
+from toolformer.hf.encode import Codec
+from toolformer.hf.network import Network, batches, halving
+from toolformer.hf.scoring import chosen, tokens_of
+from toolformer.hf.seq2seq_openings import Seq2SeqOpenings
+from toolformer.hf.seq2seq_rows import Seq2SeqRows
+from toolformer.hf.soft_prompt import soft_ids
 from toolformer.lm import WINDOW, Counter, Encoded, Ids, Prompted, Window
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from toolformer.errors import ConfigError
-from toolformer.hf_cache import KeyValues
+from toolformer.hf.cache import KeyValues
 from toolformer.lm import Counter, Ids
 
 log = logging.getLogger("toolformer")

@@ -13,8 +13,8 @@ from transformers import DynamicCache, EncoderDecoderCache
 from transformers.cache_utils import DynamicLayer
 from transformers.modeling_outputs import BaseModelOutput
 
-from toolformer.hf_cache import KeyValues, Stored
-from toolformer.hf_network import Network
+from toolformer.hf.cache import KeyValues, Stored
+from toolformer.hf.network import Network
 from toolformer.lm import Ids
 
 

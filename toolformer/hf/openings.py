@@ -1,7 +1,7 @@
 """Where could a call open? One pass over texts behind the head of a prompt that they share.
 
 The head is forwarded once and its columns are given to every row. What a pass leaves behind, a text's own columns, is
-kept for the samples (`hf_tree.py`), so that they need no prefill.
+kept for the samples (`hf/tree.py`), so that they need no prefill.
 """
 
 from collections import OrderedDict, defaultdict
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from toolformer.hf_cache import KeyValues, Stored
-from toolformer.hf_network import Network, batches, halving
+from toolformer.hf.cache import KeyValues, Stored
+from toolformer.hf.network import Network, batches, halving
 from toolformer.lm import Prompted
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from toolformer.hf_cache import KeyValues, Stored
-from toolformer.hf_encode import Codec
-from toolformer.hf_network import Network, batches, halving
-from toolformer.hf_openings import Passed
-from toolformer.hf_sampling import choose, uniform
+from toolformer.hf.cache import KeyValues, Stored
+from toolformer.hf.encode import Codec
+from toolformer.hf.network import Network, batches, halving
+from toolformer.hf.openings import Passed
+from toolformer.hf.sampling import choose, uniform
 from toolformer.lm import Draw, Sample
 
 _COMPACT = 64

@@ -1,4 +1,4 @@
-"""Causal models of transformers behind the port of `lm.py`: the parts of the other hf_ files, put together."""
+"""Causal models of transformers behind the port of `lm.py`: the parts in the other files here, put together."""
 
 import copy
 import inspect
@@ -8,13 +8,13 @@ from transformers import PreTrainedModel
 
 from toolformer.calls import Part
 from toolformer.errors import ConfigError
-from toolformer.hf_encode import Codec
-from toolformer.hf_network import Network
-from toolformer.hf_openings import Heads, pass_over
-from toolformer.hf_rows import CausalRows
-from toolformer.hf_scoring import log_probabilities, window_losses
-from toolformer.hf_soft_prompt import soft_ids
-from toolformer.hf_tree import TreeOpenings
+from toolformer.hf.encode import Codec
+from toolformer.hf.network import Network
+from toolformer.hf.openings import Heads, pass_over
+from toolformer.hf.rows import CausalRows
+from toolformer.hf.scoring import log_probabilities, window_losses
+from toolformer.hf.soft_prompt import soft_ids
+from toolformer.hf.tree import TreeOpenings
 from toolformer.lm import Counter, Encoded, Ids, Prompted, Window
 
 _OFF = 0.3

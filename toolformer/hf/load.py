@@ -1,7 +1,7 @@
 """Models of transformers behind the port of `lm.py`: by hub name, by local path, or `builtin`.
 
 `load` finds a model, loads it with its adapter and in its precision, and refuses what cannot be right. What it is then
-asked is answered in `hf_causal.py` and `hf_seq2seq.py`.
+asked is answered in `hf/causal.py` and `hf/seq2seq.py`.
 """
 
 import hashlib
@@ -25,10 +25,10 @@ from transformers import (
 )
 
 from toolformer.errors import ConfigError, unknown_name
-from toolformer.hf_causal import CausalModel
-from toolformer.hf_encode import Codec
-from toolformer.hf_seq2seq import Seq2SeqModel
-from toolformer.hf_soft_prompt import put_before
+from toolformer.hf.causal import CausalModel
+from toolformer.hf.encode import Codec
+from toolformer.hf.seq2seq import Seq2SeqModel
+from toolformer.hf.soft_prompt import put_before
 from toolformer.lm import LanguageModel
 
 Quantize = Literal["int8", "nf4"]

@@ -3,11 +3,11 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from toolformer.hf_decoding import Decoding
-from toolformer.hf_encode import Codec
-from toolformer.hf_network import Network, halving
-from toolformer.hf_sampling import choose, uniform
-from toolformer.hf_tree import Ends, Request
+from toolformer.hf.decoding import Decoding
+from toolformer.hf.encode import Codec
+from toolformer.hf.network import Network, halving
+from toolformer.hf.sampling import choose, uniform
+from toolformer.hf.tree import Ends, Request
 from toolformer.lm import Draw, Ids, Sample
 
 

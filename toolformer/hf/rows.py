@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from toolformer.errors import ConfigError
-from toolformer.hf_cache import KeyValues
-from toolformer.hf_network import Network, batches, halving
+from toolformer.hf.cache import KeyValues
+from toolformer.hf.network import Network, batches, halving
 from toolformer.lm import Ids
 
 _REMEMBERED = 2**28

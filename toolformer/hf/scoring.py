@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from toolformer.hf_network import Network, batches, halving
+from toolformer.hf.network import Network, batches, halving
 from toolformer.lm import WINDOW, Ids, Window
 
 Question = tuple[Ids, list[int]]
