@@ -121,4 +121,4 @@ def test_the_exported_names_are_chosen() -> None:
     }
     assert all(hasattr(toolformer, name) for name in toolformer.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'tols'"):
-        toolformer.tols  # type: ignore[attr-defined]  # noqa: B018
+        toolformer.tols  # noqa: B018
