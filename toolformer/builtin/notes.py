@@ -90,7 +90,7 @@ def recalled(rng: random.Random, words: list[str]) -> Pieces:
         (_anything(rng), _anything(rng) if rng.random() < 0.6 else rng.choice(words)) for _ in range(rng.randint(1, 5))
     ]
     key, value = rng.choice(pairs)
-    arrow = rng.choice((" ->", ":", " =", " is", ") ->"))
+    arrow = rng.choice((" ->", ":", " =", " is", CallSyntax.TEXT.stops[0]))
     listed = rng.choice((", ", "; ", "\n", "] [")).join(f"{left}{arrow} {right}" for left, right in pairs)
     return [(f"{listed}. {key}{arrow}", NOTE), (f" {value}", ANSWER)]
 
