@@ -53,6 +53,12 @@ class PlainMethod:
 
     def annotate(self, documents: Sequence[Document]) -> list[Kept]:
         """The calls that are kept, at most one at a place."""
+        import torch
+
+        with torch.no_grad():
+            return self._annotate(documents)
+
+    def _annotate(self, documents: Sequence[Document]) -> list[Kept]:
         best: dict[tuple[str, int], Kept] = {}
         for lesson in self._annotator.lessons.values():
             texts = [

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -189,6 +190,45 @@ class Export:
         print(f"{self.out}: {rows:,} texts")
 
 
+@dataclass(frozen=True)
+class Bench:
+    """Time the annotator against a plain rendering of the method, and check that both keep the same calls."""
+
+    what: tyro.conf.Positional[Literal["annotate"]]
+    """What to measure."""
+    corpus: Path | None = None
+    """Texts to annotate; by default, those that come with the built-in model."""
+    tools: str = "calculator,dates,qa"
+    """Their names, with commas."""
+    model: str = "builtin"
+    """A causal model by name or path."""
+    texts: int = 64
+    """How many, of about 100 words each."""
+    plain_texts: int = 8
+    """How many of them the plain rendering, which is slow, gets."""
+    positions: int = 5
+    """k, for every lesson."""
+    samples: int = 5
+    """m, for every lesson."""
+    settings: Settings = field(default_factory=ToolSettings)
+
+    def run(self) -> None:
+        """Run both and print what came out."""
+        from toolformer.data_gen.bench import bench_annotate
+
+        print(
+            bench_annotate(
+                self.corpus or Path(str(files("toolformer.builtin") / "corpus.jsonl")),
+                make_tools(self.settings, self.tools.split(",")),
+                self.model,
+                texts=self.texts,
+                plain_texts=self.plain_texts,
+                positions=self.positions,
+                samples=self.samples,
+            )
+        )
+
+
 Command = (
     Annotated[ListTools, tyro.conf.subcommand("tools")]
     | Annotated[CallTool, tyro.conf.subcommand("call")]
@@ -196,20 +236,14 @@ Command = (
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Index, tyro.conf.subcommand("index")]
+    | Annotated[Bench, tyro.conf.subcommand("bench")]
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command. What went wrong is one line on standard error: exit status 2, or 130 after Ctrl-C."""
-    command: ListTools | CallTool | Annotate | Report | Export | Index = tyro.cli(
-        Command,
-        prog="toolformer",
-        description="Teach a language model to use tools from plain text alone.",
-        args=arguments,
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
-    )
     try:
-        command.run()
+        _run(arguments)
         sys.stdout.flush()
     except ToolformerError as error:
         print(f"toolformer: {error}", file=sys.stderr)
@@ -220,6 +254,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         # The reader has gone (`toolformer tools | head -1`): no error, and nothing more to flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _run(arguments: Sequence[str] | None) -> None:
+    command: ListTools | CallTool | Annotate | Report | Export | Index | Bench = tyro.cli(
+        Command,
+        prog="toolformer",
+        description="Teach a language model to use tools from plain text alone.",
+        args=arguments,
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
+    )
+    command.run()
 
 
 if __name__ == "__main__":

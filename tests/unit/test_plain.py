@@ -31,8 +31,7 @@ def test_the_same_calls_are_kept_with_the_same_gains() -> None:
         module = AutoModelForCausalLM.from_pretrained(BUILTIN / "model", dtype=torch.float32)
         module.train(False)
         plain = PlainMethod(annotator, module, Codec(AutoTokenizer.from_pretrained(BUILTIN / "model"), "builtin"))
-        with torch.no_grad():
-            expected = plain.annotate(documents)
+        expected = plain.annotate(documents)
     kept = [(a.document.id, one) for a in records if isinstance(a, Annotated) for one in a.calls]
     assert kept
     assert [(id_, one.place.start, one.call) for id_, one in kept] == [(k.document, k.start, k.call) for k in expected]
