@@ -249,7 +249,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"toolformer: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("toolformer: stopped", file=sys.stderr)
+        print("toolformer: stopped; annotate and index build go on where they were when run again", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         # The reader has gone (`toolformer tools | head -1`): no error, and nothing more to flush at exit.
