@@ -13,7 +13,7 @@ def keep_helpful(scored: Iterable[Scored | Rejected], lessons: Mapping[str, Less
             yield record
             continue
         lesson = lessons[record.call.tool]
-        if record.losses.gain - lesson.cost >= lesson.filtering_threshold:
+        if record.losses.gain >= lesson.needed:
             yield record
         else:
             cost = f" after a cost of {lesson.cost:g}" if lesson.cost else ""

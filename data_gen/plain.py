@@ -155,7 +155,7 @@ class PlainMethod:
         losses = [loss for batch in _batches(rows) for loss in self._losses(batch)]
         for one, with_result, without, plain in zip(calls, losses[::3], losses[1::3], losses[2::3], strict=True):
             gain = min(plain, without) - with_result
-            if gain - lesson.cost >= lesson.filtering_threshold:
+            if gain >= lesson.needed:
                 yield Kept(one.place.text.document.id, one.place.start, one.call, gain)
 
     def _losses(self, rows: Sequence[tuple[tuple[int, ...], tuple[int, ...], int]]) -> Iterator[float]:

@@ -39,7 +39,7 @@ def propose(
             places: list[tuple[int, int, Place]] = []
             for row, (text, encoded, _) in enumerate(batch):
                 for index, place in _likeliest(lesson, text, encoded, openings.probabilities[row], prune):
-                    if place.text.plain_loss(place.position) < lesson.filtering_threshold + lesson.cost:
+                    if place.text.plain_loss(place.position) < lesson.needed:
                         yield Rejected(place, "propose", "what follows is too likely already: no result could help")
                     else:
                         places.append((row, index, place))
@@ -59,7 +59,7 @@ def _likeliest(
             continue  # inside a character that is several tokens: no place in a text
         position = text.token_at(encoded.starts[index])
         place = Place(text, lesson.tool, position, probabilities[index])
-        hopeless = text.plain_loss(position) < lesson.filtering_threshold + lesson.cost
+        hopeless = text.plain_loss(position) < lesson.needed
         # Two positions of the sampler may lie in one token of the filter: they are one place, the likelier counts.
         if position not in found and not (prune == "before" and hopeless):
             found.add(position)

@@ -154,8 +154,7 @@ def _annotate_shard(
             rejected.append(record)
             if record.stage == "execute":
                 progress.last_error = record.reason
-    tokens = sum(len(text.encoded.ids) for text in texts)
-    progress.tokens += tokens
+    progress.tokens += sum(len(text.encoded.ids) for text in texts)
     shard = Shard(len(documents), len(kept), digest(documents), funnel(kept, rejected, annotator.lessons))
     folder.commit(number, (kept_row(one, annotator.syntax) for one in kept), map(rejected_row, rejected), shard)
     return shard

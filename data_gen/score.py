@@ -25,23 +25,23 @@ def score(
 ) -> Iterator[Scored | Rejected]:
     """Every call with its losses. All are taken together, so that the model can batch them by length."""
     calls: list[Executed] = []
+    windows: list[Window] = []
     for record in executed:
         if isinstance(record, Rejected):
             yield record
-        elif (
-            len((window := _window(record.place, record.call, model, syntax, in_place)).prefix) + _end(window)
-            > model.context
-        ):
+            continue
+        window = _window(record.place, record.call, model, syntax, in_place)
+        if len(window.prefix) + _end(window) > model.context:
             yield Rejected(record.place, "score", f"call and text do not fit {model.context} tokens", record.call)
         else:
             calls.append(record)
-    windows = [_window(one.place, one.call, model, syntax, in_place) for one in calls]
+            windows.append(window)
     losses = [
         Losses(one.place.text.plain_loss(one.place.position), None, loss)
         for one, loss in zip(calls, model.window_losses(windows), strict=True)
     ]
     # L(e(c, ε)) can only lower L⁻, so it is asked only where the result would be kept without it.
-    open_ = [n for n, one in enumerate(calls) if losses[n].gain >= _threshold(lessons[one.call.tool])]
+    open_ = [n for n, one in enumerate(calls) if losses[n].gain >= lessons[one.call.tool].needed]
     empty = [_window(calls[n].place, replace(calls[n].call, result=""), model, syntax, in_place) for n in open_]
     for n, loss in zip(open_, model.window_losses(empty), strict=True):
         losses[n] = replace(losses[n], call=loss)
@@ -54,10 +54,6 @@ def _checked(calls: Sequence[Executed], losses: Sequence[Losses]) -> Iterator[Sc
             yield Scored(one.place, one.call, loss)
         else:
             yield Rejected(one.place, "score", "a loss is not a number", one.call)
-
-
-def _threshold(lesson: Lesson) -> float:
-    return lesson.filtering_threshold + lesson.cost
 
 
 def _window(place: Place, call: Call, model: LanguageModel, syntax: CallSyntax, in_place: bool) -> Window:

@@ -36,7 +36,6 @@ class Worker:
     """One tool behind one process, started at the first call and again after it had to be killed."""
 
     def __init__(self, tool: Tool) -> None:
-        self._name = tool.name
         self._traits = traits_of(tool)
         self._process: subprocess.Popen[bytes] | None = None
         self._stop: weakref.finalize[..., Worker] | None = None

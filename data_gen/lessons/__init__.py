@@ -99,6 +99,11 @@ class Lesson:
         return f"Input: {text}\nOutput: "
 
     @property
+    def needed(self) -> float:
+        """The least gain that keeps a call: τ_f and the tool's cost."""
+        return self.filtering_threshold + self.cost
+
+    @property
     def fingerprint(self) -> str:
         """Changes when anything in the lesson does. A function's own text is not looked at, only its name."""
         facts = asdict(self)
