@@ -26,7 +26,7 @@ LAYERS = [
     {"toolformer.data_gen"},
     {"toolformer.builtin"},
     {"toolformer.eval"},
-    {"toolformer.catalog", "toolformer.cli"},
+    {"toolformer.catalog", "toolformer.commands", "toolformer.cli"},
 ]
 """Left never imports right. A package stands for all its modules; `import toolformer` itself loads the second layer."""
 

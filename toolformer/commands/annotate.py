@@ -1,0 +1,97 @@
+"""`toolformer annotate`, `report` and `export`: from a plain corpus to one with calls, and out of it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from toolformer.catalog import CATALOG, ToolSettings, make_tools
+from toolformer.commands.tools import Settings
+from toolformer.data_gen.method import Method
+
+
+@dataclass(frozen=True)
+class Annotate:
+    """Find the calls that help a model, in a corpus of plain text."""
+
+    corpus: tyro.conf.Positional[str]
+    """A .jsonl, .parquet or .txt file, a folder, a dataset's name, or "-" for standard input."""
+    out: Path
+    """The folder to write. The same command again goes on where it was stopped."""
+    tools: str = "calculator,dates,qa,wiki"
+    """Their names, with commas, as `toolformer tools` lists them."""
+    model: str = "builtin"
+    """The model that judges the calls: the one to be finetuned. By name or path."""
+    sampler: str | None = None
+    """Another model that proposes and samples the calls."""
+    lesson: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
+    """A TOML file with a lesson of your own for one of the tools; may be given several times."""
+    limit: int | None = None
+    """Stop after so many documents."""
+    passage_tokens: int = 1024
+    """Longer documents are cut at sentence ends."""
+    shard_size: int = 128
+    """Texts that are annotated and written together."""
+    method: Annotated[Method, tyro.conf.arg(name="")] = field(default_factory=Method)
+    settings: Settings = field(default_factory=ToolSettings)
+
+    def run(self) -> None:
+        """Annotate, showing how it goes."""
+        from toolformer.data_gen import annotate, load_lesson
+        from toolformer.data_gen.progress import Display
+
+        with Display() as display:
+            annotate(
+                self.corpus,
+                make_tools(self.settings, self.tools.split(",")),
+                self.out,
+                model=self.model,
+                sampler=self.sampler,
+                lessons=[load_lesson(path) for path in self.lesson],
+                method=self.method,
+                passage_tokens=self.passage_tokens,
+                shard_size=self.shard_size,
+                limit=self.limit,
+                on_progress=display.show,
+            )
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write an HTML page that shows an annotated corpus."""
+
+    folder: tyro.conf.Positional[Path]
+    """What `toolformer annotate` wrote."""
+    out: Path | None = None
+    """The file to write; by default report.html in the folder."""
+    limit: int = 2000
+    """How many texts, and how many rejected calls, are shown. The counts are of all."""
+
+    def run(self) -> None:
+        """Write it and say where it is."""
+        from toolformer.data_gen.report import write_report
+
+        print(write_report(self.folder, self.out, limit=self.limit))
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write an annotated corpus in a form that trainers read."""
+
+    folder: tyro.conf.Positional[Path]
+    """What `toolformer annotate` wrote."""
+    format: Literal["text", "messages", "sharegpt", "parquet"]
+    """Annotated text, OpenAI-style messages with tool_calls and a tools column, ShareGPT, or the kept rows."""
+    out: Path
+    """The file to write."""
+    arguments: Literal["object", "string"] = "object"
+    """In messages: a call's arguments as an object, for chat templates, or as JSON text, as in OpenAI's API."""
+
+    def run(self) -> None:
+        """Write it and say how much it is."""
+        from toolformer.data_gen.export import export
+
+        descriptions = {name: entry.description for name, entry in CATALOG.items()}
+        rows = export(self.folder, self.format, self.out, descriptions=descriptions, arguments=self.arguments)
+        print(f"{self.out}: {rows:,} texts")

@@ -1,0 +1,52 @@
+"""`toolformer index`: search indexes over passages of your own."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclass(frozen=True)
+class BuildIndex:
+    """Make a search index from a file of passages."""
+
+    passages: tyro.conf.Positional[Path]
+    """JSONL with `title` and `text`, or text with a passage a line; either may be .gz."""
+    out: Path
+    """The folder to make."""
+    dense: str | None = None
+    """An embedding model (sentence-transformers) by name or path; without one, the index goes by words (BM25)."""
+
+    def run(self) -> None:
+        """Build it, or go on where an earlier build was stopped."""
+        from toolformer.tools.index_build import build_index
+
+        build_index(self.passages, self.out, self.dense)
+
+
+@dataclass(frozen=True)
+class VerifyIndex:
+    """Read a whole search index and say whether it is as it was built."""
+
+    folder: tyro.conf.Positional[Path]
+    """The index."""
+
+    def run(self) -> None:
+        """Print what it holds."""
+        from toolformer.tools.search_index import SearchIndex
+
+        print(SearchIndex.open(self.folder, verify=True).identity)
+
+
+@dataclass(frozen=True)
+class Index:
+    """Search indexes over passages of your own."""
+
+    command: (
+        Annotated[BuildIndex, tyro.conf.subcommand("build")] | Annotated[VerifyIndex, tyro.conf.subcommand("verify")]
+    )
+
+    def run(self) -> None:
+        """Run the command under this one."""
+        self.command.run()
