@@ -4,6 +4,7 @@
     ├── ConfigError          what was asked for cannot be done: a wrong name, a bad setting, a missing part
     ├── DataError            a file or a folder is not what it should be: damaged, of another run, of another model
     ├── CallFormatError      a call that cannot be written so that it can be read back
+    ├── ServerError          a server that samples calls does not answer, or with nonsense; what was done is kept
     └── ToolError            a tool could not answer; the text says why
         └── ToolTimeout      it did not answer in time
 
@@ -28,6 +29,10 @@ class DataError(ToolformerError):
 
 class CallFormatError(ToolformerError):
     """A call that cannot be written so that it can be read back."""
+
+
+class ServerError(ToolformerError):
+    """A server that samples calls cannot be used, or no longer."""
 
 
 class ToolError(ToolformerError):

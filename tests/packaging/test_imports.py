@@ -110,6 +110,7 @@ def test_the_exported_names_are_chosen() -> None:
         "Found",
         "FunctionTool",
         "ResultMemory",
+        "ServerError",
         "Tool",
         "ToolError",
         "ToolTimeout",
