@@ -149,39 +149,48 @@ class ScriptedOpenings:
 
 
 class ScriptedRows:
-    """`lm.Rows` of a ScriptedLM: it forgets nothing, so undoing is easy; it counts what was forwarded."""
+    """`lm.Rows` of a ScriptedLM; it counts what was forwarded."""
 
     def __init__(self, model: ScriptedLM, prompts: Sequence[Ids]) -> None:
         self._model = model
         self._said: list[list[int]] = []
+        self._logits: list[torch.Tensor] = []
         self.add(prompts)
 
     @property
     def logits(self) -> torch.Tensor:
-        return torch.stack([self._model.logits(self._model.decode(ids)) for ids in self._said] or [torch.zeros(_SIZE)])
+        return torch.stack(self._logits or [torch.zeros(_SIZE)])
 
     @property
     def lengths(self) -> Sequence[int]:
         return [len(ids) for ids in self._said]
+
+    @property
+    def room(self) -> Sequence[int]:
+        return [self._model.context - len(ids) for ids in self._said]
 
     def texts(self) -> list[str]:
         """What each row has been given so far."""
         return [self._model.decode(ids) for ids in self._said]
 
     def extend(self, ids: Sequence[Ids]) -> None:
-        for said, new in zip(self._said, ids, strict=True):
+        for row, (said, new) in enumerate(zip(self._said, ids, strict=True)):
             assert len(said) + len(new) <= self._model.context
             said.extend(new)
             self._model.counter.tokens += len(new)
+            if new:
+                self._logits[row] = self._model.logits(self._model.decode(said))
 
-    def truncate(self, lengths: Sequence[int]) -> None:
-        for said, length in zip(self._said, lengths, strict=True):
-            assert length <= len(said)
-            del said[length:]
+    def truncate(self, row: int, length: int, logits: torch.Tensor) -> None:
+        assert length <= len(self._said[row])
+        del self._said[row][length:]
+        self._logits[row] = logits
 
     def keep(self, rows: Sequence[int]) -> None:
         self._said = [[*self._said[row]] for row in rows]
+        self._logits = [self._logits[row] for row in rows]
 
     def add(self, prompts: Sequence[Ids]) -> None:
         self._said += [[*prompt] for prompt in prompts]
+        self._logits += [self._model.logits(self._model.decode(prompt)) for prompt in prompts]
         self._model.counter.tokens += sum(map(len, prompts))

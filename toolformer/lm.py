@@ -108,12 +108,18 @@ class Rows(Protocol):
         """How many tokens each row has (for an encoder-decoder: the decoder's, its start token included)."""
         ...
 
+    @property
+    def room(self) -> Sequence[int]:
+        """How many more tokens fit into each row's context."""
+        ...
+
     def extend(self, ids: Sequence[Ids]) -> None:
         """Append to each row its ids, none for a row that waits."""
         ...
 
-    def truncate(self, lengths: Sequence[int]) -> None:
-        """Cut each row to a length at which it had `logits`, and give it these back: what came after never was."""
+    def truncate(self, row: int, length: int, logits: "torch.Tensor") -> None:
+        """Cut a row to an earlier length: what came after never was. `logits` are those it had there, which whoever
+        means to come back has kept."""
         ...
 
     def keep(self, rows: Sequence[int]) -> None:

@@ -89,30 +89,34 @@ def test_rows_grow_are_undone_fork_leave_and_join(kind: str) -> None:
     known: list[tuple[Ids, list[int]]] = [(ids(rng, n), []) for n in (9, 3, 20, 1)]
     rows = model.rows([prompt for prompt, _ in known])
     front = [rows.lengths[row] for row in range(4)]
-    for _ in range(30):
+    past = [{0: logits} for logits in rows.logits]
+    for _ in range(40):
         action = rng.choices(("extend", "truncate", "keep", "add"), (6, 2, 1, 1))[0]
         if action == "extend":
-            new = [ids(rng, rng.choice((0, 1, 1, 1, 2, 5))) for _ in known]
-            new = [
-                some if length + len(some) <= CONTEXT else () for some, length in zip(new, rows.lengths, strict=True)
-            ]
+            new = [ids(rng, rng.choice((0, 1, 1, 1, 2, 5, 12))) for _ in known]
+            new = [some if len(some) <= room else () for some, room in zip(new, rows.room, strict=True)]
             rows.extend(new)
             known = [(prompt, [*said, *some]) for (prompt, said), some in zip(known, new, strict=True)]
         elif action == "truncate":
-            kept = [rng.randrange(max(0, len(said) - 6), len(said) + 1) for _, said in known]
-            rows.truncate([start + length for start, length in zip(front, kept, strict=True)])
-            known = [(prompt, said[:length]) for (prompt, said), length in zip(known, kept, strict=True)]
+            row = rng.randrange(len(known))
+            length = rng.choice([length for length in past[row] if length <= len(known[row][1])])
+            rows.truncate(row, front[row] + length, past[row][length])
+            del known[row][1][length:]
         elif action == "keep":
             chosen = [rng.randrange(len(known)) for _ in range(rng.randrange(1, 5))]
             rows.keep(chosen)
-            known, front = [known[row] for row in chosen], [front[row] for row in chosen]
+            known = [(known[row][0], [*known[row][1]]) for row in chosen]
+            front, past = [front[row] for row in chosen], [{**past[row]} for row in chosen]
         else:
             prompts = [ids(rng, rng.randrange(1, 30)) for _ in range(2)]
             rows.add(prompts)
             known += [(prompt, []) for prompt in prompts]
             front += rows.lengths[-2:]
+            past += [{}, {}]
         assert list(rows.lengths) == [start + len(said) for start, (_, said) in zip(front, known, strict=True)]
         _same_logits(rows.logits, plain, known)
+        for row, (_, said) in enumerate(known):
+            past[row][len(said)] = rows.logits[row]
 
 
 def _same_logits(logits: torch.Tensor, plain: Plain, known: Sequence[tuple[Ids, list[int]]]) -> None:
@@ -120,18 +124,11 @@ def _same_logits(logits: torch.Tensor, plain: Plain, known: Sequence[tuple[Ids, 
     assert torch.allclose(logits.log_softmax(-1), expected, atol=1e-4)
 
 
-def test_what_is_undone_is_right_when_its_logits_were_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("toolformer.hf.rows._REMEMBERED", 0)
-    for kind in ("llama", "t5"):
-        model, plain = port(kind), Plain(kind)
-        rows = model.rows([(5, 6, 7), (8,)])
-        before = list(rows.lengths)
-        for token in range(10, 16):
-            rows.extend([[token], [token, token + 1]])
-        rows.truncate([before[0] + 2, before[1] + 12])
-        _same_logits(
-            rows.logits, plain, [((5, 6, 7), [10, 11]), ((8,), [t for i in range(10, 16) for t in (i, i + 1)])]
-        )
+@pytest.mark.parametrize("kind", ["llama", "t5"])
+def test_a_row_only_becomes_shorter(kind: str) -> None:
+    rows = port(kind).rows([(5, 6)])
+    with pytest.raises(ValueError, match=r"cannot be cut to 9"):
+        rows.truncate(0, 9, rows.logits[0])
 
 
 def test_no_rows_at_all() -> None:

@@ -96,11 +96,6 @@ class KeyValues(Cache):
         self.positions = torch.cat([self.positions[:, :behind], self.positions[:, behind:].gather(1, columns)], dim=1)
         self._widths = [width] * len(self._buffers)
 
-    def trim(self, width: int) -> None:
-        """Forget the columns from `width` on."""
-        self.positions = self.positions[:, :width]
-        self._widths = [width] * len(self._buffers)
-
     def join(self, other: "KeyValues") -> None:
         """Put another cache's rows below these; the narrower of the two is filled up at the right."""
         mine, its, width = self.width, other.width, max(self.width, other.width)

@@ -12,6 +12,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
+from transformers.cache_utils import Cache
 
 from toolformer.errors import ConfigError
 from toolformer.hf.cache import KeyValues
@@ -78,13 +79,25 @@ class Network:
         `visible[r, d, k]`: does the block's column d of row r see column k of the cache, the block itself included?
         """
         cache.positions = torch.cat([cache.positions, positions], dim=1)
-        masks = self._masks(visible, positions, cache.positions)
+        return self.forward(cache, ids, positions, visible, cache.positions, wanted, real)
+
+    def forward(
+        self,
+        cache: Cache,
+        ids: Tensor,
+        positions: Tensor,
+        visible: Tensor,
+        key_positions: Tensor,
+        wanted: Tensor,
+        real: int,
+    ) -> Tensor:
+        """Run a block behind a cache that keeps its own books; see `run`."""
         return self.ask(
             ids,
             real,
             wanted,
             input_ids=ids,
-            attention_mask=masks,
+            attention_mask=self._masks(visible, positions, key_positions),
             position_ids=positions,
             past_key_values=cache,
             use_cache=True,

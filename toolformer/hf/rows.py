@@ -1,4 +1,4 @@
-"""Texts that grow at their own pace, for the decoder: columns are appended, hidden, gathered, and computed once."""
+"""Texts that grow at their own pace, for the decoder: every token is forwarded once, and few places are only filled."""
 
 from collections.abc import Sequence
 
@@ -6,82 +6,44 @@ import torch
 from torch import Tensor
 
 from toolformer.errors import ConfigError
-from toolformer.hf.cache import KeyValues
 from toolformer.hf.network import Network, batches, halving
+from toolformer.hf.row_cache import RowCache
 from toolformer.lm import Ids
 
-_REMEMBERED = 2**28
-"""Bytes of past logits that are kept, so that undoing a call forwards nothing."""
-
-
-class PastLogits:
-    """The logits that rows had at their last lengths, so that what is undone need not be computed again."""
-
-    def __init__(self, vocabulary: int) -> None:
-        self._vocabulary = vocabulary
-        self._rows: list[dict[int, tuple[Tensor, int]]] = []
-
-    def remember(self, logits: Tensor, lengths: Sequence[int], rows: Sequence[int]) -> None:
-        """Keep the logits of these rows for the lengths that they have now. New rows come behind the others."""
-        self._rows += [{} for _ in range(len(lengths) - len(self._rows))]
-        limit = max(2, _REMEMBERED // (4 * self._vocabulary * max(1, len(lengths))))
-        for row in rows:
-            past = self._rows[row]
-            past[lengths[row]] = (logits, row)
-            if len(past) > limit:
-                del past[next(iter(past))]
-
-    def recall(self, row: int, length: int) -> Tensor | None:
-        """What the row's logits were when it had this length, if that is still known."""
-        if length not in self._rows[row]:
-            return None
-        logits, index = self._rows[row][length]
-        return logits[index]
-
-    def cut(self, row: int, length: int) -> None:
-        """Forget what came behind this length."""
-        self._rows[row] = {past: logits for past, logits in self._rows[row].items() if past <= length}
-
-    def keep(self, rows: Sequence[int]) -> None:
-        """Keep these rows, in this order; one named twice is forked."""
-        self._rows = [{**self._rows[row]} for row in rows]
+_PASS = 24
+"""What one more forward pass costs, in tokens: a block that fills up fewer places than these is not split."""
 
 
 class CausalRows:
-    """`lm.Rows` for causal models.
-
-    All rows share the columns of one cache. A row that gets fewer tokens than another gets holes in front of them:
-    nobody sees a hole, and positions count only what is real.
-    """
+    """`lm.Rows` for causal models."""
 
     def __init__(self, network: Network, start: tuple[int, ...], prompts: Sequence[Ids]) -> None:
         self._network = network
         self._start = start
         self._device = network.device
-        self._cache = KeyValues(torch.zeros(0, 0, dtype=torch.long, device=self._device))
-        self._real = torch.zeros(0, 0, dtype=torch.bool, device=self._device)
-        self._ids: list[list[int]] = []
-        self._past = PastLogits(network.vocabulary)
+        self._cache = RowCache()
         self.logits = torch.zeros(0, network.vocabulary, device=self._device)
-        self.lengths: Sequence[int] = []
+        self.lengths: list[int] = []
         self.add(prompts)
+
+    @property
+    def room(self) -> Sequence[int]:
+        """See `lm.Rows`."""
+        return [self._network.context - length for length in self.lengths]
 
     def add(self, prompts: Sequence[Ids]) -> None:
         """See `lm.Rows`. The start token is put first where a prompt does not begin with it."""
-        rows = [self._started(prompt) for prompt in prompts]
-        self._network.check_fits(list(map(len, rows)))
+        new = [self._started(prompt) for prompt in prompts]
+        self._network.check_fits(list(map(len, new)))
         first = len(self.lengths)
-        added: list[int] = []
+        self.lengths += [0] * len(new)
+        self.logits = torch.cat([self.logits, self.logits.new_zeros(len(new), self.logits.shape[1])])
 
         def work(members: list[int]) -> None:
-            self._prefill([rows[index] for index in members])
-            added.extend(members)
+            self._forward([first + member for member in members], [new[member] for member in members])
 
-        for batch in batches(list(map(len, rows)), self._network.budget):
+        for batch in batches(list(map(len, new)), self._network.budget):
             halving(batch, work)
-        order = sorted(range(len(added)), key=added.__getitem__)
-        if order != list(range(len(added))):
-            self.keep([*range(first), *(first + index for index in order)])
 
     def _started(self, prompt: Ids) -> list[int]:
         begins = tuple(prompt[: len(self._start)]) == self._start
@@ -90,100 +52,72 @@ class CausalRows:
             raise ConfigError(f"{self._network.name} has no start token: it cannot go on from an empty prompt")
         return row
 
-    def _prefill(self, rows: list[list[int]]) -> None:
-        width = max(map(len, rows))
-        cache = KeyValues(torch.zeros(len(rows), 0, dtype=torch.long, device=self._device))
-        last = [index * width + len(row) - 1 for index, row in enumerate(rows)]
-        logits = self._network.append(cache, rows, last)
-        lengths = torch.tensor(list(map(len, rows)), device=self._device)
-        real = torch.arange(width, device=self._device) < lengths[:, None]
-        total = max(width, self._cache.width)
-        self._cache.join(cache)
-        self._real = torch.cat([torch.nn.functional.pad(r, (0, total - r.shape[1])) for r in (self._real, real)])
-        self.logits = torch.cat([self.logits, logits])
-        self.lengths = [*self.lengths, *map(len, rows)]
-        self._ids += rows
-        self._past.remember(self.logits, self.lengths, range(len(self.lengths) - len(rows), len(self.lengths)))
-
     def extend(self, ids: Sequence[Ids]) -> None:
-        """See `lm.Rows`. The rows that wait are filled up, so it pays to extend many at once."""
-        counts = list(map(len, ids))
-        depth = max(counts, default=0)
-        if depth == 0:
-            return
-        self._network.check_fits([length + count for length, count in zip(self.lengths, counts, strict=True)])
-        width = self._cache.width
-        filler = self._network.filler
-        block = torch.tensor([[*[filler] * (depth - len(new)), *new] for new in ids], device=self._device)
-        # Counted so that the last column of a row that gets a token has the position behind the row's present end.
-        ends = torch.tensor([length + count - depth for length, count in zip(self.lengths, counts, strict=True)])
-        positions = (ends[:, None] + torch.arange(depth)).clamp_(min=0).to(self._device)
-        if min(counts) == depth:
-            new = self._real.new_ones(len(ids), depth)
-        else:
-            new = (torch.arange(depth) >= depth - torch.tensor(counts)[:, None]).to(self._device)
-        self._real = torch.cat([self._real, new], dim=1)
-        visible = self._real[:, None]
-        if depth > 1:
-            visible = visible & torch.ones(depth, width + depth, dtype=torch.bool, device=self._device).tril(width)
-        grown = [row for row, count in enumerate(counts) if count]
-        wanted = torch.tensor([row * depth + depth - 1 for row in grown], device=self._device)
-        logits = self._network.run(self._cache, block, positions, visible, wanted, real=sum(counts))
-        if len(grown) < len(counts):
-            logits = self.logits.index_copy(0, torch.tensor(grown, device=self._device), logits)
-        self.logits = logits
-        self.lengths = [length + count for length, count in zip(self.lengths, counts, strict=True)]
-        for row in grown:
-            self._ids[row].extend(ids[row])
-        self._past.remember(logits, self.lengths, grown)
-        self._squeeze()
+        """See `lm.Rows`. Long blocks have a pass of their own where filling up the other rows would cost more."""
+        self._network.check_fits([length + len(new) for length, new in zip(self.lengths, ids, strict=True)])
+        ones = sum(len(new) == 1 for new in ids)
+        if (max(map(len, ids), default=0) - 1) * ones > _PASS:
+            self._grow([new if len(new) > 1 else () for new in ids])
+            ids = [new if len(new) == 1 else () for new in ids]
+        self._grow(ids)
 
-    def truncate(self, lengths: Sequence[int]) -> None:
-        """See `lm.Rows`. Logits that are no longer kept are asked for again with the row's last token."""
-        cut = [row for row, length in enumerate(lengths) if length != self.lengths[row]]
-        if not cut:
-            return
-        past = {row: self._past.recall(row, lengths[row]) for row in cut}
-        forgotten = {row: self._ids[row][lengths[row] - 1] for row, logits in past.items() if logits is None}
-        new = [length - (row in forgotten) for row, length in enumerate(lengths)]
-        if not all(0 <= length <= old for length, old in zip(new, self.lengths, strict=True)):
-            raise ValueError(f"rows of {self.lengths} tokens cannot be cut to {list(lengths)}")
-        self._real &= self._real.cumsum(dim=1) <= torch.tensor(new, device=self._device)[:, None]
-        self.logits = self.logits.clone()
-        for row, logits in past.items():
-            if logits is not None:
-                self.logits[row] = logits
-            del self._ids[row][new[row] :]
-            self._past.cut(row, new[row])
-        self.lengths = new
-        self._trim()
-        if forgotten:
-            self.extend([[forgotten[row]] if row in forgotten else [] for row in range(len(new))])
+    def _grow(self, ids: Sequence[Ids]) -> None:
+        """One pass for the rows that get something."""
+        grown = [row for row, new in enumerate(ids) if new]
+        if max(map(len, ids), default=0) == 1 and 2 * len(grown) > len(ids):
+            # A few that wait come along: reading the cache where it lies is cheaper than copying the others together.
+            self._forward([*range(len(ids))], ids)
+        elif grown:
+            self._forward(grown, [ids[row] for row in grown])
+
+    def _forward(self, rows: list[int], ids: Sequence[Ids]) -> None:
+        """Append to these rows their ids."""
+        counts, starts = list(map(len, ids)), [self.lengths[row] for row in rows]
+        depth, width = max(counts), max(starts) + max(counts)
+        whole = rows == list(range(len(self.lengths)))
+        index = torch.tensor(rows, device=self._device)
+        begins = torch.tensor(starts, device=self._device)
+        one_start = len(set(starts)) == 1
+        self._cache.aim(slice(0, len(rows)) if whole else index, starts[0] if one_start else begins, depth, width)
+        columns = begins[:, None] + torch.arange(depth, device=self._device)
+        if one_start and depth == 1:
+            visible = torch.ones(1, 1, 1, dtype=torch.bool, device=self._device).expand(len(rows), 1, width)
+        else:
+            visible = torch.arange(width, device=self._device) <= columns[:, :, None]
+        logits = self._network.forward(
+            self._cache,
+            torch.tensor([[*new, *[self._network.filler] * (depth - len(new))] for new in ids], device=self._device),
+            # What only fills a place may stand beyond the context.
+            columns.clamp(max=self._network.context - 1),
+            visible,
+            torch.arange(width, device=self._device).expand(len(rows), -1),
+            torch.tensor([place * depth + n - 1 for place, n in enumerate(counts) if n], device=self._device),
+            real=sum(counts),
+        )
+        if whole and min(counts) > 0:
+            self.logits = logits
+        else:
+            grown = [row for row, count in zip(rows, counts, strict=True) if count]
+            self.logits = self.logits.index_copy(0, torch.tensor(grown, device=self._device), logits)
+        for row, count in zip(rows, counts, strict=True):
+            self.lengths[row] += count
+
+    def truncate(self, row: int, length: int, logits: Tensor) -> None:
+        """See `lm.Rows`."""
+        self.lengths[row] = cut(self.lengths[row], length)
+        self.logits = self.logits.index_copy(0, torch.tensor([row], device=self._device), logits[None])
 
     def keep(self, rows: Sequence[int]) -> None:
-        """See `lm.Rows`."""
+        """See `lm.Rows`. Only rows that change their place are copied."""
         if list(rows) == list(range(len(self.lengths))):
             return
-        index = torch.tensor(rows, dtype=torch.long, device=self._device)
-        self._cache.select(index)
-        self._real, self.logits = self._real[index], self.logits[index]
         self.lengths = [self.lengths[row] for row in rows]
-        self._ids = [[*self._ids[row]] for row in rows]
-        self._past.keep(rows)
-        self._squeeze()
+        self._cache.move(rows, max(self.lengths, default=0))
+        self.logits = self.logits[self._network.places(rows)]
 
-    def _trim(self) -> None:
-        """Forget the columns at the end that have become nobody's."""
-        used = self._real.any(dim=0).nonzero()
-        width = int(used[-1]) + 1 if len(used) else 0
-        self._cache.trim(width)
-        self._real = self._real[:, :width]
 
-    def _squeeze(self) -> None:
-        """Drop the holes when they have become a good part of the cache."""
-        longest = max(self.lengths, default=0)
-        if self._cache.width <= longest * 5 // 4 + 32:
-            return
-        columns = self._real.int().argsort(dim=1, descending=True, stable=True)[:, :longest]
-        self._cache.gather(columns)
-        self._real = self._real.gather(1, columns)
+def cut(length: int, to: int) -> int:
+    """The length to cut to, or a ValueError: a row can only become shorter."""
+    if not 0 <= to <= length:
+        raise ValueError(f"a row of {length} tokens cannot be cut to {to}")
+    return to

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor
 
 from toolformer.hf.decoding import Decoding
 from toolformer.hf.network import Network, batches, halving
-from toolformer.hf.rows import PastLogits
+from toolformer.hf.rows import cut
 from toolformer.lm import Ids
 
 
@@ -19,13 +20,16 @@ class Seq2SeqRows:
         self._source = source
         self._network = network
         self._start = start
-        self._past = PastLogits(network.vocabulary)
         self._batches: list[tuple[list[int], Decoding]] = []
         """Rows with what the model knows of them."""
-        self._ids: list[list[int]] = []
         self.logits = torch.zeros(0, network.vocabulary, device=network.device)
-        self.lengths: Sequence[int] = []
+        self.lengths: list[int] = []
         self.add(prompts)
+
+    @property
+    def room(self) -> Sequence[int]:
+        """See `lm.Rows`."""
+        return [self._network.context - length for length in self.lengths]
 
     def add(self, prompts: Sequence[Ids]) -> None:
         """See `lm.Rows`. The encoder reads the prompts; each row begins with the decoder's start token."""
@@ -43,8 +47,6 @@ class Seq2SeqRows:
             halving(batch, work)
         self.logits = torch.cat([self.logits, logits])
         self.lengths = [*self.lengths, *[1] * len(prompts)]
-        self._ids += [[self._start] for _ in prompts]
-        self._past.remember(self.logits, self.lengths, range(first, len(self.lengths)))
         self._meet()
 
     def extend(self, ids: Sequence[Ids]) -> None:
@@ -59,32 +61,14 @@ class Seq2SeqRows:
                 logits[members] = decoding.extend([ids[row] for row in members], last)
         self.logits = logits
         self.lengths = [length + n for length, n in zip(self.lengths, counts, strict=True)]
-        for known, new in zip(self._ids, ids, strict=True):
-            known.extend(new)
-        self._past.remember(logits, self.lengths, [row for row, count in enumerate(counts) if count])
         self._meet()
 
-    def truncate(self, lengths: Sequence[int]) -> None:
-        """See `lm.Rows`. Logits that are no longer kept are asked for again with the row's last token."""
-        cut = [row for row, length in enumerate(lengths) if length != self.lengths[row]]
-        if not cut:
-            return
-        past = {row: self._past.recall(row, lengths[row]) for row in cut}
-        forgotten = {row: self._ids[row][lengths[row] - 1] for row, logits in past.items() if logits is None}
-        new = [length - (row in forgotten) for row, length in enumerate(lengths)]
-        if not all(0 <= length <= old for length, old in zip(new, self.lengths, strict=True)):
-            raise ValueError(f"rows of {self.lengths} tokens cannot be cut to {list(lengths)}")
-        self._split(new, new)
-        self.logits = self.logits.clone()
-        for row, logits in past.items():
-            if logits is not None:
-                self.logits[row] = logits
-            del self._ids[row][new[row] :]
-            self._past.cut(row, new[row])
-        self.lengths = new
+    def truncate(self, row: int, length: int, logits: Tensor) -> None:
+        """See `lm.Rows`."""
+        self.lengths[row] = cut(self.lengths[row], length)
+        self._split(self.lengths, self.lengths)
+        self.logits = self.logits.index_copy(0, self._network.places([row]), logits[None])
         self._meet()
-        if forgotten:
-            self.extend([[forgotten[row]] if row in forgotten else [] for row in range(len(new))])
 
     def keep(self, rows: Sequence[int]) -> None:
         """See `lm.Rows`."""
@@ -97,8 +81,6 @@ class Seq2SeqRows:
         self._batches = batches_kept
         self.logits = self.logits[self._network.places(rows)]
         self.lengths = [self.lengths[row] for row in rows]
-        self._ids = [[*self._ids[row]] for row in rows]
-        self._past.keep(rows)
 
     def _split(self, kinds: Sequence[int], lengths: Sequence[int]) -> None:
         """Part the batches so that in each all rows are of one kind, and cut every row to its length."""
