@@ -25,7 +25,7 @@ from toolformer.builtin.date_texts import TEMPLATES as DATE_TEMPLATES
 from toolformer.builtin.date_texts import date_text, today_text
 from toolformer.builtin.fact_texts import fact_text, facts
 from toolformer.builtin.mixture import example, read_texts
-from toolformer.builtin.notes import noted
+from toolformer.builtin.notes import astray, noted
 from toolformer.builtin.optim import orthogonal
 from toolformer.builtin.train import Recipe, Run, train
 from toolformer.builtin.twins import Twins
@@ -61,11 +61,12 @@ def test_the_answer_of_every_call_stands_where_the_call_says(
 
 @pytest.mark.parametrize("split", ["train", "held"])
 def test_the_real_tools_give_the_results_that_the_texts_claim(split: Split) -> None:
-    for seed in range(500):
+    for seed in range(1000):
         rng = random.Random(seed)
-        (total,) = stories.story(rng, split).calls
+        parts = 0.5 if split == "train" else 0.0
+        (total,) = stories.story(rng, split, parts=parts).calls
         assert {Calculator()(text) for text in (total.input, *total.also)} == {total.result}
-        (date,) = date_text(rng, split).calls
+        (date,) = date_text(rng, split, parts).calls
         assert Dates()(date.input) == date.result
     for entry in corpus.load(split):
         for call in entry.truth:
@@ -157,11 +158,40 @@ def test_a_note_stands_before_its_text_and_its_answer_counts_most() -> None:
     passage = Passage("There are 7 pears.", (TrueCall("Calculator", "3 + 4", "7", 10),))
     seen = set()
     for seed in range(200):
-        pieces = noted(random.Random(seed), passage, Passage("Nothing."))
+        pieces = noted(random.Random(seed), passage, Passage("Nothing."), inside=0.3)
         text = "".join(piece for piece, _ in pieces)
         assert text.replace(" [Calculator(3 + 4) -> 7]", "").endswith("There are 7 pears.")
         seen |= {piece for piece, weight in pieces if weight > 1}
-    assert seen == {" 7"}
+    assert seen == {"Calculator(3 + 4) ->", " 7"}
+
+
+def test_a_note_that_went_astray_works_out_something_else_and_rightly() -> None:
+    call = TrueCall("Calculator", "31 + 40", "71", 0)
+    for seed in range(200):
+        other = astray(random.Random(seed), call)
+        assert other.input != call.input
+        assert Calculator()(other.input) == other.result
+
+
+def test_stories_from_parts_are_many_and_none_is_held_out() -> None:
+    made = [stories._composed(random.Random(seed)) for seed in range(20_000)]
+    assert len(set(made)) > 15_000
+    assert not set(made) & set(part(stories.TEMPLATES, "held"))
+    assert all(template.count("{r}") == 1 and template.index("{a}") < template.index("{r}") for _, template in made)
+    assert all(not re.search(r"\{[^abcrNMXPG]\}", template) for _, template in made)
+
+
+def test_a_made_up_tool_is_asked_in_one_way_about_what_its_text_names() -> None:
+    for seed in range(500):
+        rng = random.Random(seed)
+        tool = lookups.invented_tool(rng)
+        for _ in range(3):
+            passage = lookups.lookup_text(rng, tool, tool.names[0])
+            (call,) = passage.calls
+            asked_at = passage.text[: call.start]
+            assert passage.text[call.start :].startswith(call.result)
+            assert "{" not in passage.text + call.input
+            assert any(word in asked_at for word in re.findall(r"\w+", call.input))
 
 
 @cache

@@ -19,7 +19,7 @@ TOKENS = 2048
 """Tokens of one batch, padding included."""
 BATCHES = 3
 """Batches of one step."""
-COURSE = 12_000_000
+COURSE = 16_000_000
 """Tokens after which the mixture of texts stays as it is."""
 POOL = 8
 """Steps whose texts are drawn together and shared out at random."""

@@ -2,7 +2,8 @@
 
     The fair opened on March 3, 2019 and closed 12 days later, on March 15, 2019.
 
-The inputs and results are those of `toolformer.tools.dates`. Every third template is held out of training.
+The inputs and results are those of `toolformer.tools.dates`. Every third template is held out of training. Many trained
+texts are put together from events instead, so that templates are not learnt by heart.
 """
 
 import calendar
@@ -46,6 +47,36 @@ TEMPLATES: tuple[tuple[Kind, str], ...] = (
     ("after", "The visa of {N} was issued on {d}; {n} later, on {r}, it expires."),
     ("between", "The {P} was shut on {d} and was open again on {e}, after {r} days."),
 )
+EVENTS = (
+    "the {P} closed", "{N} left the {P}", "the work began", "{N} was hired", "the show opened", "{N} fell ill",
+    "it began to rain", "{N} met {M}", "the bridge was finished", "a letter was written", "{N} planted a tree",
+    "the {P} was sold", "{N} moved in", "the snow came", "{M} called {N}", "the {P} burned down",
+    "a new {P} was opened",
+    "{N} bought a house", "the council met", "the river froze", "{N} paid the rent", "the ship arrived", "a guest came",
+    "the wall was built", "{N} won the race", "{M} wrote to {N}", "the parcel was sent", "they were married",
+    "the {P} was painted", "the first train ran", "{N} took the exam", "the king died", "the strike was over",
+)  # fmt: skip
+JOINED: tuple[tuple[Kind, str], ...] = (
+    ("after", "{E} on {d}, and {n} later, on {r}, {F}."), ("after", "{E} on {d}. Then, {n} later, on {r}, {F}."),
+    ("after", "{E} on {d}; {F} after {n}, on {r}."), ("after", "{n} after {d}, when {F}, came {r}."),
+    ("after", "{E} on {d}. It took {n} more, until {r}, before {F}."), ("after", "{n} from {d} is {r}, and then {F}."),
+    ("after", "On {d} {E}. {N} waited {n}, and so it was {r} when {F}."),
+    ("after", "{d} plus {n} is {r}, the day when {F}."),
+    ("before", "{E} on {d}. {N} knew it {n} before that, on {r}."), ("before", "On {d} {E}; {F} {n} earlier, on {r}."),
+    ("before", "{E} on {d}, but {n} before, on {r}, {F}."), ("before", "{n} before {d}, on {r}, {F}."),
+    ("before", "It was {d} when {E}. It was {n} earlier, on {r}, that {F}."),
+    ("before", "{E} on {d}, and {F} {n} sooner, on {r}."), ("before", "{d} minus {n} is {r}, the day when {F}."),
+    ("between", "{E} on {d}, and {F} on {e}, which is {r} days later."),
+    ("between", "{E} on {d}; {F} on {e}. In between lay {r} days."),
+    ("between", "From {d}, when {E}, to {e} {N} counted {r} days."),
+    ("between", "{E} on {d} and {F} on {e}. The time was {r} days."),
+    ("between", "On {d} {E}. Until {e}, when {F}, {r} days went by."),
+    ("between", "{N} stayed from {d} to {e}, for {r} days."), ("between", "The days from {d} to {e} are {r}."),
+    ("weekday", "{E} on {d}, a {r}."), ("weekday", "{E} on {d}. It was a {r}."),
+    ("weekday", "On {d}, which is a {r}, {E}."),
+    ("weekday", "It was {d} when {E}, and {N} noted that it was a {r}."), ("weekday", "{N} says {d} is a {r}."),
+    ("weekday", "{E} on {d}. The weekday was {r}."), ("weekday", "As {d} is a {r}, {E}."),
+)  # fmt: skip
 CALENDAR: tuple[str, ...] = (
     "Today is {r}. The {P} is open until six.",
     "This page was last read on {r} by {N}.",
@@ -63,9 +94,12 @@ def written(date: datetime.date) -> str:
     return f"{MONTHS[date.month - 1]} {date.day}, {date.year}"
 
 
-def date_text(rng: random.Random, split: Split) -> Passage:
-    """A text with one date, weekday or number of days that follows from what it said before."""
-    kind, template = rng.choice(part(TEMPLATES, split))
+def date_text(rng: random.Random, split: Split, parts: float = 0.0) -> Passage:
+    """A text with one date, weekday or number of days that follows from what it said before.
+
+    `parts` is the share of texts that are put together from events, whatever the split: for training only.
+    """
+    kind, template = rng.choice(part(TEMPLATES, split)) if rng.random() >= parts else _joined(rng)
     first = _some_day(rng)
     last = first + datetime.timedelta(days=rng.randint(9, 320))
     unit, most = rng.choice((("day", 60), ("day", 60), ("week", 12), ("month", 11)))
@@ -80,6 +114,13 @@ def date_text(rng: random.Random, split: Split) -> Passage:
     words = _words(rng) | {"d": written(first), "e": written(last), "n": span}
     before, after = (piece.format(**words) for piece in template.split("{r}"))
     return Passage(before + result + after, (TrueCall("Dates", question, result, len(before)),))
+
+
+def _joined(rng: random.Random) -> tuple[Kind, str]:
+    kind, template = rng.choice(JOINED)
+    first, second = rng.sample(EVENTS, 2)
+    text = template.replace("{E}", first).replace("{F}", second)
+    return kind, text[0].upper() + text[1:]
 
 
 def today_text(rng: random.Random, split: Split, today: datetime.date | None = None) -> Passage:

@@ -1,7 +1,7 @@
 """Tools that exist only in prompts: they look up, or work out, something about what the text has just named.
 
-A model that has met many of them learns to follow a prompt for one it has never met. Those of HELD, with their names,
-instructions, functions and sentences, are kept out of training.
+A model that has met many of them learns to follow a prompt for one it has never met: most are made up for one prompt
+alone. Those of HELD, with their names, instructions, functions and sentences, are kept out of training.
 """
 
 import random
@@ -83,6 +83,54 @@ HELD: tuple[Lookup, ...] = (
         "The firm {T} Ltd is led by {r}.", "At {T} Ltd everyone listens to {r}.")),
 )  # fmt: skip
 
+_ASPECTS = tuple(pair.split(":") for pair in listed("""
+    weight:kilos width:metres depth:metres speed:miles power:watts value:dollars age:years size:acres rent:dollars
+    colour:c owner:p founder:p captain:p teacher:p doctor:p guest:p singer:p winner:p heir:p sister:p guard:p keeper:p
+    capital:t origin:t home:t target:t harbour:t school:t label:t symbol:t nickname:t language:t brand:t cousin:t
+    taste:w mood:w climate:w sky:w number:n code:n rank:n page:n line:n room:n seat:n platform:n level:n channel:n
+    tax:dollars fee:dollars debt:dollars load:tons range:miles volume:litres length:feet heat:degrees pay:dollars
+    trade:j task:j tool:x cargo:x product:x gift:x crop:x export:x prize:x
+"""))  # fmt: skip
+_KINDS = listed("""
+    town firm ship person planet island horse tribe book film road house song star club tree bird lake castle bridge
+    school band team farm mine bank train plane king saint village valley stone wine paint
+""")
+_INPUTS = (
+    "{s}", "{s}", "{a} {s}", "{s} {a}", "{a} of {s}", "{a}={s}", "{a}: {s}", '"{s}"', "{s}, {a}", "{s}?", "{k} {s}",
+    "{s} ({k})", "get {s}", "the {k} {s}", "{s}; {a}", "{k}={s}", "what is {s}", "{a} {k} {s}", "{s} {k}", "all {s}",
+)  # fmt: skip
+_TWO = ("{s} and {z}", "{s} - {z}", "{s} / {z}", "{s}, {z}", "{z} from {s}", "{s} vs {z}", "{s} with {z}", "{z}; {s}")
+_TOLD = (
+    "The {a} of {s} is {r}.",
+    "The {k} {s} has the {a} {r}.",
+    "{N} found that the {a} of {s} was {r}.",
+    "As to {s}, the {a} is {r}.",
+    "{s} is a {k} whose {a} is {r}.",
+    "For the {k} known as {s} the {a} is {r}.",
+    "{N} asked about {s} and heard {r}.",
+    "{s} has {r} as its {a}.",
+    "We know {s} well, a {k} with {r}.",
+    "Of all things, {s} has {r}.",
+    "When {N} saw {s}, the {a} was {r}.",
+    "The {k} of {M} is {s}; its {a} is {r}.",
+    "About {s} people say {r}.",
+    "{s}: {r}.",
+    "{N} went to {s} and got {r} there.",
+    "The {a} that {s} has is {r}.",
+    "There is a {k} named {s}. Its {a} is {r}.",
+    "On {s} the list says {r}.",
+    "Look at {s}, a {k} of {r}.",
+)
+_TOLD_OF_TWO = (
+    "The {a} of {s} and {z} is {r}.",
+    "When {s} met {z}, the {a} was {r}.",
+    "{N} compared {s} and {z}: the {a} is {r}.",
+    "For {s} with {z} we get {r}.",
+    "{s} and {z} have {r}.",
+    "Where {s} touches {z}, the {a} is {r}.",
+    "Both {s} and {z} come under {r}.",
+    "{N} took {s}, then {z}, and so {r}.",
+)
 _SKIES = listed("sunny cloudy rainy windy foggy stormy snowy icy warm cold")
 _COLOURS = listed("red green blue white black yellow purple orange brown pink")
 _JOBS = listed("baker teacher doctor farmer painter singer driver nurse judge tailor sailor gardener")
@@ -99,8 +147,36 @@ def lookup_text(rng: random.Random, tool: Lookup, name: str) -> Passage:
         "w": rng.choice(_SKIES), "j_": rng.choice(_JOBS), "z": len(word), "Z": word.upper(),
     }  # fmt: skip
     before, after = (piece.format(**words) for piece in rng.choice(tool.sentences).split("{r}"))
+    before = before[:1].upper() + before[1:] if not before.startswith(word) else before
     result = tool.result.format(**words)
     return Passage(before + result + after, (TrueCall(name, tool.input.format(**words), result, len(before)),))
+
+
+def invented_tool(rng: random.Random) -> Lookup:
+    """A tool for one prompt: its name, its way of writing inputs and its sentences are drawn anew."""
+    aspect, result = rng.choice(_ASPECTS)
+    kind = rng.choice(_KINDS)
+    of_two = rng.random() < 0.2
+    subject = "{T}" if of_two else rng.choice(("{U}", "{T}", "{N} {T}", "{v}", "{m}", "{U}", "{T} {m}"))
+    results = {"c": "{c}", "p": "{M} {S}", "t": "{V}", "w": "{w}", "n": "{n}", "j": "{j_}", "x": "{X}"}
+    shown = results.get(result, f"{{n}} {result}")
+    words = {"a": aspect, "k": kind, "s": subject, "z": "{V}"}
+    told = rng.sample(_TOLD_OF_TWO if of_two else _TOLD, rng.choice((1, 2, 2, 3)))
+    name = rng.choice((aspect.title(), f"{aspect.title()}Of", f"{kind.title()}{aspect.title()}", invented(rng).title()))
+    return Lookup(
+        (name,),
+        rng.choice(("tells the {a} of a {k}", "knows the {a} of each {k}", "finds out about a {k}")).format(**words),
+        _filled(rng.choice(_TWO if of_two else _INPUTS), words),
+        shown,
+        tuple(_filled(sentence, words) for sentence in told),
+    )
+
+
+def _filled(template: str, words: dict[str, str]) -> str:
+    """The template with these words in it; its other places stay open."""
+    for name, word in words.items():
+        template = template.replace(f"{{{name}}}", word)
+    return template
 
 
 def tools(split: Split) -> tuple[Lookup, ...]:

@@ -8,7 +8,7 @@ import gzip
 import json
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -36,11 +36,11 @@ class Taught:
 
 
 def _sum(rng: random.Random) -> Passage:
-    return story(rng, "train")
+    return story(rng, "train", parts=0.8)
 
 
 def _date(rng: random.Random) -> Passage:
-    return date_text(rng, "train")
+    return date_text(rng, "train", parts=0.6)
 
 
 def _today(rng: random.Random) -> Passage:
@@ -51,38 +51,30 @@ def _fact(rng: random.Random) -> Passage:
     return fact_text(rng, "train", made_up=0.7)
 
 
-TAUGHT: tuple[tuple[tuple[int, int], Taught], ...] = (
-    ((30, 45), Taught("Calculator", "works out an expression", ("Calc", "Math", "Compute", "Arithmetic"), _sum)),
-    ((15, 6), Taught("Dates", "works with dates", ("Date", "Days", "When", "DateMath"), _date)),
-    ((3, 2), Taught("Calendar", "says what day it is", ("Today", "Clock", "Now"), _today)),
-    ((20, 14), Taught("QA", "answers a question", ("Ask", "Answer", "Question", "Quiz"), _fact)),
-    ((10, 4), Taught("WikiSearch", "searches an encyclopedia", ("Wiki", "Search", "Lookup", "Find"), _fact)),
+TAUGHT: tuple[tuple[int, Taught], ...] = (
+    (34, Taught("Calculator", "works out an expression", ("Calc", "Math", "Compute", "Arithmetic"), _sum)),
+    (9, Taught("Dates", "works with dates", ("Date", "Days", "When", "DateMath"), _date)),
+    (2, Taught("Calendar", "says what day it is", ("Today", "Clock", "Now"), _today)),
+    (20, Taught("QA", "answers a question", ("Ask", "Answer", "Question", "Quiz"), _fact)),
+    (7, Taught("WikiSearch", "searches an encyclopedia", ("Wiki", "Search", "Lookup", "Find"), _fact)),
 )
-LATE = 0.305
-"""From here on the texts in which a call stands before its answer teach what is asked as well, and there are more."""
-VARIED = 0.614
-"""From here on most passages have some of their words exchanged: by then the templates are known by heart."""
-REVISION = 0.961
-"""From here on annotation prompts are mostly for what is hardest: sums, and made-up tools."""
-LOOKUPS = (22, 32)
-"""How often, beside the weights in TAUGHT, the tool is one of the made-up ones: before the revision, and after it."""
+LOOKUPS = 28
+"""How often, beside the weights in TAUGHT, the tool is one of the made-up ones."""
 
 
 def example(rng: random.Random, progress: float, texts: Sequence[str]) -> Pieces:
     """One training text; `progress` runs from 0 to 1, `texts` are paragraphs of real text, if any."""
-    echoes = 0.35 - 0.31 * min(1.0, progress / 0.15)
-    late = progress > LATE
-    noted = 0.58 if late else 0.60 + 0.10 * min(1.0, progress / 0.5)
+    echoes = 0.35 - 0.32 * min(1.0, progress / 0.12)
     luck = rng.random()
     if luck < echoes / 2:
         return notes.echo(rng, _words())
     if luck < echoes:
         return notes.recalled(rng, _words())
     luck = rng.random()
-    if luck < noted:
-        inside = 0.35 if late else 0.12
-        return notes.noted(rng, _varied(rng, _company(rng, _any_source(rng), 0.3), progress), _any_source(rng), inside)
-    if luck < noted + 0.08:
+    if luck < 0.56:
+        passage = _varied(rng, _company(rng, _any_source(rng), 0.3), progress)
+        return notes.noted(rng, passage, _any_source(rng), inside=0.3)
+    if luck < 0.66:
         return _plainly(rng, texts)
     return _annotated(rng, texts, progress)
 
@@ -91,14 +83,17 @@ def _any_source(rng: random.Random) -> Passage:
     luck = rng.random()
     if luck < 0.45:
         return _sum(rng)
-    if luck < 0.60:
+    if luck < 0.57:
         return _date(rng)
-    if luck < 0.63:
+    if luck < 0.60:
         return _today(rng)
-    if luck < 0.90:
+    if luck < 0.88:
         return _fact(rng)
-    tool = rng.choice(lookups.TRAIN)
-    return lookups.lookup_text(rng, tool, rng.choice(tool.names))
+    return _lookup(rng)[1](rng)
+
+
+VARIED = 0.2
+"""From here on many passages have some of their words exchanged: before, what is said has to be learnt."""
 
 
 def _plainly(rng: random.Random, texts: Sequence[str]) -> Pieces:
@@ -111,9 +106,9 @@ def _plainly(rng: random.Random, texts: Sequence[str]) -> Pieces:
 
 def _annotated(rng: random.Random, texts: Sequence[str], progress: float) -> Pieces:
     """An annotation prompt; in some, a text that its tool cannot help."""
-    taught = _tool(rng, progress)
+    taught = _tool(rng)
     name = taught.own if rng.random() < 0.6 else rng.choice(taught.names)
-    demonstrations = [_company(rng, taught.source(rng), 0.1) for _ in range(rng.choice((2, 3, 4, 4, 4, 5)))]
+    demonstrations = [_company(rng, taught.source(rng), 0.1) for _ in range(rng.choice((1, 2, 2, 3, 4, 4, 5)))]
     last = _company(rng, taught.source(rng), 0.35)
     if rng.random() < 0.12:
         last = plain_text(rng, "train", 2) if rng.random() < 0.4 else _any_source(rng)
@@ -124,20 +119,24 @@ def _annotated(rng: random.Random, texts: Sequence[str], progress: float) -> Pie
 
 
 def _varied(rng: random.Random, passage: Passage, progress: float) -> Passage:
-    if progress <= VARIED or rng.random() < 0.3:
+    if progress <= VARIED or rng.random() < 0.6:
         return passage
     return varied(rng, passage, _common_words() if rng.random() < 0.7 else _words())
 
 
-def _tool(rng: random.Random, progress: float) -> Taught:
-    late = progress > REVISION
-    weights = [weight[late] for weight in (*(weights for weights, _ in TAUGHT), LOOKUPS)]
-    tool = rng.choices([*(taught for _, taught in TAUGHT), None], weights)[0]
+def _tool(rng: random.Random) -> Taught:
+    tool = rng.choices([*(taught for _, taught in TAUGHT), None], [*(weight for weight, _ in TAUGHT), LOOKUPS])[0]
     if tool is not None:
         return tool
-    lookup = rng.choice(lookups.TRAIN)
-    name = rng.choice(lookup.names)
-    return Taught(name, lookup.does, lookup.names, lambda r: lookups.lookup_text(r, lookup, name))
+    lookup, source = _lookup(rng)
+    return Taught(lookup.names[0], lookup.does, lookup.names, source)
+
+
+def _lookup(rng: random.Random) -> tuple[lookups.Lookup, Source]:
+    """A made-up tool under its first name, which is drawn: mostly one that no other prompt has."""
+    tool = lookups.invented_tool(rng) if rng.random() < 0.75 else rng.choice(lookups.TRAIN)
+    name = rng.choice(tool.names)
+    return replace(tool, names=(name,)), lambda r: lookups.lookup_text(r, tool, name)
 
 
 def _company(rng: random.Random, passage: Passage, chance: float) -> Passage:

@@ -1,13 +1,17 @@
 """Texts that repeat what a note before them said, so that a result written before a text is used by the model.
 
 Notes come in the paper's spelling of a call and in many others, and in the text's middle as well as before it. Some say
-nothing (a call without its result), some are about something else: those must not help.
+nothing (a call without its result), some are about something else or work out the wrong thing: those must not help.
 
 A text for training is a list of pieces with weights: how much each piece's tokens count in the loss.
 """
 
 import random
+import re
+from dataclasses import replace
+from fractions import Fraction
 
+from toolformer.builtin.stories import decimal
 from toolformer.builtin.words import Passage, TrueCall, disguised, invented
 from toolformer.calls import Call, CallSyntax
 
@@ -25,19 +29,21 @@ STYLES: tuple[str, ...] = (
 )  # fmt: skip
 
 
-def noted(rng: random.Random, passage: Passage, other: Passage, inside: float = 0.12) -> Pieces:
+def noted(rng: random.Random, passage: Passage, other: Passage, inside: float) -> Pieces:
     """The passage behind a note for one of its calls; at times behind a note for a call of the other passage.
 
     `inside` is the share in which the call stands in the passage instead, right before its answer.
     """
     call = rng.choice(passage.calls)
     luck = rng.random()
-    if luck < 0.08:
+    if luck < 0.06:
         return [(_written(call, None), NOTE), *told(passage, TEXT)]
-    if luck < 0.16 and other.calls:
+    if luck < 0.12 and other.calls:
         return [(note(rng, rng.choice(other.calls)), NOTE), *told(passage, TEXT)]
+    if luck < 0.16:
+        return [(note(rng, astray(rng, call)), NOTE), *told(passage, TEXT)]
     if luck < 0.16 + inside:
-        return in_place(passage, call, CALL if inside > 0.12 else NOTE)
+        return in_place(passage, call, CALL)
     if luck < 0.26 + inside and other.calls:
         notes = [note(rng, call), note(rng, rng.choice(other.calls))]
         rng.shuffle(notes)
@@ -52,6 +58,21 @@ def note(rng: random.Random, call: TrueCall) -> str:
     if rng.random() < 0.6:
         return _written(call, call.result)
     return rng.choice(STYLES).format(t=call.tool, i=call.input, r=call.result)
+
+
+def astray(rng: random.Random, call: TrueCall) -> TrueCall:
+    """The call with another result: a sum with another sign or number, or what nobody asked for."""
+    sum_ = re.fullmatch(r"(\d+) ([-+*/]) (\d+)", call.input)
+    if sum_ is None:
+        return replace(call, result=_anything(rng))
+    left, sign, right = int(sum_[1]), sum_[2], int(sum_[3])
+    if rng.random() < 0.5:
+        sign = rng.choice([other for other in "+-*/" if other != sign])
+    else:
+        right = rng.randint(2, 999)
+    value = {"+": Fraction(left + right), "-": Fraction(left - right), "*": Fraction(left * right)}.get(sign)
+    value = Fraction(left, max(1, right)) if value is None else value
+    return replace(call, input=f"{left} {sign} {right}", result=decimal(value))
 
 
 def told(passage: Passage, answer: float, call: TrueCall | None = None) -> Pieces:

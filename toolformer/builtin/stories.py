@@ -2,17 +2,16 @@
 
     Anna had 312 stamps and got 145 more, so now Anna has 457 stamps.        Calculator(312 + 145) -> 457
 
-Every third template is held out of training, and so is every fifth pair of numbers, for all templates together.
+Every third template is held out of training, and so is every fifth pair of numbers, for all templates together. Most
+trained stories are put together from parts (story_parts.py), so that templates are not learnt by heart.
 """
 
 import random
 import re
 from fractions import Fraction
-from typing import Literal
 
+from toolformer.builtin.story_parts import Kind, composed
 from toolformer.builtin.words import GOODS, NAMES, PLACES, THINGS, Passage, Split, TrueCall, part
-
-Kind = Literal["add", "add3", "sub", "mul", "div", "share", "mix"]
 
 TEMPLATES: tuple[tuple[Kind, str], ...] = (
     ("add", "{N} had {a} {X} and got {b} more, so now {N} has {r} {X}."),
@@ -87,15 +86,20 @@ _FORMS = {"add": "{a} + {b}", "add3": "{a} + {b} + {c}", "sub": "{a} - {b}", "mu
 _FORMS |= {"share": "{a} / {b}", "mix": "{a} + {b} * {c}"}
 
 
+_HELD = frozenset(part(TEMPLATES, "held"))
+
+
 def held_pair(a: int, b: int) -> bool:
     """Whether sums of these two numbers are kept out of training."""
     return (7 * a + 13 * b) % 5 == 0
 
 
-def story(rng: random.Random, split: Split, *, three_digits: bool = False) -> Passage:
-    """A small story with one sum, and the Calculator's call for it. `three_digits`: both numbers have three digits."""
-    templates = part(TEMPLATES, split)
-    kind, template = rng.choice([t for t in templates if t[0] in ("add", "sub")] if three_digits else templates)
+def story(rng: random.Random, split: Split, *, three_digits: bool = False, parts: float = 0.0) -> Passage:
+    """A small story with one sum, and the Calculator's call for it. `three_digits`: both numbers have three digits.
+
+    `parts` is the share of stories that are put together from parts, whatever the split: for training only.
+    """
+    kind, template = _template(rng, split, three_digits) if rng.random() >= parts else _composed(rng)
     values, result = _numbers(rng, kind, split, three_digits)
     names = rng.sample(NAMES, 2)
     words = {"N": names[0], "M": names[1], "X": rng.choice(THINGS), "P": rng.choice(PLACES), "G": rng.choice(GOODS)}
@@ -104,6 +108,18 @@ def story(rng: random.Random, split: Split, *, three_digits: bool = False) -> Pa
     # The order in which the two numbers of a sum or a product are typed is a matter of taste.
     swapped = re.sub(r"^(\d+) ([+*]) (\d+)$", r"\3 \2 \1", expression)
     return Passage(before + result + after, (TrueCall("Calculator", expression, result, len(before), (swapped,)),))
+
+
+def _template(rng: random.Random, split: Split, three_digits: bool) -> tuple[Kind, str]:
+    templates = part(TEMPLATES, split)
+    return rng.choice([t for t in templates if t[0] in ("add", "sub")] if three_digits else templates)
+
+
+def _composed(rng: random.Random) -> tuple[Kind, str]:
+    """A template put together from parts that is not one of those held out."""
+    while (made := composed(rng)) in _HELD:
+        pass
+    return made
 
 
 def _numbers(rng: random.Random, kind: Kind, split: Split, three_digits: bool) -> tuple[dict[str, int], str]:

@@ -31,7 +31,7 @@ CHECKPOINT = "checkpoint.pt"
 class Recipe:
     """Everything that decides what the model becomes, but the texts."""
 
-    tokens: int = 11_550_000
+    tokens: int = 26_000_000
     seed: int = 0
     hidden: int = 192
     layers: int = 6
@@ -41,7 +41,7 @@ class Recipe:
     vector_lr: float = 0.004
     warmup: int = 60
     """Steps of rising learning rate."""
-    joined: int = 900
+    joined: int = 0
     """The step from which on twins are one (see twins.py)."""
     decay: float = 0.3
     """The share of all steps at the end in which the learning rate falls to nothing."""

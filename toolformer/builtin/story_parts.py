@@ -1,0 +1,72 @@
+"""What trained stories are put together from: a beginning, what happened, and what follows from it.
+
+Hundreds of thousands of stories come out of story_parts.toml, so that none is learnt by heart; the hand-written
+templates of stories.py are far fewer, and those that are held out are never put together here.
+"""
+
+import random
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
+
+Kind = Literal["add", "add3", "sub", "mul", "div", "share", "mix"]
+
+_TOLD: tuple[tuple[Kind, str, str], ...] = (
+    ("add", "pairs", "both"), ("mul", "groups", "multiplied"), ("div", "shared", "divided"),
+    ("share", "parts", "parted"), ("add3", "three", "both"), ("mix", "mixed", "multiplied"),
+)  # fmt: skip
+"""Kinds of sums, with the lists in which their beginnings and their ends are."""
+
+
+def composed(rng: random.Random) -> tuple[Kind, str]:
+    """A kind of sum, and a template for it that most likely nobody has seen."""
+    parts = _parts()
+    kind, text = _body(rng, parts)
+    container, containers = rng.choice(parts["containers"])
+    text = text.replace("{U}", rng.choice(parts["units"])).replace("{I}", container).replace("{O}", containers)
+    if rng.random() < 0.3:
+        text = text.replace("{X}", rng.choice(parts["coloured"]) + " {X}", rng.choice((1, 1, 2)))
+    text = text[0].upper() + text[1:]
+    if rng.random() < 0.25:
+        when = rng.choice(parts["when"])
+        goes_on = not (text.startswith("{") or when.endswith((". ", ": ")))
+        text = when + (text[0].lower() + text[1:] if goes_on else text)
+    return kind, text if text.endswith(".") else text + rng.choice(parts["ends"])
+
+
+def _body(rng: random.Random, parts: Mapping[str, Any]) -> tuple[Kind, str]:
+    luck = rng.random()
+    if luck < 0.40:
+        return _happening(rng, parts)
+    if luck < 0.58:
+        kind, text = rng.choice(parts["compared"])
+        return kind, text
+    kind, told, ends = rng.choices(_TOLD, (9, 12, 8, 5, 4, 4))[0]
+    return kind, rng.choice(parts[told]) + rng.choice(parts[ends]).replace(" {X}", "")
+
+
+def _happening(rng: random.Random, parts: Mapping[str, Any]) -> tuple[Kind, str]:
+    """What was, what came to it or went, and what is."""
+    kind: Kind = rng.choice(("add", "sub", "sub"))
+    subject = rng.choice(("person", "person", "place", "place", "amount"))
+    frame = parts[subject]
+    happened = rng.choice(frame["gains" if kind == "add" else "losses"])
+    end = rng.choice(parts["gained" if kind == "add" else "lost"])
+    if rng.random() < 0.5:
+        end = rng.choice(parts["so"]) + rng.choice(frame["ends"])
+    if subject == "amount":
+        end = end.replace(" {X}", "")
+    return kind, _sentences(rng.choice(frame["beginnings"]) + rng.choice(parts["links"]) + happened + end)
+
+
+def _sentences(text: str) -> str:
+    """With a capital letter behind each full stop."""
+    first, *others = text.split(". ")
+    return ". ".join([first, *(other[0].upper() + other[1:] for other in others)])
+
+
+@cache
+def _parts() -> Mapping[str, Any]:
+    return tomllib.loads((files("toolformer.builtin") / "story_parts.toml").read_text("utf-8"))
