@@ -8,20 +8,24 @@ if __name__ != "toolformer.data_gen":
     )
 
 if TYPE_CHECKING:
+    from toolformer.data_gen.corpus import read_corpus
     from toolformer.data_gen.lessons import Lesson, load_lesson
     from toolformer.data_gen.method import Method
     from toolformer.data_gen.records import Document
     from toolformer.data_gen.run import Progress, annotate
+    from toolformer.data_gen.server import Server
 
-__all__ = ["Document", "Lesson", "Method", "Progress", "annotate", "load_lesson"]
+__all__ = ["Document", "Lesson", "Method", "Progress", "Server", "annotate", "load_lesson", "read_corpus"]
 
 _PLACES = {
     "Document": "records",
     "Lesson": "lessons",
     "Method": "method",
     "Progress": "run",
+    "Server": "server",
     "annotate": "run",
     "load_lesson": "lessons",
+    "read_corpus": "corpus",
 }
 
 

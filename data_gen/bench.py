@@ -16,7 +16,6 @@ from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.plain import PlainMethod
 from toolformer.data_gen.records import Annotated, Document
 from toolformer.errors import ConfigError
-from toolformer.lm import syntax_of
 from toolformer.tool import Tool
 from toolformer.toolbox import Toolbox
 
@@ -68,7 +67,7 @@ def bench_annotate(
     network, tokenizer = load_network(model)
     network.train(False)
     with Toolbox(tools) as toolbox:
-        annotator = Annotator(fast_model, toolbox, lessons, syntax=syntax_of(fast_model))
+        annotator = Annotator(fast_model, toolbox, lessons)
         plain = PlainMethod(annotator, network, Codec(tokenizer, model))
         _annotated(annotator, documents[:1])
         fast_model.counter.tokens = fast_model.counter.padding = 0

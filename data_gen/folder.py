@@ -83,10 +83,13 @@ class RunFolder:
         if not file.exists():
             if any((self.path / "shards").iterdir()):
                 raise DataError(f"{self.path} holds shards but no config.json: it is damaged; use another folder")
-            write_file(file, json.dumps(self._config, indent=1, ensure_ascii=False) + "\n")
+            self._write_config()
             return
         before, now = read_json(file), json.loads(json.dumps(self._config))
         changed = [name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)]
+        if changed == ["limit"] and _raised(before["limit"], now["limit"]):
+            self._write_config()
+            return
         if changed:
             name = changed[0]
             more = f" ({', '.join(changed[1:])} too)" if changed[1:] else ""
@@ -94,6 +97,9 @@ class RunFolder:
                 f"{self.path} was made with other settings: {name} was {_short(before.get(name))} and is "
                 f"{_short(now.get(name))}{more}. Run with the old settings to go on, or choose another folder"
             )
+
+    def _write_config(self) -> None:
+        write_file(self.path / "config.json", json.dumps(self._config, indent=1, ensure_ascii=False) + "\n")
 
     def done(self, number: int) -> Shard | None:
         """The shard of that number, if it is done."""
@@ -108,8 +114,14 @@ class RunFolder:
                 "Restore the input to go on, or choose another folder"
             )
 
+    def has_grown(self, shard: Shard, documents: Sequence[Document]) -> bool:
+        """Whether these are the documents of a done shard and more behind them: it was the last of a shorter input."""
+        return len(documents) > shard.documents and digest(documents[: shard.documents]) == shard.digest
+
     def commit(self, number: int, kept: Iterable[Json], rejected: Iterable[Json], shard: Shard) -> None:
-        """Write a shard. It is done when this returns, and not before."""
+        """Write a shard. It is done when this returns, and not before; the sum of an earlier end no longer holds."""
+        for name in ("funnel.json", "README.md", f"shards/{number:05d}.json"):
+            remove_file(self.path / name)
         for name, records in (("kept", kept), ("rejected", rejected)):
             lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
             write_file(self.path / name / f"{number:05d}.jsonl", lines)
@@ -148,6 +160,14 @@ def write_file(file: Path, text: str) -> None:
         out.write(text.encode())
 
 
+def remove_file(file: Path) -> None:
+    """Remove it if it is there."""
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot remove {file}: {error.strerror}; make it yours, or choose another folder") from error
+
+
 def read_json(file: Path) -> dict[str, Any]:
     """An object that this module wrote."""
     try:
@@ -157,6 +177,11 @@ def read_json(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise DataError(f"{file} is not what this program writes; the folder is damaged: use another")
     return content
+
+
+def _raised(before: int | None, now: int | None) -> bool:
+    """Whether a limit lets through all that it did, and more."""
+    return before is not None and (now is None or now > before)
 
 
 def _short(value: object) -> str:

@@ -7,23 +7,19 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 import toolformer
-from toolformer.calls import CallSyntax, Part
 from toolformer.data_gen.execute import Executor
 from toolformer.data_gen.filter import keep_helpful
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.merge import merge
 from toolformer.data_gen.method import Method
-from toolformer.data_gen.propose import propose
-from toolformer.data_gen.records import Annotated, Candidate, Document, Rejected, Text
-from toolformer.data_gen.sample import sample
+from toolformer.data_gen.records import Annotated, Document, Rejected, Text
+from toolformer.data_gen.samplers import ModelSampler, Sampler
 from toolformer.data_gen.score import score
 from toolformer.errors import ConfigError
-from toolformer.lm import LanguageModel
+from toolformer.lm import LanguageModel, syntax_of
 from toolformer.tool import traits_of
 from toolformer.toolbox import Toolbox
 
-SLACK = 8
-"""Tokens by which a text in its prompt may be longer than by itself: words at its ends may be cut otherwise."""
 CALL_TOKENS = 128
 """Room for a call with its result before a text."""
 MIN_TEXT = 32
@@ -40,35 +36,36 @@ class Annotator:
         lessons: Sequence[Lesson],
         method: Method = Method(),
         *,
-        sampler: LanguageModel | None = None,
-        syntax: CallSyntax = CallSyntax.TEXT,
+        sampler: Sampler | None = None,
     ) -> None:
-        """`model` filters, and samples too unless there is a `sampler`; `syntax` is the model's spelling of calls."""
+        """`model` filters, and writes the calls too unless there is a `sampler`."""
         for lesson in lessons:
             toolbox[lesson.tool]  # an unknown tool is said now, not after hours
         self.model = model
         self.toolbox = toolbox
         self.lessons = {lesson.tool: lesson for lesson in lessons}
         self.method = method
-        self.sampler = sampler or model
-        self.syntax = syntax
+        self.sampler = sampler or ModelSampler(model, method)
+        self.syntax = syntax_of(model)
         if len(self.lessons) != len(lessons):
             raise ConfigError("two lessons teach the same tool; merge them, or run them one after the other")
 
     def longest_text(self) -> int:
         """How many tokens a text may have so that every lesson's prompt, the text twice and a call fit the models."""
-        room = self.model.context
-        for lesson in self.lessons.values():
-            head = len(self.sampler.encode_parts(lesson.head(self.syntax)))
-            frame = len(self.sampler.encode_parts([Part(lesson.tail(""))])) + SLACK
-            room = min(room, (self.sampler.context - head - frame - lesson.max_tokens) // 2)
-        room = min(room, self.model.context - CALL_TOKENS)
+        lessons = self.lessons.values()
+        room = min([self.model.context - CALL_TOKENS, *(self.sampler.room(lesson) for lesson in lessons)])
         if room < MIN_TEXT:
             raise ConfigError(
-                f"beside the lessons' prompts, the context of {self.sampler.name} ({self.sampler.context} tokens) has "
-                "no room for texts: give fewer or shorter demonstrations, or a model with a longer context"
+                f"beside the lessons' prompts, the context of {self.model.name} ({self.model.context} tokens), or of "
+                "the sampler, has no room for texts: give fewer or shorter demonstrations, or a model with a longer "
+                "context"
             )
         return room
+
+    def length(self, text: str) -> int:
+        """A text's tokens, as the model or the sampler counts more of them."""
+        other = self.sampler.model
+        return max(len(one.encode(text).ids) for one in ([self.model] if other is self.model else [self.model, other]))
 
     def read(self, documents: Sequence[Document]) -> list[Text]:
         """The documents as the model sees them. One plain pass gives L_i(ε) for all places of all tools."""
@@ -79,14 +76,10 @@ class Annotator:
     def annotate(self, texts: Sequence[Text]) -> Iterator[Annotated | Rejected]:
         """All stages over some texts, taken together."""
         with Executor(self.toolbox) as executor:
-            proposed = itertools.chain.from_iterable(self._sampled(lesson, texts) for lesson in self.lessons.values())
-            executed = executor.execute(proposed, self.syntax)
+            calls = (self.sampler.calls(lesson, texts) for lesson in self.lessons.values())
+            executed = executor.execute(itertools.chain.from_iterable(calls), self.syntax)
             scored = score(executed, self.lessons, self.model, self.syntax, in_place=self.method.in_place)
             yield from merge(keep_helpful(scored, self.lessons), texts)
-
-    def _sampled(self, lesson: Lesson, texts: Sequence[Text]) -> Iterator[Candidate | Rejected]:
-        proposals = propose(self.sampler, lesson, texts, self.syntax, prune=self.method.prune)
-        return sample(proposals, lesson, self.syntax, self.method.seed)
 
     @property
     def config(self) -> dict[str, object]:
@@ -95,8 +88,7 @@ class Annotator:
             "toolformer": toolformer.__version__,
             "model": self.model.name,
             "model_fingerprint": self.model.fingerprint,
-            "sampler": self.sampler.name,
-            "sampler_fingerprint": self.sampler.fingerprint,
+            "sampler": dict(self.sampler.identity),
             "tools": {name: traits_of(self.toolbox[name]).version for name in self.lessons},
             "lessons": {name: lesson.fingerprint for name, lesson in self.lessons.items()},
             "method": vars(self.method),

@@ -127,7 +127,7 @@ class PlainMethod:
         return [samples[row] for row in range(len(draws))]
 
     def _ended(self, lesson: Lesson, said: list[int], prefix: tuple[int, ...]) -> Sample | None:
-        if said[-1] in self._annotator.sampler.ends:
+        if said[-1] in self._annotator.model.ends:
             return Sample(self._codec.behind(prefix[-1:], said[:-1]), stopped=False, tokens=len(said))
         text = self._codec.behind(prefix[-1:], said)
         cuts = [text.find(stop) + len(stop) for stop in self._annotator.syntax.stops if stop in text]

@@ -17,6 +17,7 @@ from toolformer.lm import Encoded, LanguageModel, Openings, Prompted
 
 PASS_TOKENS = 16_384
 """Tokens of prompts and texts in one proposing pass: what its cache has to hold until its samples are done."""
+HOPELESS = "what follows is too likely already: no result could help"
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,16 @@ def propose(
             places: list[tuple[int, int, Place]] = []
             for row, (text, encoded, _) in enumerate(batch):
                 for index, place in _likeliest(lesson, text, encoded, openings.probabilities[row], prune):
-                    if place.text.plain_loss(place.position) < lesson.needed:
-                        yield Rejected(place, "propose", "what follows is too likely already: no result could help")
+                    if hopeless(place, lesson):
+                        yield Rejected(place, "propose", HOPELESS)
                     else:
                         places.append((row, index, place))
             yield Proposal(openings, places)
+
+
+def hopeless(place: Place, lesson: Lesson) -> bool:
+    """Whether no result could help there: L⁺ is never below zero, so that the plain loss bounds the gain."""
+    return place.text.plain_loss(place.position) < lesson.needed
 
 
 def _likeliest(
@@ -59,9 +65,8 @@ def _likeliest(
             continue  # inside a character that is several tokens: no place in a text
         position = text.token_at(encoded.starts[index])
         place = Place(text, lesson.tool, position, probabilities[index])
-        hopeless = text.plain_loss(position) < lesson.needed
         # Two positions of the sampler may lie in one token of the filter: they are one place, the likelier counts.
-        if position not in found and not (prune == "before" and hopeless):
+        if position not in found and not (prune == "before" and hopeless(place, lesson)):
             found.add(position)
             yield index, place
 

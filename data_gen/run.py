@@ -5,7 +5,8 @@ settings alone, so a run that was stopped goes on behind its last whole shard an
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,9 +17,12 @@ from toolformer.data_gen.method import Method
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.records import Annotated, Document, Rejected
 from toolformer.data_gen.rows import dataset_card, funnel, kept_row, rejected_row
+from toolformer.data_gen.samplers import ModelSampler, Sampler
+from toolformer.data_gen.server import Client, Server
+from toolformer.data_gen.server_samplers import ChatSampler, CompletionSampler
 from toolformer.data_gen.split import MOST, cut_passages
 from toolformer.errors import ConfigError, DataError, unknown_name
-from toolformer.lm import LanguageModel, syntax_of
+from toolformer.lm import LanguageModel
 from toolformer.tool import Tool
 from toolformer.toolbox import Toolbox
 
@@ -45,7 +49,7 @@ def annotate(
     out: Path,
     *,
     model: str | LanguageModel = "builtin",
-    sampler: str | LanguageModel | None = None,
+    sampler: str | LanguageModel | Server | None = None,
     lessons: Sequence[Lesson] = (),
     method: Method = Method(),
     passage_tokens: int = MOST,
@@ -56,37 +60,46 @@ def annotate(
     """Annotate a corpus with calls of some tools into a folder; the same again goes on where it was stopped.
 
     Args:
-        corpus: What `read_corpus` takes: JSONL, Parquet, text, a dataset, "-"; or documents. Their ids must differ.
+        corpus: What `read_corpus` takes: JSONL, Parquet, text, a dataset, "-"; or the documents themselves, such as it
+            gives where columns have other names. Their ids must differ.
         tools: The tools. Each needs a lesson: one that comes with the package, or one of yours.
         out: The folder; `folder.py` says what is written there.
         model: Judges the calls: the model that will be finetuned, loaded by name or path, or ready.
-        sampler: Another model that proposes and samples the calls; by default, `model` does.
+        sampler: Another model that proposes and samples the calls, or a Server; by default, `model` does.
         lessons: Lessons of your own. One for a tool that the package teaches too takes the place of the package's.
         method: How calls are found and judged.
         passage_tokens: Longer documents are cut at sentence ends, and shorter still if the models' contexts ask for it.
         shard_size: Texts that are annotated together and committed together.
-        limit: Stop after so many documents.
+        limit: Stop after so many documents. With a higher one, or none, the same again goes on from there.
         on_progress: Called after each shard.
     """
-    documents = iter(read_corpus(corpus, limit=limit) if isinstance(corpus, str | Path) else corpus)
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit={limit}: ask for one document at least")
+    documents = itertools.islice(read_corpus(corpus) if isinstance(corpus, str | Path) else corpus, limit)
     # What is wrong with the corpus, the tools or the lessons is said before a model is loaded.
     first = list(itertools.islice(documents, 1))
-    with Toolbox(tools, workers=2) as toolbox:
+    with ExitStack() as stack:
+        toolbox = stack.enter_context(Toolbox(tools, workers=2))
         chosen = _chosen_lessons(toolbox.names, lessons)
         judge = _loaded(model)
-        proposer = judge if sampler is None else _loaded(sampler)
-        annotator = Annotator(judge, toolbox, chosen, method, sampler=proposer, syntax=syntax_of(judge))
+        annotator = Annotator(judge, toolbox, chosen, method, sampler=_sampler(sampler, judge, method, stack))
         most = min(passage_tokens, annotator.longest_text())
-
-        def tokens(text: str) -> int:
-            return max(len(one.encode(text).ids) for one in ([judge] if proposer is judge else [judge, proposer]))
-
         passages = (
             passage
             for document in itertools.chain(first, documents)
-            for passage in cut_passages(document, tokens, most)
+            for passage in cut_passages(document, annotator.length, most)
         )
-        return run(annotator, passages, out, shard_size=shard_size, on_progress=on_progress)
+        settings = {"passage_tokens": most, "limit": limit}
+        return run(annotator, passages, out, settings, shard_size=shard_size, on_progress=on_progress)
+
+
+def _sampler(
+    chosen: str | LanguageModel | Server | None, judge: LanguageModel, method: Method, stack: ExitStack
+) -> Sampler:
+    if isinstance(chosen, Server):
+        client = stack.enter_context(Client(chosen))
+        return (CompletionSampler if chosen.by == "completions" else ChatSampler)(judge, method, client)
+    return ModelSampler(judge if chosen is None else _loaded(chosen), method)
 
 
 def _loaded(model: str | LanguageModel) -> LanguageModel:
@@ -114,17 +127,21 @@ def run(
     annotator: Annotator,
     documents: Iterable[Document],
     out: Path,
+    settings: Mapping[str, object],
     *,
     shard_size: int = 128,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Progress:
-    """Annotate a corpus into a folder, or go on where an earlier run stopped. See `folder.py` for what is written."""
+    """Annotate a corpus into a folder, or go on where an earlier run stopped. See `folder.py` for what is written.
+
+    `settings` are those that decided which documents these are.
+    """
     progress = Progress()
-    with RunFolder(out, {**annotator.config, "shard_size": shard_size}) as folder:
+    with RunFolder(out, {**annotator.config, **settings, "shard_size": shard_size}) as folder:
         number = -1
         for number, shard_documents in enumerate(_shards(documents, shard_size)):
             shard = folder.done(number)
-            if shard is None:
+            if shard is None or folder.has_grown(shard, shard_documents):
                 shard = _annotate_shard(annotator, folder, number, shard_documents, progress)
             else:
                 folder.check(number, shard, shard_documents)

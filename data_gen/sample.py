@@ -1,7 +1,8 @@
 """What would stand in the call? Up to m continuations at every proposed place, each read as a call or rejected.
 
-A draw's randomness comes from the run's seed and from (document, tool, place, number of the sample), so that it does
-not matter in which order, batch or process the samples are drawn.
+Here a model in this process writes them; samplers.py says who else can. A draw's randomness comes from the run's seed
+and from (document, tool, place, number of the sample), so that it does not matter in which order, batch or process the
+samples are drawn.
 """
 
 import hashlib
@@ -31,14 +32,20 @@ def sample(
             temperature=lesson.temperature,
             top_p=lesson.top_p,
         )
-        seen: set[tuple[str, int, str]] = set()
-        for (_, _, place, _), one in zip(drawn, samples, strict=True):
-            record = read_call(place, one, syntax)
-            if isinstance(record, Candidate):
-                key = (place.text.document.id, place.position, record.call.input)
-                if key in seen:
-                    record = Rejected(place, "sample", "the same call was sampled before", record.call)
-                seen.add(key)
+        read = (read_call(place, one, syntax) for (_, _, place, _), one in zip(drawn, samples, strict=True))
+        yield from distinct(read)
+
+
+def distinct(records: Iterable[Candidate | Rejected]) -> Iterator[Candidate | Rejected]:
+    """Each different call at a place once, the rest rejected."""
+    seen: set[tuple[str, int, str]] = set()
+    for record in records:
+        if isinstance(record, Candidate):
+            place, call = record.place, record.call
+            key = (place.text.document.id, place.position, call.input)
+            yield Rejected(place, "sample", "the same call was sampled before", call) if key in seen else record
+            seen.add(key)
+        else:
             yield record
 
 
@@ -48,8 +55,11 @@ def read_call(place: Place, sample: Sample, syntax: CallSyntax) -> Candidate | R
     if not sample.stopped:
         return Rejected(place, "sample", f"not closed within {sample.tokens} tokens: {written}")
     call = syntax.read(sample.text)
-    if call is None:
-        return Rejected(place, "sample", f"malformed: {written}")
+    return Rejected(place, "sample", f"malformed: {written}") if call is None else checked(place, call, syntax)
+
+
+def checked(place: Place, call: Call, syntax: CallSyntax) -> Candidate | Rejected:
+    """The call as one of the place's tool, or why it is none."""
     if call.tool != place.tool:
         return Rejected(place, "sample", f"another tool's name: {call.tool}", call)
     try:

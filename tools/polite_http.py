@@ -49,7 +49,7 @@ def fetch(url: str, headers: Mapping[str, str], *, deadline: Deadline, interval:
                 problem += f"; its redirect to {reply.headers['location'][:100]!r} is not followed"
             if reply.status not in LATER:
                 raise ToolError(problem)
-            pause = _seconds_to_wait(reply.headers.get("retry-after", ""))
+            pause = seconds_to_wait(reply.headers.get("retry-after", ""))
         if pause is None:
             pause = interval * 2 ** (attempt + 1)
         pace.hold(pause)
@@ -88,7 +88,7 @@ class _Pace:
 _PACES: dict[str, _Pace] = {}
 
 
-def _seconds_to_wait(retry_after: str) -> float | None:
+def seconds_to_wait(retry_after: str) -> float | None:
     """What `Retry-After` asks for, seconds or a date (one in the past gives less than 0); None if it is neither."""
     value = retry_after.strip()[:40]
     if value.isascii() and value.isdigit():

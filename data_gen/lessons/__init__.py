@@ -22,6 +22,9 @@ from toolformer.data_gen.lessons.rules import RULES
 from toolformer.data_gen.records import Document
 from toolformer.errors import ConfigError, unknown_name
 
+AGAIN = "Write each text again, word for word, with the calls put in where they belong, and nothing else."
+"""What a chat is told beside the instruction, which is written for a model that goes on with a prompt."""
+
 _HERE = files("toolformer.data_gen.lessons")
 _SLOT = re.compile(r"\{\{|\}\}| ?\{(?P<input>[^{}]*)\}")
 
@@ -98,6 +101,14 @@ class Lesson:
         """The part of the prompt that is the text's own; behind it the model writes the text again, with calls."""
         return f"Input: {text}\nOutput: "
 
+    def chat(self, text: str) -> list[str]:
+        """The lesson as what a user and an assistant say in turn, the text last, for whoever only chats.
+
+        Each demonstration is said without its calls and answered with them, in the text spelling.
+        """
+        said = [piece for one in self.demonstrations for piece in (_plain(one), self._written(one))]
+        return [f"{self._written(self.instruction)}\n\n{AGAIN}\n\n{said[0]}", *said[1:], text]
+
     @property
     def needed(self) -> float:
         """The least gain that keeps a call: τ_f and the tool's cost."""
@@ -110,6 +121,9 @@ class Lesson:
         if not isinstance(self.when, str):
             facts["when"] = f"{self.when.__module__}.{self.when.__qualname__}"
         return hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()[:16]
+
+    def _written(self, template: str) -> str:
+        return "".join(part.text for part in self._spelled(template.strip(), CallSyntax.TEXT))
 
     def _spelled(self, template: str, syntax: CallSyntax) -> Iterator[Part]:
         end = 0

@@ -128,7 +128,7 @@ def test_pruning_before_the_cut_lets_others_move_up() -> None:
             return 0.0 if position < 5 else 3.0
         return 0.0 if "-> " in prefix else 3.0
 
-    model = ScriptedLM(
+    model = TextLM(
         opens=lambda prompt, text, position: 0.9 - 0.1 * position,
         says=lambda behind, seed: "Calculator(1 + 1)]",
         loss=loss,
@@ -242,7 +242,7 @@ def test_losses_that_are_no_numbers_are_rejected() -> None:
 
 
 def test_calls_at_the_first_and_the_last_token() -> None:
-    model = ScriptedLM(
+    model = TextLM(
         opens=lambda prompt, text, position: 0.9 if position in (0, len(text) - 1) else 0.0,
         says=lambda behind, seed: "Calculator(1 + 1)]",
         loss=lambda prefix, text, position: 9.0 if "-> " not in prefix else 0.0,

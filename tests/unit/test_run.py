@@ -100,6 +100,58 @@ def test_other_settings_another_tool_or_another_model_are_refused(tmp_path: Path
         annotate(documents(), [Calculator()], tmp_path / "out", model=other, lessons=[PAPER], shard_size=4)
 
 
+def limited(out: Path, limit: int | None, passage_tokens: int = 1024) -> Progress:
+    return annotate(
+        documents(),
+        [Calculator()],
+        out,
+        model=paper_model(),
+        lessons=[PAPER],
+        shard_size=4,
+        limit=limit,
+        passage_tokens=passage_tokens,
+    )
+
+
+def test_a_raised_limit_goes_on_and_a_lowered_one_is_refused(tmp_path: Path) -> None:
+    """The last shard was not full: it is made again, with the documents that it lacked, and no other."""
+    assert limited(tmp_path / "out", 6).documents == 6
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["limit"] == 6
+    assert limited(tmp_path / "out", 8).resumed == 4
+    assert limited(tmp_path / "out", None).resumed == 8
+    assert limited(tmp_path / "out", None).resumed == 10
+    limited(tmp_path / "whole", None)
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+    with pytest.raises(DataError, match="other settings: limit was null and is 8"):
+        limited(tmp_path / "out", 8)
+
+
+def test_a_sum_is_not_left_beside_shards_that_it_does_not_know(tmp_path: Path) -> None:
+    def stopped() -> Iterator[Document]:
+        yield from list(documents())[:9]
+        raise KeyboardInterrupt
+
+    run(tmp_path / "out", 4)
+    assert (tmp_path / "out" / "funnel.json").exists()
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "out", seed_documents=stopped())
+    assert not (tmp_path / "out" / "funnel.json").exists()
+    assert not (tmp_path / "out" / "README.md").exists()
+
+
+def test_an_input_that_has_grown_at_its_end_goes_on(tmp_path: Path) -> None:
+    run(tmp_path / "out", 6)
+    assert run(tmp_path / "out", 10).resumed == 4
+    run(tmp_path / "whole", 10)
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+
+
+def test_other_passages_are_refused(tmp_path: Path) -> None:
+    limited(tmp_path / "out", None)
+    with pytest.raises(DataError, match="other settings: passage_tokens was 1024 and is 512"):
+        limited(tmp_path / "out", None, passage_tokens=512)
+
+
 @pytest.mark.parametrize("count", [6, 3])
 def test_an_input_that_was_edited_or_cut_is_noticed(tmp_path: Path, count: int) -> None:
     run(tmp_path / "out")
