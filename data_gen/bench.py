@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from toolformer.calls import Call
 from toolformer.data_gen.corpus import read_corpus
 from toolformer.data_gen.lessons import builtin_lessons
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.plain import PlainMethod
-from toolformer.data_gen.records import Annotated, Document
+from toolformer.data_gen.records import Annotated, Document, Place
 from toolformer.errors import ConfigError
 from toolformer.tool import Tool
 from toolformer.toolbox import Toolbox
@@ -96,12 +97,18 @@ def bench_annotate(
 
 
 def _annotated(annotator: Annotator, documents: Sequence[Document]) -> set[Found]:
-    return {
-        (record.document.id, one.place.start, one.call.tool, one.call.input)
-        for record in annotator.annotate(annotator.read(documents))
-        if isinstance(record, Annotated)
-        for one in record.calls
-    }
+    """What passes the filter; the plain rendering stops there, too."""
+    found: set[Found] = set()
+    for record in annotator.annotate(annotator.read(documents)):
+        if isinstance(record, Annotated):
+            found |= {_found(one.place, one.call) for one in record.calls}
+        elif record.stage == "merge" and record.call is not None:
+            found.add(_found(record.place, record.call))
+    return found
+
+
+def _found(place: Place, call: Call) -> Found:
+    return place.text.document.id, place.start, call.tool, call.input
 
 
 def _joined(documents: Iterator[Document]) -> Iterator[Document]:

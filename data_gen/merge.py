@@ -1,28 +1,45 @@
-"""One text with the calls of all tools: at most one at a place, the largest gain first."""
+"""One text with the calls of all tools: at most one at a place, the largest gain first.
+
+A result helps a little before its place as well, since the window of the loss reaches over it: the same call is often
+kept at several neighbouring places. Only the one that gains most says where the model should learn to make it.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from toolformer.calls import CallSyntax
 from toolformer.data_gen.records import Annotated, Document, Rejected, Scored, Text
+from toolformer.lm import WINDOW
 
 
 def merge(selected: Iterable[Scored | Rejected], texts: Sequence[Text]) -> Iterator[Annotated | Rejected]:
     """The texts that kept a call, in their own order. What was rejected before comes first."""
-    calls: dict[str, dict[int, Scored]] = defaultdict(dict)
+    calls: dict[str, list[Scored]] = defaultdict(list)
     for record in selected:
         if isinstance(record, Rejected):
             yield record
-            continue
-        at = calls[record.place.text.document.id]
-        best = at.setdefault(record.place.position, record)
-        if best is not record:
-            winner, loser = (record, best) if _rank(record) < _rank(best) else (best, record)
-            at[record.place.position] = winner
-            yield Rejected(loser.place, "merge", "another call at this place gains more", loser.call, loser.losses)
+        else:
+            calls[record.place.text.document.id].append(record)
     for text in texts:
-        if kept := calls.get(text.document.id):
+        kept: dict[int, Scored] = {}
+        for one in sorted(calls.get(text.document.id, ()), key=_rank):
+            if reason := _beaten(one, kept):
+                yield Rejected(one.place, "merge", reason, one.call, one.losses)
+            else:
+                kept[one.place.position] = one
+        if kept:
             yield Annotated(text.document, tuple(kept[position] for position in sorted(kept)))
+
+
+def _beaten(one: Scored, kept: dict[int, Scored]) -> str:
+    """Why the call must give way to one that gains more, if it must."""
+    position = one.place.position
+    if position in kept:
+        return "another call at this place gains more"
+    near = range(position - len(WINDOW) + 1, position + len(WINDOW))
+    if any(at in kept and kept[at].call == one.call for at in near):
+        return "the same call gains more at a place nearby"
+    return ""
 
 
 def annotate_text(document: Document, calls: Iterable[Scored], syntax: CallSyntax) -> str:
@@ -34,6 +51,6 @@ def annotate_text(document: Document, calls: Iterable[Scored], syntax: CallSynta
     return "".join([*pieces, document.text[end:]])
 
 
-def _rank(one: Scored) -> tuple[float, str, str]:
+def _rank(one: Scored) -> tuple[float, str, str, int]:
     """Largest gain first; equal gains by name, so that the order in which calls came does not matter."""
-    return (-one.losses.gain, one.call.tool, one.call.input)
+    return (-one.losses.gain, one.call.tool, one.call.input, one.place.position)

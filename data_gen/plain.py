@@ -52,26 +52,22 @@ class PlainMethod:
         self._start = () if codec.start is None else (codec.start,)
 
     def annotate(self, documents: Sequence[Document]) -> list[Kept]:
-        """The calls that are kept, at most one at a place."""
+        """The calls that pass the filter, before any of them gives way to another."""
         import torch
 
         with torch.no_grad():
             return self._annotate(documents)
 
     def _annotate(self, documents: Sequence[Document]) -> list[Kept]:
-        best: dict[tuple[str, int], Kept] = {}
+        found: list[Kept] = []
         for lesson in self._annotator.lessons.values():
             texts = [
                 Text(document, self._codec.encode(document.text), ())
                 for document in documents
                 if lesson.wants(document)
             ]
-            candidates = self._sampled(lesson, texts)
-            for kept in self._scored(lesson, list(self._executed(candidates))):
-                at = best.setdefault((kept.document, kept.start), kept)
-                if (-kept.gain, kept.call.tool, kept.call.input) < (-at.gain, at.call.tool, at.call.input):
-                    best[kept.document, kept.start] = kept
-        return [best[key] for key in sorted(best)]
+            found += self._scored(lesson, list(self._executed(self._sampled(lesson, texts))))
+        return sorted(found, key=lambda one: (one.document, one.start, one.call.tool, one.call.input))
 
     def _sampled(self, lesson: Lesson, texts: Sequence[Text]) -> list[Candidate]:
         import torch

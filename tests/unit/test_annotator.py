@@ -203,6 +203,21 @@ def test_the_largest_gain_stays_where_two_calls_meet() -> None:
     assert lost.losses.gain == pytest.approx(1.5)
 
 
+def test_of_the_same_call_at_neighbouring_places_the_one_that_gains_most_stays() -> None:
+    """The window reaches five tokens: before the place the result helps as well, but less."""
+    gains = {PLACE - 5: 1.1, PLACE - 4: 1.2, PLACE - 1: 1.5, PLACE: 1.9}
+    model = replace(
+        paper_model(),
+        opens=lambda prompt, text, position: 0.9 if position in gains else 0.0,
+        loss=lambda prefix, text, position: 2.0 - gains.get(position, 0) if "0.29" in prefix else 2.0,
+    )
+    (annotated,), rejected = annotate(model, replace(PAPER, positions=4))
+    assert [one.place.start for one in annotated.calls] == [PLACE - 5, PLACE]
+    beaten = [one for one in rejected if one.stage == "merge"]
+    assert {one.place.start for one in beaten} == {PLACE - 4, PLACE - 1}
+    assert {one.reason for one in beaten} == {"the same call gains more at a place nearby"}
+
+
 def test_a_tool_answers_for_the_document_it_is_asked_in() -> None:
     calendar = Lesson("Calendar", "Ask.", ("Today is {} Friday.",), filtering_threshold=0.5)
     model = replace(
