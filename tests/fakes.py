@@ -53,6 +53,7 @@ class ScriptedLM:
     fingerprint: str = "scripted"
     counter: Counter = field(default_factory=Counter)
     ends: frozenset[int] = frozenset([0])
+    reads_apart: bool = False
     _characters: list[str] = field(default_factory=list)
 
     def encode(self, text: str) -> Encoded:

@@ -99,6 +99,22 @@ class CallSyntax:
             return [Part("".join(piece for piece, _ in self._pieces(call)))]
         return [Part(piece.strip(), control=True) if marker else Part(piece) for piece, marker in self._pieces(call)]
 
+    def front(self, tool: str) -> str:
+        """What stands between the opening and the input."""
+        return f"{' ' if self.control else ''}{tool}("
+
+    def rest(self, call: Call, written: str) -> list[Part]:
+        """The pieces that are missing when the call is written, behind the opening, up to its input or a bit further.
+
+        As tokens, the input's bracket must be there and the arrow not; as text, the pieces go on anywhere.
+        """
+        if self.control:
+            return self.parts(call)[2:]
+        whole = "".join(piece for piece, _ in self._pieces(call)).removeprefix(self.open)
+        if not whole.startswith(written):
+            raise CallFormatError(f"{written[:60]!r} is not how a call of {call.tool} begins")
+        return [Part(whole[len(written) :])]
+
     @property
     def opening(self) -> Part:
         """What opens a call. Its first token is the one whose probability decides whether a call begins."""
@@ -124,7 +140,7 @@ class CallSyntax:
     def _pieces(self, call: Call) -> Iterator[tuple[str, bool]]:
         """The strings that make up the call, each with whether it is a marker."""
         yield self.open, True
-        yield f"{' ' if self.control else ''}{call.tool}({call.input})", False
+        yield f"{self.front(call.tool)}{call.input})", False
         if call.result is not None:
             yield self.arrow, True
             if call.result:

@@ -153,6 +153,8 @@ class LanguageModel(Protocol):
     """Tokens that fit, prompt and text together. A start token, where there is one, is not among them."""
     ends: frozenset[int]
     """The tokens with which the model ends its text."""
+    reads_apart: bool
+    """Whether a prompt is read by an encoder, so that it neither precedes the text nor takes its room."""
     counter: Counter
 
     def encode(self, text: str) -> Encoded:

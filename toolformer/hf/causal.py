@@ -39,6 +39,7 @@ class CausalModel:
         self._start = soft_ids(model) + (() if codec.start is None else (codec.start,))
         self.context = self._network.context - len(self._start)
         self.ends = self._network.ends
+        self.reads_apart = False
 
     def encode(self, text: str) -> Encoded:
         """See `lm.LanguageModel`. Lone surrogates are encoded as U+FFFD, which is what a decoder makes of them."""

@@ -32,6 +32,7 @@ class Seq2SeqModel:
         self._soft = soft_ids(model)
         self.context = self._network.context - len(self._soft) - max(1, len(self._before + self._behind))
         self.ends = self._network.ends
+        self.reads_apart = True
         start = model.config.decoder_start_token_id
         if start is None:
             raise ConfigError(f"{name} does not say with which token its decoder starts (decoder_start_token_id)")

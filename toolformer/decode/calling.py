@@ -1,0 +1,224 @@
+"""A call while a text is written: opened, named, asked, answered, or undone.
+
+Inside a call tokens are taken greedily: an input is a question to a machine. What the model may write there is a
+registered name, `(`, and then what it likes until the arrow or the close; the result is fed. Whatever goes wrong, the
+row falls back to where it stood, and at that place no call opens again.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import replace
+
+from torch import Tensor
+
+from toolformer.calls import Call, CallSyntax, Part
+from toolformer.decode.branches import Fork
+from toolformer.decode.choice import Chooser
+from toolformer.decode.events import Answered, Called, Event, Opened, Undone
+from toolformer.decode.names import Node, name_tree
+from toolformer.decode.options import Options
+from toolformer.decode.row import OpenCall, Row
+from toolformer.errors import CallFormatError, ToolError
+from toolformer.lm import WINDOW, LanguageModel, Rows
+from toolformer.toolbox import Toolbox
+
+_FAILURES = 8
+"""After so many calls of a row have failed, no more are tried: each costs what it wrote."""
+_NO_ROOM = "the context has no room for it"
+
+
+class Calling:
+    """The calls of one run. `told` is what happened, `born` are copies of rows, with the place of the row copied."""
+
+    def __init__(
+        self, model: LanguageModel, toolbox: Toolbox, syntax: CallSyntax, options: Options, port: Rows
+    ) -> None:
+        self._model, self._toolbox, self._syntax, self._options, self._port = model, toolbox, syntax, options, port
+        self.opening = model.encode_parts([syntax.opening])
+        control = self._control = [
+            model.encode_parts([Part(token, control=True)])[0] for token in syntax.control_tokens
+        ]
+        self._stops = control[1:]
+        self._most = options.k if options.calls and len(toolbox) else 0
+        self.chooser = Chooser(options, model, self._control, self.opening if self._most else ())
+        """Chooses what is text: where calls can open, the opening never is."""
+        self._names = name_tree(model, syntax, toolbox.names, one_way=options.branches > 1)
+        self._pool = ThreadPoolExecutor(max_workers=min(32, options.batch * options.branches))
+        self.told: list[Event] = []
+        self.born: list[tuple[int, Row]] = []
+
+    def close(self) -> None:
+        """Wait for no tool."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def tell(self, row: Row, event: Event) -> None:
+        """Something happened; of a branch it is told only if the branch lives."""
+        (row.held if row.fork else self.told).append(event)
+
+    def ranks(self, logits: Tensor) -> list[int]:
+        """How many tokens are at least as likely as the opening, for each row of logits; 0 if it does not matter."""
+        if not self._most:
+            return [0] * len(logits)
+        return ((logits >= logits[:, self.opening[0], None]).sum(dim=-1) - 1).tolist()
+
+    def may_open(self, place: int, row: Row, rank: int) -> bool:
+        """Whether a call begins here, by the numbers."""
+        return (
+            rank < self._most
+            and row.calls < self._options.calls
+            and row.undone < _FAILURES
+            and row.barred != len(row.said)
+            and row.fork is None
+            and self._port.room[place] >= len(self.opening)
+        )
+
+    def open(self, place: int, row: Row, logits: Tensor, rank: int) -> None:
+        """Begin a call."""
+        probability = float(logits.softmax(dim=-1)[self.opening[0]])
+        start = row.writer.length
+        row.call = OpenCall(start, probability, rank, self._port.lengths[place], logits.clone(), self._names)
+        row.pending = self.opening
+        self.tell(row, Opened(row.index, start, probability, rank))
+        if self._options.branches > 1:
+            row.fork, row.named, row.scores = Fork(self._options.branches, [row]), 0.0, []
+
+    def go_on(self, place: int, row: Row, best: int, logits: Tensor, *, broken: bool) -> None:
+        """The next token inside a call; `best` is the likeliest."""
+        assert row.call is not None
+        if broken:
+            self._undo(place, row, "the model's answers are no numbers")
+        elif row.call.node is not None:
+            self._name(place, row, row.call.node, logits)
+        elif best in self._model.ends:
+            self._undo(place, row, "the text ended inside the call")
+        elif best in self._stops:
+            self._stopped(place, row)
+        elif best in self._control:
+            self._undo(place, row, "another call opened inside it")
+        else:
+            self._write(place, row, best)
+
+    def _name(self, place: int, row: Row, node: Node, logits: Tensor) -> None:
+        """Only what leads to a registered name. A row that tries several tools parts where their names do."""
+        likelihood = logits[list(node)].log_softmax(dim=-1) if row.fork else logits[list(node)]
+        ranked = sorted(zip(likelihood.tolist(), node, strict=True), reverse=True)
+        for share, token in ranked[1:] if row.fork else []:
+            twin = row.copy()
+            assert row.fork
+            row.fork.members.append(twin)
+            self.born.append((place, twin))
+            self._named(place, twin, token, share)
+        self._named(place, row, ranked[0][1], ranked[0][0])
+
+    def _named(self, place: int, row: Row, token: int, share: float) -> None:
+        call = row.call
+        assert call is not None
+        assert call.node is not None
+        below = call.node[token]
+        row.named += share
+        call.node, call.tool = (None, below) if isinstance(below, str) else (below, "")
+        if row.fork and call.tool:
+            row.resting = True
+        self._write(place, row, token)
+        call.input_at = len(call.ids)
+        self._settle(row)
+
+    def _write(self, place: int, row: Row, token: int) -> None:
+        """One more token of the name or the input; as text, it may be the one that ends the input."""
+        call = row.call
+        assert call is not None
+        if call.tool and not self._syntax.control:
+            asked = call.read(self._model.decode([*call.ids, token]), self._syntax)
+            if asked:
+                self._ask(row, asked)
+                return
+        if call.tool and call.input_at and len(call.ids) - call.input_at >= self._options.input_tokens:
+            self._undo(place, row, f"its input has no end within {self._options.input_tokens} tokens")
+        elif self._port.room[place] < 1:
+            self._undo(place, row, _NO_ROOM)
+        else:
+            call.ids.append(token)
+            row.pending = (token,)
+
+    def _stopped(self, place: int, row: Row) -> None:
+        """A control token ends the input."""
+        assert row.call is not None
+        written = self._model.decode(row.call.ids)
+        asked = row.call.read(written, self._syntax)
+        if asked:
+            self._ask(row, asked)
+        else:
+            self._undo(place, row, f"its input does not end with a bracket: {written[-40:]!r}")
+
+    def _ask(self, row: Row, asked: Call) -> None:
+        assert row.call is not None
+        row.call.asked = asked
+        self.tell(row, Called(row.index, row.call.start, asked))
+        row.call.result = self._pool.submit(self._toolbox.run, asked.tool, asked.input)
+
+    def collect(self, rows: Sequence[Row]) -> None:
+        """Feed the results that have come; wait for one only if nothing else is to be done."""
+        out = [row.waiting for row in rows if row.waiting]
+        if out and not any(row.ready for row in rows):
+            wait(out, return_when=FIRST_COMPLETED)
+        for place, row in enumerate(rows):
+            if row.waiting and row.waiting.done():
+                self._answer(place, row)
+
+    def _answer(self, place: int, row: Row) -> None:
+        call = row.call
+        assert call is not None
+        assert call.asked is not None
+        assert call.result is not None
+        try:
+            answered = replace(call.asked, result=self._cut(call.result.result()))
+            self._syntax.format(answered)
+            rest = self._syntax.rest(answered, self._model.decode(call.ids))
+        except (ToolError, CallFormatError) as error:
+            self._undo(place, row, str(error))
+            return
+        ids = self._model.encode_parts(rest)
+        if len(ids) > self._port.room[place]:
+            self._undo(place, row, _NO_ROOM)
+            return
+        row.answered = Answered(row.index, call.start, answered, call.probability, call.rank)
+        self.tell(row, row.answered)
+        row.pending, row.call = ids, None
+        row.calls += 1
+
+    def _cut(self, result: str) -> str:
+        encoded = self._model.encode(result)
+        limit = self._options.result_tokens
+        return result[: encoded.starts[limit]].rstrip() if len(encoded.ids) > limit else result
+
+    def _undo(self, place: int, row: Row, reason: str) -> None:
+        """As if it had not been tried."""
+        call = row.call
+        assert call is not None
+        self.told.append(Undone(row.index, call.start, call.asked, reason))
+        if row.fork and row.fork.drop(row):
+            self._settle(row)
+            return
+        row.fork, row.held, row.call = None, [], None
+        row.undone += 1
+        row.barred = len(row.said)
+        self._port.truncate(place, call.length, call.before)
+
+    def _settle(self, row: Row) -> None:
+        """Of a branch: see whether the others have come as far."""
+        if row.fork:
+            self.told += row.fork.settle()
+
+    def scored(self, row: Row, logits: Tensor, token: int) -> None:
+        """Of a branch: this token of the text behind its result was chosen, or its text has ended."""
+        row.scores.append(float(logits.log_softmax(dim=-1)[token]))
+        if len(row.scores) == len(WINDOW):
+            row.resting = True
+            self._settle(row)
+
+    def end(self, row: Row) -> None:
+        """The row's text has ended; a branch stays until it is known which one lives."""
+        row.over = row.fork is None
+        if row.fork:
+            row.finished = row.resting = True
+            self._settle(row)

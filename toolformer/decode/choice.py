@@ -1,0 +1,107 @@
+"""Which token a text goes on with: the likeliest, or one sampled under transformers' own options."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from transformers.generation import logits_process as by_transformers
+
+from toolformer.decode.options import Options
+from toolformer.errors import ConfigError
+from toolformer.hf.sampling import choose, uniform
+from toolformer.lm import Ids, LanguageModel
+
+Process = by_transformers.LogitsProcessor
+
+
+class Writing(Protocol):
+    """A row as far as a choice depends on it."""
+
+    prompt: Ids
+    said: list[int]
+    seed: int
+
+
+class Chooser:
+    """Chooses tokens of texts: never one of `control`, nor one that completes `opening`, if there is one.
+
+    What is written inside calls is not its business.
+    """
+
+    def __init__(self, options: Options, model: LanguageModel, control: Ids, opening: Ids) -> None:
+        self._options = options
+        self._never = frozenset([*control, *(opening if len(opening) == 1 else ())])
+        self._opening = list(opening)
+        self._ends = sorted(model.ends)
+        self._reads_apart = model.reads_apart
+        try:
+            self._penalties, self._warpers = _penalties(options), _warpers(options) if options.do_sample else []
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f"transformers refuses this option: {error}") from error
+        self._greedy = not (options.do_sample or self._penalties or options.min_new_tokens)
+
+    def choose(self, rows: Sequence[Writing], logits: Tensor, best: Sequence[int]) -> list[int]:
+        """A token for each row of logits; `best` are the likeliest. -1 where the scores are no numbers."""
+        completing = [place for place, row in enumerate(rows) if self._completes(row)]
+        if self._greedy and not completing and self._never.isdisjoint(best):
+            return list(best)
+        never = torch.tensor(sorted(self._never), dtype=torch.long, device=logits.device)
+        scores = logits.index_fill(1, never, -torch.inf)
+        scores[completing, self._opening[-1:]] = -torch.inf
+        for place, row in enumerate([] if self._greedy else rows):
+            scores[place : place + 1] = self._penalised(row, scores[place : place + 1])
+        if not self._options.do_sample:
+            return [int(token) for token in scores.argmax(dim=-1)]
+        for warp in self._warpers:
+            # None of these looks at what was said.
+            scores = warp(never.new_zeros(len(rows), 0), scores)
+        numbers = [[uniform(row.seed, len(row.said))] for row in rows]
+        return [tokens[0] for tokens in choose(scores, numbers, 1.0, 1.0)]
+
+    def _completes(self, row: Writing) -> bool:
+        """Whether the text ends with all but the last token of an opening of several tokens."""
+        front = self._opening[:-1]
+        return bool(front) and row.said[-len(front) :] == front
+
+    def _penalised(self, row: Writing, scores: Tensor) -> Tensor:
+        before = [] if self._reads_apart else list(row.prompt)
+        ids = torch.tensor([before + row.said], dtype=torch.long, device=scores.device)
+        for process in self._penalties:
+            scores = process(ids, scores)
+        if (least := self._options.min_new_tokens) and len(row.said) < least:
+            scores = scores.index_fill(1, torch.tensor(self._ends, device=scores.device), -torch.inf)
+        return scores
+
+
+def _penalties(options: Options) -> list[Process]:
+    """What depends on the text so far."""
+    made: list[Process] = []
+    if options.repetition_penalty is not None:
+        made.append(by_transformers.RepetitionPenaltyLogitsProcessor(options.repetition_penalty))
+    if options.no_repeat_ngram_size is not None:
+        made.append(by_transformers.NoRepeatNGramLogitsProcessor(options.no_repeat_ngram_size))
+    return made
+
+
+def _warpers(options: Options) -> list[Process]:
+    """What shapes the distribution to sample from, in transformers' order."""
+    by_option = {
+        "temperature": by_transformers.TemperatureLogitsWarper,
+        "top_h": by_transformers.TopHLogitsWarper,
+        "top_k": by_transformers.TopKLogitsWarper,
+        "top_p": by_transformers.TopPLogitsWarper,
+        "min_p": by_transformers.MinPLogitsWarper,
+        "typical_p": by_transformers.TypicalLogitsWarper,
+        "epsilon_cutoff": by_transformers.EpsilonLogitsWarper,
+        "eta_cutoff": by_transformers.EtaLogitsWarper,
+    }
+    given = {name: getattr(options, name) for name in by_option}
+    return [by_option[name](value) for name, value in given.items() if value is not None]
+
+
+def row_seed(seed: int, prompt: Ids, before: int) -> int:
+    """The seed of one row: the prompt's own, whatever else is asked; the same prompt again gets another."""
+    key = f"{seed}:{before}:{','.join(map(str, prompt))}"
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big")

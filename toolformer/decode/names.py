@@ -1,0 +1,31 @@
+"""What may follow a call's opening: a registered name and `(`, in any way in which the tokenizer may write them."""
+
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias, Union
+
+from toolformer.calls import CallSyntax, Part
+from toolformer.lm import LanguageModel
+
+Node: TypeAlias = dict[int, Union["Node", str]]
+"""The tokens that may come next; the last of a path leads to the tool's name."""
+
+
+def name_tree(model: LanguageModel, syntax: CallSyntax, names: Sequence[str], *, one_way: bool = False) -> Node:
+    """All names as a tree of tokens. With `one_way` every name has one path only."""
+    root: Node = {}
+    for name in names:
+        for path in list(_paths(model, syntax, name))[: 1 if one_way else None]:
+            node = root
+            for token in path[:-1]:
+                below = node.setdefault(token, {})
+                assert isinstance(below, dict)
+                node = below
+            node[path[-1]] = name
+    return root
+
+
+def _paths(model: LanguageModel, syntax: CallSyntax, name: str) -> Iterator[tuple[int, ...]]:
+    # An empty input may share a token with the bracket: `()`, or even `()]`.
+    for behind in ("", ")", *(() if syntax.control else syntax.stops)):
+        ids = model.encode_parts([Part(syntax.front(name) + behind)])
+        yield next(ids[:end] for end in range(1, len(ids) + 1) if "(" in model.decode(ids[:end]))

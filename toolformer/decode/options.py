@@ -1,0 +1,90 @@
+"""What a caller can say about decoding. Importing this loads nothing heavy."""
+
+import dataclasses
+from dataclasses import dataclass, fields
+from typing import Self
+
+from toolformer.errors import ConfigError, unknown_name
+
+_ONLY_SAMPLED = (
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
+    "typical_p",
+    "top_h",
+    "epsilon_cutoff",
+    "eta_cutoff",
+)
+_LEAST = {"k": 0, "calls": 0, "branches": 1, "max_new_tokens": 1, "batch": 1, "input_tokens": 1, "result_tokens": 1}
+
+
+@dataclass(frozen=True)
+class Options:
+    """When calls are made, how much is written, and how tokens are chosen. The latter as transformers' GenerationConfig
+    names it, and computed by transformers itself; what is not given has no effect. A call is written greedily."""
+
+    k: int = 10
+    """A call opens where its opening is among the k likeliest next tokens. 1 is plain decoding, 0 disables calls."""
+    calls: int = 1
+    """Calls that one text may hold."""
+    branches: int = 1
+    """At each call, try so many of the likeliest tools, and go on from the result that the model goes on from best."""
+    max_new_tokens: int = 256
+    """Tokens to write; calls and results come on top."""
+    stop: tuple[str, ...] = ()
+    """A text ends before the first of these."""
+    do_sample: bool = False
+    """Sample; otherwise the likeliest token is taken."""
+    temperature: float | None = None
+    """Below 1 surer, above 1 more varied."""
+    top_k: int | None = None
+    """Sample from the likeliest tokens, so many."""
+    top_p: float | None = None
+    """Sample from the likeliest tokens that together reach this probability."""
+    min_p: float | None = None
+    """Sample from tokens at least so likely, as a share of the likeliest one's probability."""
+    typical_p: float | None = None
+    """Sample from the most typical tokens that together reach this probability."""
+    top_h: float | None = None
+    """Sample from the likeliest tokens, as many as this share of the entropy allows."""
+    epsilon_cutoff: float | None = None
+    """Sample from tokens at least so likely."""
+    eta_cutoff: float | None = None
+    """The same, by a threshold that depends on the entropy."""
+    repetition_penalty: float | None = None
+    """Above 1: tokens that the text already has become less likely."""
+    no_repeat_ngram_size: int | None = None
+    """No run of so many tokens comes twice."""
+    min_new_tokens: int | None = None
+    """The text does not end before so many tokens."""
+    seed: int = 0
+    """A row's randomness comes from this, from its prompt, and from how often that prompt came before."""
+    batch: int = 32
+    """Rows at once; when one is finished, another takes its place."""
+    input_tokens: int = 64
+    """A call whose input is longer is undone."""
+    result_tokens: int = 128
+    """A longer result is cut."""
+
+    def __post_init__(self) -> None:
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        if isinstance(self.stop, str):
+            raise ConfigError(f"stop is a tuple of strings: write stop=({self.stop!r},)")
+        if "" in self.stop:
+            raise ConfigError("an empty stop string would end every text at once: leave it out")
+        idle = [name for name in _ONLY_SAMPLED if getattr(self, name) is not None]
+        if idle and not self.do_sample:
+            raise ConfigError(f"{idle[0]} has no effect without sampling: add do_sample=True, or leave it out")
+
+    def changed(self, **changes: object) -> Self:
+        """The same with some of them changed."""
+        known = [field.name for field in fields(self)]
+        for name in changes:
+            if name not in known:
+                raise ConfigError(unknown_name("option", name, known))
+        if isinstance(stop := changes.get("stop"), list):
+            changes["stop"] = tuple(stop)
+        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
