@@ -20,13 +20,14 @@ from hypothesis import strategies as st
 
 from toolformer.builtin import corpus, lookups, plain_texts, stories
 from toolformer.builtin.batches import POOL, encode, steps
-from toolformer.builtin.check import Model, Row, gains
+from toolformer.builtin.check import Row, gains
 from toolformer.builtin.date_texts import TEMPLATES as DATE_TEMPLATES
 from toolformer.builtin.date_texts import date_text, today_text
 from toolformer.builtin.fact_texts import fact_text, facts
 from toolformer.builtin.mixture import example, read_texts
 from toolformer.builtin.notes import astray, noted
 from toolformer.builtin.optim import orthogonal
+from toolformer.builtin.plain_model import Model
 from toolformer.builtin.train import Recipe, Run, train
 from toolformer.builtin.twins import Twins
 from toolformer.builtin.variety import varied

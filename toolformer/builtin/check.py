@@ -3,7 +3,8 @@
     python -m toolformer.builtin.check [MODEL] [--text FILE] [--number N]
 
 Templates, facts, pairs of numbers and made-up tools are the held-out ones; only the demonstrations in the prompts are
-not. This measures with plain forward passes, so that it can also be trusted to check the faster ways elsewhere.
+not. This measures with plain forward passes (plain_model.py), so that it can also be trusted to check the faster ways
+elsewhere.
 """
 
 import argparse
@@ -12,7 +13,6 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -20,13 +20,16 @@ from toolformer.builtin import lookups
 from toolformer.builtin.date_texts import date_text
 from toolformer.builtin.fact_texts import fact_text
 from toolformer.builtin.notes import written
+from toolformer.builtin.plain_model import SHIPPED, Model
 from toolformer.builtin.plain_texts import plain_text
 from toolformer.builtin.stories import story
 from toolformer.builtin.words import Passage, Split, TrueCall
 from toolformer.calls import Call, CallSyntax
 
-SHIPPED = Path(__file__).parent / "model"
 POSITIONS, SAMPLES, GAIN = 5, 5, 0.5
+SEED = 20261122
+"""Decides which held-out texts are drawn. To be changed whenever somebody has looked at single texts while changing the
+recipe: then it asks for others."""
 WINDOW = torch.tensor([5, 4, 3, 2, 1]) / 15
 Source = Callable[[random.Random, Split], Passage]
 
@@ -46,54 +49,6 @@ class Row:
         met = self.figure <= self.floor if self.most else self.figure >= self.floor
         sign = "at most" if self.most else "at least"
         return f"{self.what:<58}{self.figure:7.1%}   {sign} {self.floor:4.0%}   {'ok' if met else 'MISSED'}"
-
-
-class Model:
-    """A causal model and its tokenizer, asked the plain way."""
-
-    def __init__(self, path: str | Path, device: str = "cpu") -> None:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(path)
-        net: Any = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
-        self.net = net.to(device).eval()
-        self.device = device
-        self.begin: list[int] = [self.tokenizer.bos_token_id]
-
-    def ids(self, text: str) -> list[int]:
-        """The text as plain ids."""
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
-
-    def position(self, passage: Passage, call: TrueCall) -> int:
-        """The token of the passage with which the answer of the call begins."""
-        before = passage.text[: call.start].removesuffix(" ")
-        return len(self.ids(before))
-
-    @torch.no_grad()
-    def log_probabilities(self, prefixes: Sequence[list[int]], texts: Sequence[list[int]]) -> list[torch.Tensor]:
-        """For each text behind its prefix: the log-probabilities of all tokens at each of its positions."""
-        found: list[torch.Tensor] = []
-        for start in range(0, len(texts), 16):
-            rows = [[*p, *t] for p, t in zip(prefixes[start : start + 16], texts[start : start + 16], strict=True)]
-            width = max(map(len, rows))
-            ids = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=self.device)
-            logits = self.net(ids, use_cache=False).logits.float()
-            for number, row in enumerate(rows):
-                first = len(prefixes[start + number])
-                found.append(logits[number, first - 1 : len(row) - 1].log_softmax(-1).cpu())
-        return found
-
-    @torch.no_grad()
-    def sampled(self, prefix: list[int], number: int, tokens: int = 48, greedy: bool = False) -> list[str]:
-        """So many continuations of the ids, as text."""
-        ids = torch.tensor([prefix] * number, device=self.device)
-        ends = [self.tokenizer.eos_token_id, *self.ids("]"), *self.ids("\n")]
-        how = {} if greedy else {"top_k": 0}
-        out = self.net.generate(
-            input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=not greedy, max_new_tokens=tokens,
-            eos_token_id=ends, pad_token_id=self.tokenizer.pad_token_id, **how,
-        )  # fmt: skip
-        return [self.tokenizer.decode(row[len(prefix) :], skip_special_tokens=True) for row in out]
 
 
 def lesson(name: str, does: str, what: str, demonstrations: Sequence[Passage], own: str) -> str:
@@ -199,7 +154,7 @@ SUBJECTS = (
 
 def measured(model: Model, number: int) -> Iterator[Row]:
     """Every figure with its floor."""
-    rng = random.Random(20261121)
+    rng = random.Random(SEED)
     for subject in SUBJECTS:
         yield from _tool_rows(model, subject, rng, number)
     yield Row("an unseen tool, four demonstrations: right call sampled", _unseen(model, rng, max(1, number // 4)), 0.60)
