@@ -6,7 +6,7 @@ settings alone, so a run that was stopped goes on behind its last whole shard an
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,13 +76,14 @@ def annotate(
     if limit is not None and limit < 1:
         raise ConfigError(f"limit={limit}: ask for one document at least")
     documents = itertools.islice(read_corpus(corpus) if isinstance(corpus, str | Path) else corpus, limit)
-    # What is wrong with the corpus, the tools or the lessons is said before a model is loaded.
+    # What is wrong with the corpus, the tools, the lessons or the server is said before a model is loaded.
     first = list(itertools.islice(documents, 1))
     with ExitStack() as stack:
         toolbox = stack.enter_context(Toolbox(tools, workers=2))
         chosen = _chosen_lessons(toolbox.names, lessons)
+        asked = stack.enter_context(_checked_client(sampler)) if isinstance(sampler, Server) else sampler
         judge = _loaded(model)
-        annotator = Annotator(judge, toolbox, chosen, method, sampler=_sampler(sampler, judge, method, stack))
+        annotator = Annotator(judge, toolbox, chosen, method, sampler=_sampler(asked, judge, method))
         most = min(passage_tokens, annotator.longest_text())
         passages = (
             passage
@@ -93,12 +94,17 @@ def annotate(
         return run(annotator, passages, out, settings, shard_size=shard_size, on_progress=on_progress)
 
 
-def _sampler(
-    chosen: str | LanguageModel | Server | None, judge: LanguageModel, method: Method, stack: ExitStack
-) -> Sampler:
-    if isinstance(chosen, Server):
-        client = stack.enter_context(Client(chosen))
-        return (CompletionSampler if chosen.by == "completions" else ChatSampler)(judge, method, client)
+@contextmanager
+def _checked_client(server: Server) -> Iterator[Client]:
+    with Client(server) as client:
+        client.check()
+        yield client
+
+
+def _sampler(chosen: str | LanguageModel | Client | None, judge: LanguageModel, method: Method) -> Sampler:
+    if isinstance(chosen, Client):
+        by_server = CompletionSampler if chosen.server.by == "completions" else ChatSampler
+        return by_server(judge, method, chosen)
     return ModelSampler(judge if chosen is None else _loaded(chosen), method)
 
 

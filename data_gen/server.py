@@ -39,6 +39,10 @@ MAX_BYTES = 4 << 20
 """A longer reply is refused."""
 PATHS: Mapping[By, str] = {"completions": "/completions", "chat": "/chat/completions"}
 
+_HELLO: Mapping[By, Mapping[str, object]] = {
+    "completions": {"prompt": "Hello"},
+    "chat": {"messages": [{"role": "user", "content": "Hello"}]},
+}
 _LATER = {408, 425, 429, 500, 502, 503, 504, 529}
 """The statuses that say "ask again"."""
 _THIS_ONE = {400, 413, 422}
@@ -130,9 +134,9 @@ class Client:
         await asyncio.gather(*waiting, return_exceptions=True)
         await self._http.aclose()
 
-    def check(self, question: Mapping[str, object]) -> None:
-        """Ask something small before hours are spent: ServerError if even that cannot be answered."""
-        (reply,) = self.ask([question])
+    def check(self) -> None:
+        """Ask for one word before hours are spent: ServerError if even that cannot be answered."""
+        (reply,) = self.ask([{**_HELLO[self.server.by], "max_tokens": 1, "temperature": 1.0, "top_p": 1.0, "seed": 0}])
         if reply.refusal is not None:
             raise ServerError(f"{self.server.url} refuses to be asked: {reply.refusal}")
 

@@ -26,7 +26,6 @@ class CompletionSampler(ModelSampler):
     def __init__(self, model: LanguageModel, method: Method, client: Client) -> None:
         super().__init__(model, method)
         self._client = client
-        client.check({"prompt": "Hello", **_settings(0, 1)})
 
     @property
     def identity(self) -> Mapping[str, object]:
@@ -50,7 +49,7 @@ class CompletionSampler(ModelSampler):
         head = "".join(part.text for part in lesson.head(syntax))
         prompt = f"{head}{lesson.tail(text)}{text[: place.start]}{syntax.opening.text}"
         seed = draw_seed(self._method.seed, place, number)
-        return {"prompt": prompt, "stop": list(syntax.stops), **_settings(seed, lesson.max_tokens, lesson)}
+        return {"prompt": prompt, "stop": list(syntax.stops), **_settings(lesson, seed, lesson.max_tokens)}
 
 
 class ChatSampler:
@@ -60,7 +59,6 @@ class ChatSampler:
         self.model = model
         self._method = method
         self._client = client
-        client.check({"messages": [{"role": "user", "content": "Hello"}], **_settings(0, 1)})
 
     @property
     def identity(self) -> Mapping[str, object]:
@@ -95,7 +93,7 @@ class ChatSampler:
         messages = [{"role": ("user", "assistant")[at % 2], "content": piece} for at, piece in enumerate(said)]
         most = 2 * len(text.encoded.ids) + lesson.positions * lesson.max_tokens
         seed = draw_seed(self._method.seed, Place(text, lesson.tool, 0, None), number)
-        return {"messages": messages, **_settings(seed, most, lesson)}
+        return {"messages": messages, **_settings(lesson, seed, most)}
 
 
 def _identity(client: Client) -> Mapping[str, object]:
@@ -103,10 +101,14 @@ def _identity(client: Client) -> Mapping[str, object]:
     return {"server": server.url, "model": server.model, "by": server.by}
 
 
-def _settings(seed: int, max_tokens: int, lesson: Lesson | None = None) -> dict[str, object]:
+def _settings(lesson: Lesson, seed: int, max_tokens: int) -> dict[str, object]:
     """What every request says. Of the seed 31 bits: some servers take no more."""
-    temperature, top_p = (lesson.temperature, lesson.top_p) if lesson else (1.0, 1.0)
-    return {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p, "seed": seed & 0x7FFFFFFF}
+    return {
+        "max_tokens": max_tokens,
+        "temperature": lesson.temperature,
+        "top_p": lesson.top_p,
+        "seed": seed & 0x7FFFFFFF,
+    }
 
 
 def _read(place: Place, reply: Reply, lesson: Lesson) -> Candidate | Rejected:

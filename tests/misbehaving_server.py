@@ -1,6 +1,7 @@
 """A loopback server that does what it is told, HTTP or not: a behaviour for each connection, the last for the rest."""
 
 import gzip
+import re
 import socket
 import ssl
 import struct
@@ -33,12 +34,9 @@ class MisbehavingServer:
         self.requests: list[str] = []
         self._stop = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
-
-    @property
-    def port(self) -> int:
-        return int(self._listener.getsockname()[1])
 
     @property
     def url(self) -> str:
@@ -62,6 +60,10 @@ class MisbehavingServer:
                     request += more
                     if request[:1] == b"\x16":  # the beginning of TLS, which only a behaviour can answer
                         break
+                head, _, body = request.partition(b"\r\n\r\n")
+                length = re.search(rb"content-length: *([0-9]+)", head, re.IGNORECASE)
+                while length and len(body) < int(length[1]) and (more := stream.recv(65536)):
+                    request, body = request + more, body + more
                 text = request.decode("latin-1")
                 self.requests.append(text)
                 behaviour(Client(stream, text, self._stop))

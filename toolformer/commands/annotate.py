@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from toolformer.catalog import CATALOG, ToolSettings, make_tools
 from toolformer.commands.tools import Settings
 from toolformer.data_gen.method import Method
+from toolformer.errors import ConfigError
+
+if TYPE_CHECKING:
+    from toolformer.data_gen.server import Server
 
 
 @dataclass(frozen=True)
@@ -16,7 +20,7 @@ class Annotate:
     """Find the calls that help a model, in a corpus of plain text."""
 
     corpus: tyro.conf.Positional[str]
-    """A .jsonl, .parquet or .txt file, a folder, a dataset's name, or "-" for standard input."""
+    """A .jsonl, .parquet or .txt file, a folder, a dataset as NAME or NAME:CONFIGURATION, or "-" for standard input."""
     out: Path
     """The folder to write. The same command again goes on where it was stopped."""
     tools: str = "calculator,dates,qa,wiki"
@@ -24,11 +28,27 @@ class Annotate:
     model: str = "builtin"
     """The model that judges the calls: the one to be finetuned. By name or path."""
     sampler: str | None = None
-    """Another model that proposes and samples the calls."""
+    """Another model that proposes and samples the calls, by name or path; or the URL of an OpenAI-compatible server."""
+    sampler_model: str | None = None
+    """Which of the server's models. Its key, if it wants one, is read from $OPENAI_API_KEY."""
+    sampler_by: Literal["completions", "chat"] = "completions"
+    """How the server is asked: to go on with a text, or, where it does nothing else, by chat."""
+    sampler_parallel: int = 8
+    """Requests to the server at a time."""
     lesson: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """A TOML file with a lesson of your own for one of the tools; may be given several times."""
+    text_column: str = "text"
+    """The corpus's column with the text."""
+    id_column: str | None = None
+    """The column with the ids, all different: by default "id" where there is one; with "", rows have their numbers."""
+    date_column: str | None = None
+    """The column with the date, for the calendar: by default "date" where there is one."""
+    url_column: str | None = None
+    """The column with the address, which may tell the date: by default "url" where there is one."""
+    split: str = "train"
+    """Which split of a dataset."""
     limit: int | None = None
-    """Stop after so many documents."""
+    """Stop after so many documents; with a higher one, or none, the same command goes on from there."""
     passage_tokens: int = 1024
     """Longer documents are cut at sentence ends."""
     shard_size: int = 128
@@ -38,16 +58,24 @@ class Annotate:
 
     def run(self) -> None:
         """Annotate, showing how it goes."""
-        from toolformer.data_gen import annotate, load_lesson
+        from toolformer.data_gen import annotate, load_lesson, read_corpus
         from toolformer.data_gen.progress import Display
 
+        corpus = read_corpus(
+            self.corpus,
+            text_column=self.text_column,
+            id_column=self.id_column,
+            date_column=self.date_column,
+            url_column=self.url_column,
+            split=self.split,
+        )
         with Display() as display:
             annotate(
-                self.corpus,
+                corpus,
                 make_tools(self.settings, self.tools.split(",")),
                 self.out,
                 model=self.model,
-                sampler=self.sampler,
+                sampler=self._sampler(),
                 lessons=[load_lesson(path) for path in self.lesson],
                 method=self.method,
                 passage_tokens=self.passage_tokens,
@@ -55,6 +83,16 @@ class Annotate:
                 limit=self.limit,
                 on_progress=display.show,
             )
+
+    def _sampler(self) -> "str | Server | None":
+        from toolformer.data_gen.server import Server
+
+        sampler = self.sampler or ""
+        if sampler.startswith(("http://", "https://")):
+            return Server(sampler, self.sampler_model or "", by=self.sampler_by, parallel=self.sampler_parallel)
+        if self.sampler_model is not None:
+            raise ConfigError("--sampler-model is one of a server's models: give the server's URL with --sampler")
+        return self.sampler
 
 
 @dataclass(frozen=True)
