@@ -1,0 +1,184 @@
+"""What a model's text answers, and whether it is right: one rule for each kind of task, the paper's where it has one.
+
+Texts come from a model, so from anyone: they are cut and compared, never evaluated. What the answers are is the tasks'
+matter (`eval/tasks`); each of their examples names its rule.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from toolformer.errors import ConfigError, unknown_name
+
+LAMA_WORDS, QA_WORDS = 5, 20
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was taken for the answer, in a form in which equal answers are equal (votes are counted by it)."""
+
+    answer: str
+    right: bool
+
+
+def judge(rule: str, text: str, answers: Sequence[str], choices: Sequence[str] = ()) -> Verdict:
+    """Judge a text by a rule of `RULES`. An example whose answer is known to be none of a kind has no answers."""
+    if rule not in RULES:
+        raise ConfigError(unknown_name("rule for answers", rule, RULES))
+    return RULES[rule](text, answers, choices)
+
+
+def _lama(text: str, answers: Sequence[str], _: Sequence[str]) -> Verdict:
+    """One of the answers stands within the first five words."""
+    return _within(text, answers, LAMA_WORDS)
+
+
+def _qa(text: str, answers: Sequence[str], _: Sequence[str]) -> Verdict:
+    """One of the answers stands within the first twenty words."""
+    return _within(text, answers, QA_WORDS)
+
+
+def _within(text: str, answers: Sequence[str], most: int) -> Verdict:
+    said = " ".join(text.split(maxsplit=most)[:most])
+    words = _words(said)
+    return Verdict(" ".join(words), any(_holds(said, words, answer) for answer in answers))
+
+
+def _holds(said: str, words: list[str], answer: str) -> bool:
+    wanted = _words(answer)
+    if not wanted:  # it is all signs: looked for as it is
+        return bool(answer.strip()) and answer.strip() in said
+    return any(words[i : i + len(wanted)] == wanted for i in range(len(words) - len(wanted) + 1))
+
+
+_ARTICLES = {"a", "an", "the"}
+_POSSESSIVE = re.compile(r"['’]s\b")
+_JOINS = re.compile(r"[-‐-―/]")
+
+
+def _words(text: str) -> list[str]:
+    """The words as they are compared: without case, punctuation, articles and possessive endings."""
+    text = _JOINS.sub(" ", _POSSESSIVE.sub("", unicodedata.normalize("NFKC", text).casefold()))
+    words = "".join(c for c in text if not unicodedata.category(c).startswith("P")).split()
+    return [word for word in words if word not in _ARTICLES] or words
+
+
+_WHOLE = r"\d{1,3}(?:,\d{3})+(?!\d)|\d+"
+_NUMBER = re.compile(
+    rf"(?<![\w./])(?P<sign>[-−] ?)?[$€£]? ?(?P<number>(?:{_WHOLE})?\.\d+|{_WHOLE})(?:/(?P<below>\d+))?"
+)
+_DIGITS = 50
+"""Longer numbers are nobody's answer."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number, and how many decimals it was written with."""
+
+    value: Fraction
+    decimals: int
+
+    def same(self, gold: "Number") -> bool:
+        """Equal, or the gold one rounded to the decimals written here, two at least: a third is 0.33, never 0.3."""
+        if self.value == gold.value:
+            return True
+        return self.decimals >= 2 and round(gold.value, self.decimals) == self.value
+
+
+def numbers(text: str) -> list[Number]:
+    """The numbers in a text: digits with their sign, thousands separators and decimals, or a fraction such as 3/4."""
+    found = []
+    for match in _NUMBER.finditer(text):
+        whole, _, decimals = match["number"].replace(",", "").partition(".")
+        below = match["below"] or "1"
+        if len(match.group()) > _DIGITS or not int(below):
+            continue
+        value = Fraction(int(whole + decimals or "0"), 10 ** len(decimals) * int(below))
+        found.append(Number(-value if match["sign"] else value, len(decimals)))
+    return found
+
+
+def _number(text: str, answers: Sequence[str], choices: Sequence[str]) -> Verdict:
+    """The first number, or the first behind the first "="; as many as the answer has, in any order.
+
+    An answer without a digit ("Mrs. Hilt", "No") is looked for as in question answering.
+    """
+    golds = [_values(answer) for answer in answers]
+    if not any(golds):
+        return _qa(text, answers, choices)
+    # "5+3=8" holds its answer behind the sign; a last "=" that nothing follows does not.
+    _, _, behind = text.partition("=")
+    said = numbers(_clocks(behind)) or numbers(_clocks(text))
+    answer = [_show(number) for number in said[: max(map(len, golds))]]
+    return Verdict(" ".join(answer), any(_all_said(said, gold) for gold in golds if gold))
+
+
+def _values(answer: str) -> list[Number]:
+    """The numbers of a gold answer: `9 (apples)`, `2 (ft); 4 (ft)`, `3:45`, `6th`, `1 1/2`."""
+    plain = re.sub(r"\([^()]*\)", " ", answer)
+    if mixed := re.fullmatch(r"\s*(\d{1,9}) (\d{1,9})/([1-9]\d{0,8})\s*", plain):
+        whole, above, below = map(int, mixed.groups())
+        return [Number(whole + Fraction(above, below), 0)]
+    return numbers(_clocks(plain))
+
+
+def _clocks(text: str) -> str:
+    """Times and ratios (3:45, 3 : 45) as two numbers, ordinals (6th) and units that stick (5kg) as one."""
+    return re.sub(r"(?<=\d)(?=(?!e\d)[a-z])", " ", re.sub(r"(?<=\d) ?: ?(?=\d)", " ; ", text))
+
+
+def _all_said(said: list[Number], gold: list[Number]) -> bool:
+    """Whether the first numbers said are the gold ones. Several may come in any order, a time's or a ratio's not."""
+    first = said[: len(gold)]
+    if len(first) < len(gold):
+        return False
+    if len(gold) == 1:
+        return first[0].same(gold[0])
+    return all(a.same(b) for a, b in zip(first, gold, strict=True)) or sorted(n.value for n in first) == sorted(
+        n.value for n in gold
+    )
+
+
+def _show(number: Number) -> str:
+    return f"{float(number.value):.10g}"
+
+
+_ANSWER_IS = re.compile(r"the answer is:?[ \t]*([^\n]*)", re.IGNORECASE)
+
+
+def _exact(text: str, answers: Sequence[str], _: Sequence[str]) -> Verdict:
+    """What follows "the answer is", to the end of its line, or else the first line, is the answer, whole."""
+    match = _ANSWER_IS.search(text)
+    said = _bare(match.group(1) if match else text.strip().split("\n", 1)[0])
+    return Verdict(said, any(_bare(answer) == said for answer in answers) if said else False)
+
+
+def _bare(answer: str) -> str:
+    """Without case, a full stop at the end, and the brackets of a letter."""
+    answer = " ".join(answer.split()).removesuffix(".").strip().casefold()
+    letter = re.fullmatch(r"\(([a-z])\)", answer)
+    return letter.group(1) if letter else answer
+
+
+_LETTER = re.compile(r"\(?([A-Z])(?:\)|(?![\w'’]))")
+
+
+def _letter(text: str, answers: Sequence[str], choices: Sequence[str]) -> Verdict:
+    """The letter of a choice: the text's first word, or what follows "the answer is", or the choice's own text."""
+    match = _ANSWER_IS.search(text)
+    said = (match.group(1) if match else text).strip()
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(choices)]
+    found = _LETTER.match(said)
+    if found and found.group(1) in letters:
+        answer = found.group(1)
+    else:
+        line = _words(said.split("\n", 1)[0])
+        answer = next((a for a, choice in zip(letters, choices, strict=True) if line and _words(choice) == line), "")
+    return Verdict(answer, answer in answers)
+
+
+Rule = Callable[[str, Sequence[str], Sequence[str]], Verdict]
+RULES: dict[str, Rule] = {"lama": _lama, "number": _number, "qa": _qa, "exact": _exact, "letter": _letter}
+"""How a text is judged, by name."""

@@ -1,0 +1,208 @@
+"""What counts as an answer, on lines as the publishers wrote them and on what models make of them."""
+
+import time
+
+import pytest
+
+from toolformer.errors import ConfigError
+from toolformer.eval.answers import RULES, judge, numbers
+
+
+def right(rule: str, text: str, *answers: str, choices: tuple[str, ...] = ()) -> bool:
+    return judge(rule, text, answers, choices).right
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (" Paris, the capital", "Paris"),
+        ("the city of Paris.", "Paris"),
+        (" one two three four Paris", "Paris"),
+        ("PARIS", "Paris"),
+        (" France's", "France"),
+        (" U.S. citizen", "US"),
+        ("Real Madrid C.F. in Spain", "Real Madrid CF"),
+        (" 14th of May", "14th"),
+        ("an eagle", "the eagle"),
+        ("Notre-Dame", "Notre Dame"),
+        ("München", "Mu\u0308nchen"),
+        (" The The", "The The"),
+        ("it is C++ mostly", "C++"),
+        ("¿? is it", "¿?"),
+    ],
+)
+def test_lama_finds_the_answer_in_the_first_five_words(text: str, answer: str) -> None:
+    assert right("lama", text, answer)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (" one two three four five Paris", "Paris"),
+        (" Parisian", "Paris"),
+        (" Comparison", "Paris"),
+        (" New York", "New York City"),
+        ("", "Paris"),
+        ("Madrid Real", "Real Madrid"),
+        ("something", ""),
+    ],
+)
+def test_lama_does_not_find_it_elsewhere(text: str, answer: str) -> None:
+    assert not right("lama", text, answer)
+
+
+def test_qa_reads_twenty_words_and_knows_aliases() -> None:
+    words = " ".join(f"w{i}" for i in range(19))
+    assert right("qa", f"{words} Chicago and more", "Chi-Town", "Chicago")
+    assert not right("qa", f"{words} x Chicago", "Chicago")
+    assert right("qa", "It was a gentleman's sport.", "Boxing", "Gentleman's sport")
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (" 9 apples.", "9 (apples)"),
+        (" 9.", "9 (apples)"),
+        (" nine: 9", "9 (apples)"),
+        ("7 + 2 = 9 apples", "9 (apples)"),
+        (" $1,234.50 in all", "1234.5"),
+        (" 1,234", "1234.0"),
+        ("-5", "-5.0"),
+        ("−5", "-5"),
+        (".5", "0.5"),
+        (" 12%", "12"),
+        (" 1/2", "0.5"),
+        (" 1.83 inches", "1.8333333333333333"),
+        ("0.67", "2/3 (cup)"),
+        ("1.5", "1 1/2 (cup)"),
+        ("5kg", "5 (kg)"),
+        ("30 degrees.", "30"),
+        ("x = ... which is 8", "8"),
+    ],
+)
+def test_math_takes_the_first_number_or_the_first_behind_the_equals_sign(text: str, answer: str) -> None:
+    assert right("number", text, answer)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (" 7 or 9", "9 (apples)"),
+        ("9", "-9"),
+        ("1.8", "1.8333333333333333"),
+        ("2", "1.8333333333333333"),
+        ("1.830", "1.8333333333333333"),
+        (" 90", "9 (apples)"),
+        ("no idea", "9 (apples)"),
+        ("", "0"),
+        ("= 5 (or 9)", "9"),
+        ("1 and 200", "1200"),
+    ],
+)
+def test_math_takes_no_other(text: str, answer: str) -> None:
+    assert not right("number", text, answer)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "expected"),
+    [
+        # lines of ASDiv
+        ("They are 11, 12 and 13.", "11; 12; 13", True),
+        ("13, 12, 11", "11; 12; 13", True),
+        ("11", "11; 12; 13", False),
+        ("22 and 20 years old", "20 (years old); 22 (years old)", True),
+        ("The ratio is 3:4.", "3:4", True),
+        ("at 3:45 pm", "3:45", True),
+        ("3 to 4", "3:4", True),
+        ("3:46", "3:45", False),
+        ("3", "3:45", False),
+        ("The 6th of May", "6th", True),
+        ("6", "6th", True),
+        ("Mrs. Hilt has more.", "Mrs. Hilt", True),
+        ("No, he has not.", "No", True),
+        ("Richard's recipe", "Richard's recipe", True),
+        ("Alexander", "Alex", False),
+    ],
+)
+def test_odd_answers_of_asdiv(text: str, answer: str, expected: bool) -> None:
+    assert right("number", text, answer) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "expected"),
+    [
+        (" We have two. So the answer is (B).\n\nQ:", "(B)", True),
+        ("the answer is B", "(B)", True),
+        (" (B)", "(B)", True),
+        (" (A) or (B)", "(B)", False),
+        ("So the answer is ] } ].", "] } ]", True),
+        ("So the answer is True.", "True", True),
+        (" valid\nQ: more", "valid", True),
+        ("invalid", "valid", False),
+        ("The answer is 24. Then the answer is 25.", "25", False),
+        ("the answer is \n(B)", "(B)", False),
+        ("", "", False),
+    ],
+)
+def test_bbh_is_exact_about_what_follows_the_answer_is(text: str, answer: str, expected: bool) -> None:
+    assert right("exact", text, answer) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (" C", "C"),
+        ("C.", "C"),
+        ("(C) ozone", "C"),
+        ("The answer is (C).", "C"),
+        ("ozone", "C"),
+        ("Argon is", ""),
+        ("A's", ""),
+        ("E", ""),
+        ("", ""),
+    ],
+)
+def test_letters(text: str, expected: str) -> None:
+    assert judge("letter", text, ["C"], ["argon", "neon", "ozone", "radon"]).answer == expected
+
+
+def test_equal_answers_are_equal_for_a_vote() -> None:
+    assert judge("number", "It is 9.0 apples", ["9"]).answer == judge("number", "9", ["9"]).answer
+    assert judge("lama", "the Paris!", ["x"]).answer == judge("lama", "paris", ["x"]).answer
+
+
+def test_an_unknown_rule_is_named_with_what_is_near() -> None:
+    with pytest.raises(ConfigError, match="did you mean number"):
+        judge("numbr", "9", ["9"])
+
+
+HOSTILE = [
+    '__import__("os").system("touch /tmp/hacked")',
+    "9**9**9",
+    "1" * 1_000_000,
+    "(" * 10_000,
+    "-" * 10_000 + "1",
+    "1e400 nan inf 1/0 0/0",
+    "\0\ud800 ١٢٣ 1234",
+    "=" * 10_000,
+    "the answer is " * 10_000,
+    "1," * 100_000,
+    "{{7*7}} {% raw %}",
+]
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_an_answer_like_any_other(rule: str, text: str) -> None:
+    began = time.process_time()
+    judge(rule, text, ["1"], ["1", "2"])
+    assert time.process_time() - began < 2
+
+
+def test_a_number_that_nobody_can_mean_is_none() -> None:
+    assert numbers("1" * 60) == []
+    assert numbers("1/0") == []
+
+
+def test_numbers_behind_commas_and_signs_are_numbers() -> None:
+    assert [float(n.value) for n in numbers("1,2,3 and 5-3, CO2, (-4), 1.5.2")] == [1, 2, 3, 5, 3, -4, 1.5]
