@@ -11,6 +11,7 @@ from toolformer.commands.annotate import Annotate, Export, Report
 from toolformer.commands.bench import Bench
 from toolformer.commands.index import Index
 from toolformer.commands.tools import CallTool, ListTools
+from toolformer.commands.train import Train
 from toolformer.errors import ToolformerError
 
 
@@ -42,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"toolformer: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("toolformer: stopped; annotate and index build go on where they were when run again", file=sys.stderr)
+        goes_on = "annotate, train and index build go on where they were when run again"
+        print(f"toolformer: stopped; {goes_on}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         # The reader has gone (`toolformer tools | head -1`): no error, and nothing more to flush at exit.
@@ -50,11 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: Sequence[str] | None) -> None:
+    given = sys.argv[1:] if arguments is None else arguments
+    # A preset of training decides the other flags' defaults, so it is looked for beforehand.
+    training = Annotated[Train, tyro.conf.subcommand("train", default=Train.defaults(given))]
     command: Runs = tyro.cli(
-        Command,
+        Command | training,
         prog="toolformer",
         description="Teach a language model to use tools from plain text alone.",
-        args=arguments,
+        args=given,
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
     )
     command.run()

@@ -23,6 +23,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.integrations import is_deepspeed_zero3_enabled
 
 from toolformer.errors import ConfigError, unknown_name
 from toolformer.hf.causal import CausalModel
@@ -62,7 +63,7 @@ def load(
     )
     codec = Codec(tokenizer, name_or_path)
     kind = Seq2SeqModel if model.config.is_encoder_decoder else CausalModel
-    return kind(model, codec, name_or_path, _fingerprint(model, codec))
+    return kind(model, codec, name_or_path, fingerprint(model, codec))
 
 
 def load_network(
@@ -79,7 +80,7 @@ def load_network(
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     base = name_or_path
-    if adapter is None and (named := _base_of(name_or_path)):
+    if adapter is None and (named := base_of(name_or_path)):
         base, adapter = named, name_or_path
     place = _place(base)
     config = _config(base, place, revision, offline)
@@ -90,8 +91,8 @@ def load_network(
     return model, tokenizer
 
 
-def _base_of(path: str) -> str | None:
-    """The base model that an adapter's folder names."""
+def base_of(path: str) -> str | None:
+    """The base model that an adapter's folder names; None for a folder or name of a whole model."""
     file = Path(path) / "adapter_config.json"
     if not file.is_file():
         return None
@@ -178,7 +179,8 @@ def _model(
         revision=revision,
         local_files_only=offline,
         dtype=dtype,
-        device_map={"": device},
+        # Where DeepSpeed splits the weights over devices, it does so while they are loaded.
+        device_map=None if is_deepspeed_zero3_enabled() else {"": device},
         quantization_config=_quantization(quantize),
         attn_implementation="eager" if capped else None,
     )
@@ -231,7 +233,7 @@ def _adapted(model: PreTrainedModel, adapter: str, tokens: int, offline: bool) -
     return inner
 
 
-def _fingerprint(model: PreTrainedModel, codec: Codec) -> str:
+def fingerprint(model: PreTrainedModel, codec: Codec) -> str:
     """A hash of what was loaded, wherever it came from: tensors (samples of large ones), settings, tokenizer."""
     digest = hashlib.sha256(codec.recipe.encode())
     settings = {

@@ -1,0 +1,63 @@
+"""`toolformer train`: from an annotated corpus to a model that calls tools."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from toolformer.finetune.config import PAPER, TrainConfig
+
+
+@dataclass(frozen=True)
+class Train:
+    """Finetune a model on a corpus with calls."""
+
+    folder: tyro.conf.Positional[Path]
+    """What `toolformer annotate` wrote."""
+    out: Path
+    """The folder to write. The same command again goes on where it was stopped."""
+    model: str = "builtin"
+    """The model to finetune, by name or path: the one that judged the calls."""
+    plain: str | None = None
+    """Texts without calls to learn from as well, such as the corpus that was annotated: those that kept no call."""
+    any_corpus: bool = False
+    """Allow a corpus whose calls another model judged."""
+    trackers: str = ""
+    """Whom to report to, with commas: tensorboard, wandb, mlflow, ..."""
+    preset: Literal["small", "paper"] = "small"
+    """Defaults of the flags below: for LoRA on small corpora, or those of Schick et al. 2023."""
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
+
+    @classmethod
+    def defaults(cls, arguments: Sequence[str]) -> "Train":
+        """The command before its flags are read: a preset changes the defaults of the others."""
+        words = [word for argument in arguments for word in argument.split("=", 1)]
+        paper = ("--preset", "paper") in itertools.pairwise(words)
+        return cls(tyro.MISSING, tyro.MISSING, config=PAPER if paper else TrainConfig())
+
+    def run(self) -> None:
+        """Train, showing how it goes."""
+        from transformers.utils.logging import disable_progress_bar
+
+        from toolformer.data_gen.annotated_folder import AnnotatedFolder
+        from toolformer.data_gen.corpus import read_corpus
+        from toolformer.finetune import train
+        from toolformer.finetune.progress import Display
+
+        disable_progress_bar()
+        corpus = AnnotatedFolder(self.folder)
+        made_with = corpus.config().get("model_fingerprint")
+        with Display() as display:
+            train(
+                corpus.kept(),
+                self.out,
+                model=self.model,
+                config=self.config,
+                plain=(document.text for document in read_corpus(self.plain)) if self.plain else (),
+                made_with=None if self.any_corpus or made_with is None else str(made_with),
+                trackers=[name for name in self.trackers.split(",") if name],
+                on_progress=display.show,
+            )

@@ -1,0 +1,63 @@
+"""Our settings in the words of `transformers.TrainingArguments`."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from transformers import TrainingArguments
+
+from toolformer.errors import ConfigError
+from toolformer.finetune.batches import Plan, plan
+from toolformer.finetune.config import TrainConfig
+from toolformer.finetune.rows import Row
+
+
+def training_arguments(config: TrainConfig, checkpoints: Path, trackers: Sequence[str]) -> TrainingArguments:
+    """What is known before the model and the texts are. From here on the process knows its device."""
+    gpu = torch.cuda.is_available()
+    bf16 = config.precision == "bf16" or (config.precision == "auto" and gpu and torch.cuda.is_bf16_supported())
+    again = {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}}
+    try:
+        return TrainingArguments(
+            output_dir=str(checkpoints),
+            per_device_train_batch_size=1,
+            learning_rate=config.learning_rate,
+            lr_scheduler_type={"constant": "constant_with_warmup"}.get(config.schedule, config.schedule),
+            optim={"adamw": "adamw_torch", "adamw8bit": "adamw_bnb_8bit"}[config.optimizer],
+            bf16=bf16,
+            seed=config.seed,
+            logging_steps=1,
+            logging_nan_inf_filter=False,
+            save_strategy="steps",
+            greater_is_better=False,
+            report_to=[*trackers] or "none",
+            remove_unused_columns=False,
+            ddp_find_unused_parameters=False,
+            dataloader_pin_memory=gpu,
+            disable_tqdm=True,
+            use_cpu=not gpu,
+            use_cache=True,
+            **(again if config.checkpoint_gradients else {}),
+        )
+    except ValueError as error:
+        raise ConfigError(str(error).strip().split("\n")[0]) from error
+
+
+def schedule(arguments: TrainingArguments, config: TrainConfig, rows: Sequence[Row]) -> Plan:
+    """Plan the steps, and say when to measure and to save."""
+    steps = config.steps or max(1, math.ceil(config.epochs * len(rows) / min(config.batch_size, len(rows))))
+    planned = plan(rows, config.batch_size, config.device_batch, arguments.world_size, steps, config.seed)
+    arguments.max_steps = steps
+    arguments.warmup_steps = round(config.warmup * steps)
+    arguments.gradient_accumulation_steps = planned.groups // arguments.world_size
+    arguments.eval_steps = arguments.save_steps = min(config.evaluate_every or max(1, steps // 10), steps)
+    return planned
+
+
+def measure(arguments: TrainingArguments, config: TrainConfig, held_out: Sequence[str], *, resumed: bool) -> None:
+    """Say what is measured, and by what the best checkpoint is chosen: by nothing if that was not held out."""
+    arguments.eval_strategy = "steps" if held_out else "no"
+    arguments.eval_on_start = bool(held_out) and not resumed
+    if config.keep in held_out:
+        arguments.metric_for_best_model = f"perplexity_{config.keep}"

@@ -1,0 +1,68 @@
+"""The model card of a finetuned model: how it was made, from what, and what it reached."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+_CARD = """---
+{head}---
+# {title}
+
+Finetuned by [toolformer]({home}) {toolformer} from `{model}`{how}, on {learnt:,} texts{which}. {spelling}
+
+```python
+from toolformer import load
+
+model = load("{folder}")
+```
+
+{plain}
+
+| perplexity of held-out texts | before | after |
+|---|---|---|
+{table}
+
+Kept: step {step:,} of {steps:,}. {speed:,.0f} tokens/s; {padding:.1%} of what went through the model was padding.
+
+```json
+{settings}
+```
+"""
+_HOME = "https://arxiv.org/abs/2302.04761"
+_PEFT = """It is a peft adapter. With peft alone, load the base model, resize its embeddings to the tokenizer's length
+if they are shorter, and put `PeftModel.from_pretrained(base, "{folder}")` on top."""
+_WHOLE = """It is a whole model: `AutoModelForCausalLM` loads it, or `AutoModelForSeq2SeqLM` if it is an
+encoder-decoder."""
+
+
+def model_card(config: Mapping[str, Any], results: Mapping[str, Any], folder: str) -> str:
+    """The card as Markdown."""
+    settings, texts = config["settings"], config["texts"]
+    adapter = settings["how"] != "full"
+    rows = [
+        f"| {name} | {results['before'].get(name, float('nan')):.4g} | {value:.4g} |"
+        for name, value in results["perplexity"].items()
+    ]
+    tools = ", ".join(config["tools"])
+    head = {"tags": ["toolformer", "tool-use"], "library_name": "peft" if adapter else "transformers"}
+    if "/" in config["model"] and not config["model"].startswith("/"):
+        head["base_model"] = config["model"]
+    return _CARD.format(
+        head="".join(f"{key}: {json.dumps(value)}\n" for key, value in head.items()),
+        title=f"{config['model'].rstrip('/').rpartition('/')[2]}, finetuned to call tools",
+        home=_HOME,
+        toolformer=config["toolformer"],
+        model=config["model"],
+        how={"lora": " with LoRA", "prompt": " by prompt tuning", "full": ""}[settings["how"]],
+        learnt=texts["learnt"],
+        which=" without their calls, as a control" if settings["control"] else f" with calls of {tools}",
+        spelling="" if settings["control"] else f"A call is written like this: `{config['call']}`.",
+        folder=folder,
+        plain=_PEFT.format(folder=folder) if adapter else _WHOLE,
+        table="\n".join(rows) or "| none were held out | | |",
+        step=results["step"],
+        steps=results["steps"],
+        speed=results["tokens_per_second"],
+        padding=results["padding"],
+        settings=json.dumps(config, indent=1, ensure_ascii=False),
+    )

@@ -1,0 +1,187 @@
+"""The folder of a training run.
+
+    RUN/training.json       settings, model, hashes of the data; in the end the results and the log
+    RUN/checkpoints/        while it runs: the last and the best; `complete` is written last
+    RUN/                    in the end: the adapter or the model, its tokenizer, README.md
+
+A kill at any moment leaves each checkpoint complete or to be thrown away. A second run on the folder is refused while
+the first is alive, and so is one with other settings.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from toolformer.errors import ConfigError, DataError
+
+Json = dict[str, Any]
+_COMPLETE = "complete"
+_OF_TRAINING = ("optimizer.", "scheduler.", "scaler.", "rng_state", "trainer_state.", "pytorch_model_fsdp", _COMPLETE)
+"""How the names of those files of a checkpoint begin that are for going on only; the rest is the model."""
+
+
+class TrainingFolder:
+    """The output folder of one run. Use it in a `with` statement: it is locked from then on."""
+
+    def __init__(self, path: Path, config: Mapping[str, object], *, main: bool = True) -> None:
+        """Of several processes, `main` is the one that writes."""
+        self.path, self._main = path, main
+        self._config: Json = json.loads(json.dumps(config))
+        self.checkpoints = path / "checkpoints"
+
+    def __enter__(self) -> Self:
+        if not self._main:
+            return self
+        with writing(self.path):
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._check_config()
+            self._clear()
+        except BlockingIOError:
+            os.close(self._lock)
+            raise ConfigError(f"another run is writing to {self.path}; wait for it, or choose another folder") from None
+        except DataError:
+            os.close(self._lock)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._main:
+            os.close(self._lock)
+
+    def _check_config(self) -> None:
+        """Write the settings into a new folder; in an old one, find the same."""
+        file = self.path / "training.json"
+        if not file.exists():
+            if foreign := sorted({path.name for path in self.path.iterdir()} - {"checkpoints", ".lock"}):
+                raise DataError(f"{self.path} holds something else ({foreign[0]}): choose another folder with --out")
+            self._write("training.json", json.dumps(self._config, indent=1, ensure_ascii=False) + "\n")
+            return
+        before = self.read()
+        changes = _changes(before, self._config)
+        changed = [f"{name} was {_short(old)} and is {_short(new)}" for name, old, new in changes]
+        if changed:
+            more = f" (and {len(changed) - 1} more)" if changed[1:] else ""
+            raise DataError(
+                f"{self.path} was made with other settings: {changed[0]}{more}. Run with the old ones to go on, or "
+                "choose another folder"
+            )
+
+    def _clear(self) -> None:
+        """Remove what a killed run was writing."""
+        for path in self.checkpoints.glob("checkpoint-*"):
+            if not (path / _COMPLETE).exists():
+                shutil.rmtree(path)
+        for path in self.path.glob(".*.tmp"):
+            path.unlink()
+
+    def read(self) -> Json:
+        """What training.json says."""
+        file = self.path / "training.json"
+        try:
+            content = json.loads(file.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{file} cannot be read ({error}): choose another folder") from error
+        if not isinstance(content, dict):
+            raise DataError(f"{file} is not what this program writes: choose another folder")
+        return content
+
+    @property
+    def results(self) -> Json | None:
+        """What came out, if the run is finished."""
+        return self.read().get("results") if (self.path / "training.json").exists() else None
+
+    def last(self) -> Path | None:
+        """The last complete checkpoint."""
+        done = [path for path in self.checkpoints.glob("checkpoint-*") if (path / _COMPLETE).exists()]
+        return max(done, key=step_of, default=None)
+
+    def complete(self, checkpoint: Path, best: int | None) -> None:
+        """Say that a checkpoint is whole, and remove all others but the best."""
+        for file in checkpoint.rglob("*"):
+            if file.is_file():
+                _sync(file)
+        (checkpoint / _COMPLETE).touch()
+        _sync(checkpoint)
+        for other in self.checkpoints.glob("checkpoint-*"):
+            if other != checkpoint and step_of(other) != best:
+                shutil.rmtree(other)
+
+    def finish(self, step: int, card: str, results: Json, log: list[Json]) -> None:
+        """Make the folder what was asked for: the model of that step, its card, the results. They are written last."""
+        chosen = self.checkpoints / f"checkpoint-{step}"
+        with writing(self.path):
+            for file in chosen.iterdir():
+                if file.is_file() and not file.name.startswith(_OF_TRAINING):
+                    temporary = self.path / f".{file.name}.tmp"
+                    shutil.copyfile(file, temporary)
+                    _sync(temporary)
+                    temporary.replace(self.path / file.name)
+            self._write("README.md", card)
+            lines = ",\n".join(f"  {json.dumps(line)}" for line in log)
+            whole = json.dumps({**self._config, "results": results}, indent=1, ensure_ascii=False)
+            self._write("training.json", f'{whole[:-2]},\n "log": [\n{lines}\n ]\n}}\n')
+        shutil.rmtree(self.checkpoints)
+
+    def _write(self, name: str, text: str) -> None:
+        """Put a file there whole or not at all."""
+        temporary = self.path / f".{name}.tmp"
+        with writing(self.path), temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            temporary.replace(self.path / name)
+        _sync(self.path)
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step that a checkpoint is of."""
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say in one line what went wrong with the disk. Libraries that write say it in their own ways."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "write" not in str(error) and "PytorchStream" not in str(error):
+            raise
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error).strip().split("\n")[0]
+        raise DataError(
+            f"cannot write to {path}: {reason}. What was written before is safe: make room or rights and run the same "
+            "again, or choose another folder with --out"
+        ) from error
+
+
+def _changes(before: Json, now: Json) -> Iterator[tuple[str, object, object]]:
+    for name in now:
+        if isinstance(now[name], dict) and isinstance(before.get(name), dict):
+            yield from _changes(before[name], now[name])
+        elif before.get(name) != now[name]:
+            yield name, before.get(name), now[name]
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,120 @@
+"""Which texts are learnt from, in which form, and which are held out to measure on."""
+
+import hashlib
+import json
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from toolformer.calls import Call
+from toolformer.errors import DataError
+from toolformer.finetune.config import TrainConfig
+from toolformer.finetune.rows import Example, Row, RowMaker
+
+
+@dataclass(frozen=True)
+class PlainText:
+    """A text that kept no call: an `Example` without any."""
+
+    text: str
+    calls: tuple[()] = ()
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The texts of a run."""
+
+    learnt: Sequence[Example]
+    plain: Sequence[Example]
+    """Texts that kept no call, to be learnt from as well."""
+    held: Sequence[Example]
+    held_plain: Sequence[Example]
+    digest: str
+    """A hash of all of them."""
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Their rows."""
+
+    rows: Sequence[Row]
+    held_calls: Sequence[Row]
+    """With calls; none in a control run."""
+    held_plain: Sequence[Row]
+    """Without."""
+
+
+def choose(examples: Iterable[Example], plain: Iterable[str], config: TrainConfig) -> Texts:
+    """Take the texts of a run, at most so many for each tool, and hold some out. No text is on both sides."""
+    rng = random.Random(f"{config.seed} texts")
+    annotated = [example for example in examples if example.calls]
+    if not annotated:
+        raise DataError("the corpus holds no text with a call: there is nothing to learn. `toolformer report` says why")
+    with_calls = {example.text for example in annotated}
+    without = dict.fromkeys(text for text in plain if text.strip())
+    others: list[Example] = [PlainText(text) for text in without if text not in with_calls]
+    rng.shuffle(annotated)
+    rng.shuffle(others)
+    annotated = _limited(annotated, config.limit_per_tool)
+    held_texts = {example.text for example in annotated[: _held(len(annotated), config)]}
+    held_plain = others[: _held(len(others), config)]
+    learnt = [example for example in annotated if example.text not in held_texts]
+    if not learnt:
+        raise DataError(f"{len(annotated)} texts are too few: none is left to learn from once some are held out")
+    return Texts(
+        learnt,
+        others[len(held_plain) :],
+        [example for example in annotated if example.text in held_texts],
+        held_plain,
+        _digest([*annotated, *others]),
+    )
+
+
+def _held(count: int, config: TrainConfig) -> int:
+    """How many of so many texts are held out."""
+    return min(-(-int(count * config.held_out * 1000) // 1000), config.held_out_most)
+
+
+def _limited(examples: Sequence[Example], most: int | None) -> list[Example]:
+    """Those that some tool still needs."""
+    if most is None:
+        return list(examples)
+    counts: Counter[str] = Counter()
+    chosen = []
+    for example in examples:
+        tools = {placed.call.tool for placed in example.calls}
+        if any(counts[tool] < most for tool in tools):
+            counts.update(tools)
+            chosen.append(example)
+    return chosen
+
+
+def make_rows(texts: Texts, maker: RowMaker, config: TrainConfig) -> Mixture:
+    """The rows of a run. A text's forms are rows of their own, so that they meet in a batch only by chance."""
+    rng = random.Random(f"{config.seed} copies")
+    plain = [maker.without_calls(example, f"plain {n}") for n, example in enumerate(texts.plain)]
+    held_plain = [*texts.held_plain] or [*texts.held]
+    held = [maker.without_calls(_bare(example)) for example in held_plain]
+    if config.control:
+        return Mixture([*(maker.without_calls(_bare(e), str(n)) for n, e in enumerate(texts.learnt)), *plain], (), held)
+    rows = [maker.with_calls(example, str(n)) for n, example in enumerate(texts.learnt)]
+    for number, example in enumerate(texts.learnt):
+        whole, rest = divmod(config.without_calls, 1)
+        copies = int(whole) + (rng.random() < rest)
+        rows += [maker.without_calls(example, f"{number} {copy}") for copy in range(copies)]
+    return Mixture([*rows, *plain], [maker.with_calls(example) for example in texts.held], held)
+
+
+def _bare(example: Example) -> PlainText:
+    return PlainText(example.text)
+
+
+def _digest(examples: Sequence[Example]) -> str:
+    """A hash of texts and calls, whatever their order."""
+
+    def said(call: Call, start: int) -> list[object]:
+        return [start, call.tool, call.input, call.result]
+
+    lines = sorted(json.dumps([e.text, [said(p.call, p.start) for p in e.calls]]) for e in examples)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,0 +1,157 @@
+"""A model made ready to be trained: the call tokens in its vocabulary, and what is to be trained on top of it.
+
+Weights come from `hf.load`. A folder that an earlier run wrote goes on with the adapter in it.
+"""
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from toolformer.calls import CallSyntax, Part
+from toolformer.errors import ConfigError
+from toolformer.finetune.config import TrainConfig
+from toolformer.hf import load_network
+from toolformer.hf.encode import Codec
+from toolformer.hf.load import base_of
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is trained, and how it writes calls."""
+
+    model: "PreTrainedModel | PeftModel"
+    network: PreTrainedModel
+    """The model of transformers inside."""
+    tokenizer: PreTrainedTokenizerBase
+    codec: Codec
+    syntax: CallSyntax
+
+    @property
+    def adapter(self) -> bool:
+        """Whether only an adapter is trained and saved."""
+        return self.model is not self.network
+
+    @property
+    def filler(self) -> int:
+        """A token that only fills a place: not the padding token, of which models without a mask would warn."""
+        return 1 if self.network.config.get_text_config(decoder=True).pad_token_id == 0 else 0
+
+
+def prepare(name: str, config: TrainConfig, device: str, dtype: str) -> Prepared:
+    """Load the model and put on it what the settings ask for. In full training the weights are always fp32."""
+    torch.manual_seed(config.seed)
+    earlier = base_of(name)
+    if earlier and config.how != "lora":
+        raise ConfigError(f"{name} is an adapter, which can only go on as one: how=lora, not {config.how}")
+    network, tokenizer = load_network(
+        earlier or name,
+        dtype="float32" if config.how == "full" else dtype,
+        device=device,
+        quantize=config.quantize,
+    )
+    if earlier:
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    # A prompt adds nothing to the vocabulary, and a control run has no calls to write.
+    tokens = config.how != "prompt" and not config.control
+    new = _add_tokens(network, tokenizer, name) if tokens else []
+    codec = Codec(tokenizer, name)
+    syntax = CallSyntax.TOKENS if tokens else CallSyntax.TEXT
+    with warnings.catch_warnings():
+        # That a Conv1D is the other way round, that it looks for a config on the hub, and its ways with transformers.
+        warnings.simplefilter("ignore")
+        model = _adapted(network, new, name if earlier else None, config)
+    if config.how != "full":
+        settings = model.peft_config["default"]
+        settings.base_model_name_or_path = earlier or name
+        # A set's order, and so the bytes written, would change from run to run.
+        settings.target_modules = settings.target_modules and sorted(settings.target_modules)
+    if config.how == "full":
+        network.requires_grad_(True)
+    return Prepared(model, network, tokenizer, codec, syntax)
+
+
+def save(prepared: Prepared, model: torch.nn.Module, folder: str, state_dict: dict[str, torch.Tensor] | None) -> None:
+    """Write the model, or its adapter alone, and the tokenizer. `model` is the one inside of what trains it."""
+    more = {"save_embedding_layers": False} if prepared.adapter else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.save_pretrained(folder, state_dict=state_dict, **more)  # type: ignore[operator]
+    prepared.tokenizer.save_pretrained(folder)
+
+
+def _add_tokens(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> list[int]:
+    """Put the call tokens into the vocabulary, each beginning as what stands for it in plain text; their ids."""
+    control, text = CallSyntax.TOKENS.control_tokens, CallSyntax.TEXT
+    codec = Codec(tokenizer, name)
+    missing = [token for token in control if token not in tokenizer.get_added_vocab()]
+    if missing:
+        tokenizer.add_tokens([*control], special_tokens=True)
+    # Many models have more rows than their tokenizer has tokens: those are never cut off.
+    if len(tokenizer) > network.config.get_text_config(decoder=True).vocab_size:
+        network.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    ids = [int(id_) for id_ in tokenizer.convert_tokens_to_ids([*control])]
+    like = [codec.encode_parts([Part(marker)]) for marker in (text.open, text.arrow, text.close)]
+    for table in (network.get_input_embeddings(), network.get_output_embeddings()):
+        for id_, plain in zip(ids, like, strict=True):
+            if control[ids.index(id_)] in missing:
+                _begin_as(table, id_, plain)
+    return ids
+
+
+@torch.no_grad()
+def _begin_as(table: torch.nn.Module, id_: int, plain: tuple[int, ...]) -> None:
+    """Set the row of a token to the mean of others'."""
+    for values in (table.weight, getattr(table, "bias", None)):
+        if isinstance(values, torch.Tensor):
+            values[id_] = values[list(plain)].float().mean(0).to(values.dtype)
+
+
+def _adapted(
+    network: PreTrainedModel, new: list[int], earlier: str | None, config: TrainConfig
+) -> "PreTrainedModel | PeftModel":
+    from peft import (
+        LoraConfig,
+        PeftModel,
+        PromptTuningConfig,
+        TaskType,
+        get_peft_model,
+        prepare_model_for_kbit_training,
+    )
+
+    if config.how == "full":
+        return network
+    if config.quantize:
+        network = prepare_model_for_kbit_training(network, use_gradient_checkpointing=config.checkpoint_gradients)
+    if earlier:
+        return PeftModel.from_pretrained(network, earlier, is_trainable=True)
+    task = TaskType.SEQ_2_SEQ_LM if network.config.is_encoder_decoder else TaskType.CAUSAL_LM
+    if config.how == "prompt":
+        prompt = PromptTuningConfig(
+            task_type=task, num_virtual_tokens=config.prompt_length, num_transformer_submodules=1
+        )
+        return get_peft_model(network, prompt)
+    lora = LoraConfig(
+        task_type=task,
+        r=config.rank,
+        lora_alpha=2 * config.rank,
+        target_modules="all-linear",
+        trainable_token_indices=_indices(network, new),
+    )
+    return get_peft_model(network, lora)
+
+
+def _indices(network: PreTrainedModel, new: list[int]) -> list[int] | dict[str, list[int]] | None:
+    """The new tokens as peft wants them: of the one table, or of the two by name."""
+    if not new:
+        return None
+    inputs, outputs = network.get_input_embeddings(), network.get_output_embeddings()
+    if inputs.weight is outputs.weight:
+        return new
+    names = {id(module): name.rpartition(".")[2] for name, module in network.named_modules()}
+    return {names[id(inputs)]: new, names[id(outputs)]: new}

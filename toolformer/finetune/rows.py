@@ -1,0 +1,171 @@
+"""A text with its calls as ids: what the model reads, and what it is to say where.
+
+Ids first. The text is encoded once, as the annotator encoded it, and calls go between its tokens; so behind a call the
+text goes on with its own first token. Whatever the text looks like, it cannot become a control token.
+"""
+
+import random
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from toolformer.calls import Call, CallSyntax, Part
+from toolformer.hf.encode import Codec
+
+
+class PlacedCall(Protocol):
+    """A call, with its result, that stands before the character `start` of its text."""
+
+    @property
+    def call(self) -> Call:
+        """The call."""
+        ...
+
+    @property
+    def start(self) -> int:
+        """Its place."""
+        ...
+
+
+class Example(Protocol):
+    """A text and its calls, in the order of their places."""
+
+    @property
+    def text(self) -> str:
+        """The text without its calls."""
+        ...
+
+    @property
+    def calls(self) -> Sequence[PlacedCall]:
+        """Its calls."""
+        ...
+
+
+@dataclass(frozen=True)
+class Row:
+    """A text for the model: every token behind the first is predicted from those before it."""
+
+    ids: "array[int]"
+    """The start token and the text, with its calls."""
+    ignored: frozenset[int] = frozenset()
+    """Places in `ids` that are read but not learnt."""
+    quiet: frozenset[int] = frozenset()
+    """Places whose token is predicted as if no call could be opened there."""
+    source: "array[int] | None" = None
+    """What an encoder reads; the ids are then the decoder's."""
+
+    def __len__(self) -> int:
+        return len(self.ids) + len(self.source or ())
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Some ids that are cut apart never, or anywhere."""
+
+    ids: Sequence[int]
+    result: tuple[int, int] | None = None
+    """Which of them are a call's result; None if it is no call."""
+
+
+class RowMaker:
+    """Makes rows of texts for one model."""
+
+    def __init__(
+        self,
+        codec: Codec,
+        syntax: CallSyntax,
+        most: int,
+        *,
+        decoder_start: int | None = None,
+        mask_results: bool = False,
+    ) -> None:
+        """`most` is how many tokens a row may have. With `decoder_start`, the rows are for an encoder-decoder."""
+        self.cut = 0
+        """Texts that were longer than a row may be."""
+        self._codec, self._syntax = codec, syntax
+        self._most = most
+        self._mask_results = mask_results
+        self._decoder_start = decoder_start
+        start = codec.start if decoder_start is None else decoder_start
+        self._start = [] if start is None else [start]
+        end: int | None = codec.tokenizer.eos_token_id
+        self._end = [] if end is None else [end]
+        self._frame = codec.frame() if decoder_start is not None else ([], [])
+
+    def with_calls(self, example: Example, seed: str = "") -> Row:
+        """The text with its calls. The seed says where an encoder-decoder's text goes on in the decoder."""
+        pieces = list(self._pieces(example))
+        ids, places = self._joined(pieces)
+        calls = [(place, piece.result) for place, piece in places if piece.result]
+        results = {at for place, (begin, end) in calls for at in range(place + begin, place + end)}
+        ignored = results if self._mask_results else set()
+        first = min((place for place, _ in calls), default=len(ids))
+        return self._row(ids, ignored, set(), first, seed)
+
+    def without_calls(self, example: Example, seed: str = "") -> Row:
+        """The text alone. Where a call stood, the loss does not ask whether one is opened."""
+        encoded = self._codec.encode(example.text)
+        ids, _ = self._joined([_Piece(encoded.ids)])
+        quiet = {len(self._start) + token_at(encoded.starts, call.start, example.text) for call in example.calls}
+        return self._row(ids, set(), {place for place in quiet if place < len(ids)}, len(ids), seed)
+
+    def _pieces(self, example: Example) -> Iterator[_Piece]:
+        """The text's tokens and its calls, in turn."""
+        encoded = self._codec.encode(example.text)
+        before = 0
+        for placed in sorted(example.calls, key=lambda placed: placed.start):
+            token = token_at(encoded.starts, placed.start, example.text)
+            yield _Piece(encoded.ids[before:token])
+            yield self._call(placed.call)
+            before = token
+        yield _Piece(encoded.ids[before:])
+
+    def _call(self, call: Call) -> _Piece:
+        parts = self._syntax.parts(call)
+        ids = self._codec.encode_parts(parts)
+        if not self._syntax.control:
+            # In plain text, tokens may run over the ends of a result: those are its own that only it holds.
+            bare = self._codec.encode_parts(self._syntax.parts(Call(call.tool, call.input, "")))
+            head = next((i for i, (a, b) in enumerate(zip(ids, bare, strict=False)) if a != b), len(bare))
+            return _Piece(ids, (head, len(ids) - 1))
+        arrow = Part(self._syntax.control_tokens[1], control=True)
+        head = len(self._codec.encode_parts(parts[: parts.index(arrow) + 1])) if arrow in parts else len(ids) - 1
+        return _Piece(ids, (head, len(ids) - 1))
+
+    def _joined(self, pieces: Sequence[_Piece]) -> tuple[list[int], list[tuple[int, _Piece]]]:
+        """The ids of a row, and where each piece begins. What does not fit is left out: of a call, all of it."""
+        ids, places = [*self._start], []
+        room = self._most - len(self._end)
+        for piece in pieces:
+            if len(ids) + len(piece.ids) > room:
+                self.cut += 1
+                if piece.result is None:
+                    ids += piece.ids[: room - len(ids)]
+                return ids, places
+            places.append((len(ids), piece))
+            ids += piece.ids
+        return ids + self._end, places
+
+    def _row(self, ids: list[int], ignored: set[int], quiet: set[int], first: int, seed: str) -> Row:
+        """The row; of an encoder-decoder's, the encoder reads the beginning, up to somewhere before the first call."""
+        if self._decoder_start is None:
+            return Row(array("i", ids), frozenset(ignored), frozenset(quiet))
+        text = ids[len(self._start) :]
+        read = random.Random(f"{seed} {len(text)}").randint(0, max(0, min(first - len(self._start), len(text) - 1)))
+        before, behind = self._frame
+        source = [*before, *text[:read], *behind] or self._end
+        return Row(
+            array("i", [*self._start, *text[read:]]),
+            frozenset(place - read for place in ignored if place > read),
+            frozenset(place - read for place in quiet if place > read),
+            array("i", source),
+        )
+
+
+def token_at(starts: Sequence[int], start: int, text: str) -> int:
+    """The token before which a call at the character `start` goes: the one that covers it, and all of a character."""
+    if start >= len(text) or not starts:
+        return len(starts)
+    return bisect_left(starts, starts[bisect_right(starts, start) - 1])

@@ -1,0 +1,214 @@
+"""A finetuning run from texts to a folder: `train`. The parts are in the other files here, put together."""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerState
+
+import toolformer
+from toolformer.calls import Call, CallSyntax, Part
+from toolformer.errors import DataError
+from toolformer.finetune.arguments import measure, schedule, training_arguments
+from toolformer.finetune.batches import Groups, Plan, once
+from toolformer.finetune.card import model_card
+from toolformer.finetune.config import TrainConfig
+from toolformer.finetune.folder import TrainingFolder
+from toolformer.finetune.mixture import Texts, choose, make_rows
+from toolformer.finetune.prepare import Prepared, prepare, save
+from toolformer.finetune.progress import Progress, Watcher
+from toolformer.finetune.rows import Example, Row, RowMaker
+from toolformer.finetune.trainer import CallTrainer, LossAtLabels
+from toolformer.hf import load_network
+from toolformer.hf.encode import Codec
+from toolformer.hf.load import fingerprint
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a finished run says of itself."""
+
+    folder: Path
+    step: int
+    """The step whose weights were kept."""
+    steps: int
+    before: Mapping[str, float]
+    """Perplexities of held-out texts, without and with calls, before training."""
+    perplexity: Mapping[str, float]
+    """The same at the step that was kept."""
+    tokens_per_second: float
+    padding: float
+    """The share of what went through the model that only filled up."""
+
+
+def train(
+    examples: Iterable[Example],
+    out: Path,
+    *,
+    model: str = "builtin",
+    config: TrainConfig = TrainConfig(),
+    plain: Iterable[str] = (),
+    made_with: str | None = None,
+    trackers: Sequence[str] = (),
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Trained:
+    """Finetune a model on texts with calls; the same again goes on where it was stopped.
+
+    Args:
+        examples: The texts, such as `AnnotatedFolder(path).kept()` gives them; those without a call are left out.
+        out: The folder to write; `folder.py` says what is in it.
+        model: By name or path. A folder of an earlier run goes on with its adapter.
+        config: The settings; `PAPER` holds the paper's.
+        plain: Texts that kept no call: learnt from as they are, and some held out.
+        made_with: The fingerprint of the model that judged the calls, which has to be this one.
+        trackers: Whom to report to, as transformers calls them: tensorboard, wandb, mlflow, ...
+        on_progress: Called after each step.
+    """
+    config.check()
+    main = int(os.environ.get("RANK", "0")) == 0
+    name = str(Path(model).resolve()) if Path(model).is_dir() else model
+    texts = choose(examples, plain, config)
+    # One process is enough to look, and no other has to hold the model twice.
+    mark = _check_model(name, made_with) if main else ""
+    with TrainingFolder(out, _described(name, mark, texts, config), main=main) as folder:
+        if results := folder.results:
+            return Trained(out, **results)
+        return _run(folder, name, config, texts, trackers, on_progress)
+
+
+def _check_model(name: str, made_with: str | None) -> str:
+    """The model's fingerprint, as the annotator takes it; it has to be the one that the corpus was made with."""
+    network, tokenizer = load_network(name)
+    mark = fingerprint(network, Codec(tokenizer, name))
+    if made_with is not None and mark != made_with:
+        raise DataError(
+            f"the corpus was made with another model or precision (fingerprint {made_with}; {name} has {mark}), so its "
+            "calls may not help this one: name the model that it was made with, or say --any-corpus"
+        )
+    return mark
+
+
+def _described(name: str, mark: str, texts: Texts, config: TrainConfig) -> dict[str, Any]:
+    """What the folder says of the run from its beginning on."""
+    tools = sorted({placed.call.tool for example in texts.learnt for placed in example.calls})
+    syntax = CallSyntax.TEXT if config.how == "prompt" else CallSyntax.TOKENS
+    return {
+        "toolformer": toolformer.__version__,
+        "model": name,
+        "model_fingerprint": mark,
+        "data": texts.digest,
+        "texts": {
+            "learnt": len(texts.learnt),
+            "plain": len(texts.plain),
+            "held_out": len(texts.held),
+            "held_out_plain": len(texts.held_plain),
+        },
+        "tools": tools,
+        "call": syntax.format(Call(tools[0], "input", "result")).strip(),
+        "settings": config.settings(),
+    }
+
+
+def _run(
+    folder: TrainingFolder,
+    name: str,
+    config: TrainConfig,
+    texts: Texts,
+    trackers: Sequence[str],
+    on_progress: Callable[[Progress], None] | None,
+) -> Trained:
+    """Train, from the last checkpoint if there is one, and write what came out."""
+    arguments = training_arguments(config, folder.checkpoints, trackers)
+    prepared = prepare(name, config, str(arguments.device), "bfloat16" if arguments.bf16 else "float32")
+    mixture = make_rows(texts, _row_maker(prepared, config), config)
+    planned = schedule(arguments, config, mixture.rows)
+    groups = partial(
+        Groups,
+        device=arguments.process_index,
+        devices=arguments.world_size,
+        filler=prepared.filler,
+        pack=config.max_length if config.pack else None,
+    )
+    held = {
+        what: groups(rows, once(rows, config.device_batch, arguments.world_size))
+        for what, rows in (("plain", mixture.held_plain), ("calls", mixture.held_calls))
+        if rows
+    }
+    last = folder.last()
+    measure(arguments, config, [*held], resumed=last is not None)
+    watcher = Watcher(planned, _tokens_of_steps(mixture.rows, planned), on_progress)
+    trainer = CallTrainer(
+        prepared.model,
+        arguments,
+        LossAtLabels(prepared.network, *_call_ids(prepared)),
+        groups(mixture.rows, planned),
+        held,
+        partial(save, prepared),
+        folder.complete,
+        callbacks=[watcher],
+    )
+    begun = time.monotonic()
+    trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    speed = watcher.progress.tokens / (time.monotonic() - begun)
+    results = {
+        **_kept(trainer.state),
+        "tokens_per_second": round(speed, 1),
+        "padding": round(padding(mixture.rows, planned), 4),
+    }
+    if trainer.is_world_process_zero():
+        log = [line for line in trainer.state.log_history if "train_runtime" not in line]
+        folder.finish(results["step"], model_card(folder.read(), results, str(folder.path)), results, log)
+    return Trained(folder.path, **results)
+
+
+def _row_maker(prepared: Prepared, config: TrainConfig) -> RowMaker:
+    network = prepared.network.config
+    context = min(
+        (value for name in ("max_position_embeddings", "n_positions") if (value := getattr(network, name, None))),
+        default=config.max_length,
+    )
+    return RowMaker(
+        prepared.codec,
+        prepared.syntax,
+        min(config.max_length, context - (config.prompt_length if config.how == "prompt" else 0)),
+        decoder_start=network.decoder_start_token_id if network.is_encoder_decoder else None,
+        mask_results=config.mask_results,
+    )
+
+
+def _call_ids(prepared: Prepared) -> tuple[int, tuple[int, ...]]:
+    """The token that opens a call, and those that are no text at all."""
+    control = [Part(token, control=True) for token in prepared.syntax.control_tokens]
+    return prepared.codec.encode_parts([prepared.syntax.opening])[0], prepared.codec.encode_parts(control)
+
+
+def _kept(state: TrainerState) -> dict[str, Any]:
+    """Which step is kept, and the perplexities before training and there."""
+    step = state.global_step if state.best_global_step is None else state.best_global_step
+    measured = {
+        line["step"]: {key.removeprefix("eval_perplexity_"): line[key] for key in line if "perplexity" in key}
+        for line in state.log_history
+        if "eval_loss" in line
+    }
+    return {
+        "step": step,
+        "steps": state.global_step,
+        "before": measured.get(0, {}),
+        "perplexity": measured.get(step, {}),
+    }
+
+
+def _tokens_of_steps(rows: Sequence[Row], planned: Plan) -> list[int]:
+    """How many tokens each step learns from."""
+    sizes = [sum(len(rows[index]) for index in group) for group in planned.members]
+    return [sum(sizes[at : at + planned.groups]) for at in range(0, len(sizes), planned.groups)]
+
+
+def padding(rows: Sequence[Row], planned: Plan) -> float:
+    """The share of what goes through the model that only fills up, if nothing is packed."""
+    lengths = [[len(rows[index]) for index in group] for group in planned.members]
+    return 1 - sum(map(sum, lengths)) / sum(max(group) * len(group) for group in lengths)

@@ -1,0 +1,146 @@
+"""`transformers.Trainer` with our own loss, data order and measurements; accelerate does the rest.
+
+The loss of a step is the mean over all its tokens, on however many devices, in however many groups. The vocabulary head
+runs only where something is to be said.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader
+from transformers import PreTrainedModel, Trainer, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+
+from toolformer.errors import DataError
+from toolformer.finetune.batches import IGNORED, Groups, Inputs
+from toolformer.finetune.folder import writing
+
+
+class LossAtLabels:
+    """The loss of a batch. It stands between a model's layers and its vocabulary head."""
+
+    def __init__(self, network: PreTrainedModel, opening: int, control: Sequence[int]) -> None:
+        """`opening` is the token that opens a call; `control` are those that are no text at all."""
+        self._labels: Tensor | None = None
+        self._opening, self._control = opening, [*control]
+        head: torch.nn.Module = network.get_output_embeddings()  # type: ignore[no-untyped-call]
+        head.register_forward_pre_hook(self._gather)
+
+    def _gather(self, _: torch.nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        if self._labels is None:
+            return None
+        # A learned prompt stands before the text.
+        hidden = arguments[0][:, -self._labels.shape[1] :]
+        return (hidden[self._labels != IGNORED].unsqueeze(0), *arguments[1:])
+
+    def __call__(self, model: torch.nn.Module, inputs: Inputs, *, calls_disabled: bool = False) -> Tensor:
+        """The sum of the losses of all tokens to be said; with calls disabled, as if no control token existed."""
+        rest = {name: value for name, value in inputs.items() if name not in {"labels", "quiet", "count"}}
+        self._labels = labels = inputs["labels"]
+        try:
+            logits = model(**rest, use_cache=False).logits[0].float()
+        finally:
+            self._labels = None
+        there = labels != IGNORED
+        said = labels[there]
+        if calls_disabled:
+            logits[:, self._control] = -torch.inf
+        else:
+            # Where the text itself says what opens a call (in the plain spelling), it is asked for as ever.
+            quiet = inputs["quiet"][there] & (said != self._opening)
+            logits[quiet, self._opening] = -torch.inf
+        return cross_entropy(logits, said, reduction="sum")
+
+
+class CallTrainer(Trainer):
+    """Trains on groups of rows that were planned beforehand."""
+
+    # The loss is that of the whole step already: nobody is to divide it again.
+    loss_is_scaled_for_ga = True
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        args: TrainingArguments,
+        loss: LossAtLabels,
+        groups: Groups,
+        held_out: dict[str, Groups],
+        save: Callable[[torch.nn.Module, str, Any], None],
+        complete: Callable[[Path, int | None], None],
+        **more: Any,
+    ) -> None:
+        """`held_out` is what is measured, by name; `save` writes the model and its tokenizer into a folder, `complete`
+        is told of a whole checkpoint, and which step is the best so far."""
+        # Several GPUs without a launcher would be threads of one process, slow and with one loss hook for all.
+        args._n_gpu = min(1, args.n_gpu)  # type: ignore[attr-defined]
+        super().__init__(model=model, args=args, eval_dataset=held_out or None, **more)
+        self.remove_callback(PrinterCallback)
+        self._loss, self._groups, self._held_out = loss, groups, held_out
+        self._write, self._complete = save, complete
+
+    def get_train_dataloader(self) -> DataLoader[Inputs]:
+        """This device's groups, in their order."""
+        return _loader(self._groups)
+
+    def compute_loss(self, model: torch.nn.Module, inputs: Inputs, **_: Any) -> Any:
+        """This group's part of the step's loss. Devices average their gradients, hence the factor."""
+        return self._loss(model, inputs) * (self.accelerator.num_processes / inputs["count"])
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """The perplexities of what was held out, and the loss of all of it."""
+        self.model_wrapped.eval()
+        metrics, total, number = {}, 0.0, 0.0
+        for name, groups in self._held_out.items():
+            loss, count = self._measure(groups, calls_disabled=name == "plain")
+            metrics[f"eval_perplexity_{name}"] = math.exp(min(loss / count, 700.0))
+            total, number = total + loss, number + count
+        metrics["eval_loss"] = total / max(number, 1.0)
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _measure(self, groups: Groups, *, calls_disabled: bool) -> tuple[float, float]:
+        """The sum of the losses over all devices, and of how many tokens."""
+        sums = torch.zeros(2, dtype=torch.float64)
+        for inputs in _loader(groups):
+            ready = self._prepare_inputs(inputs)
+            with torch.no_grad(), self.compute_loss_context_manager():
+                loss = self._loss(self.model_wrapped, ready, calls_disabled=calls_disabled)
+            sums += torch.tensor([float(loss), float((ready["labels"] != IGNORED).sum())])
+        total = self.accelerator.reduce(sums.to(self.args.device, torch.float64), "sum")
+        return float(total[0]), float(total[1])
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As ever; but a loss that is no number ends the run, before anything is saved."""
+        for name, value in logs.items():
+            if name.endswith("loss") and not math.isfinite(value):
+                raise DataError(
+                    f"the {name} of step {self.state.global_step} is not a number: use a lower learning rate, or fp32. "
+                    "Checkpoints from before are sound: the same command goes on from the last"
+                )
+        super().log(logs, start_time)
+
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        with writing(Path(self.args.output_dir)):
+            super()._save_checkpoint(model, trial)
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
+                checkpoint = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+                self._complete(checkpoint, self.state.best_global_step)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        if self.args.should_save and output_dir is not None:
+            self._write(self.accelerator.unwrap_model(self.model), output_dir, state_dict)
+
+
+def _loader(groups: Groups) -> DataLoader[Inputs]:
+    return DataLoader(groups, batch_size=1, collate_fn=_only)
+
+
+def _only(groups: list[Inputs]) -> Inputs:
+    return groups[0]
