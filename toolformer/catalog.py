@@ -4,6 +4,9 @@ Making a tool is cheap: models, indexes and sympy are loaded at the first call.
 """
 
 import datetime
+import functools
+import logging
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
@@ -17,6 +20,8 @@ from toolformer.tool import Tool
 if TYPE_CHECKING:
     from toolformer.tools.passages import Source
 
+log = logging.getLogger("toolformer")
+
 
 @dataclass(frozen=True)
 class ToolSettings:
@@ -27,9 +32,10 @@ class ToolSettings:
     decimals: int = 2
     """Calculator: decimals of an answer."""
     index: Path | None = None
-    """WikiSearch and QA: search this folder, made by `toolformer index build`, instead of Wikipedia."""
+    """WikiSearch and QA: search this folder, made by `toolformer index build`."""
     contact: str | None = None
-    """WikiSearch on Wikipedia: your mail address or page, which Wikipedia asks for ($TOOLFORMER_CONTACT)."""
+    """WikiSearch: search Wikipedia, which asks for your mail address or page ($TOOLFORMER_CONTACT). With neither this
+    nor an index, the facts that come with the package are searched."""
     language: str = "en"
     """WikiSearch on Wikipedia: the language's code."""
     endpoint: str | None = None
@@ -117,9 +123,27 @@ def _source(settings: ToolSettings) -> "Source":
         from toolformer.tools.search_index import SearchIndex
 
         return SearchIndex.open(settings.index)
-    from toolformer.tools.wikipedia import Wikipedia
+    from toolformer.tools.wikipedia import CONTACT_VARIABLE, Wikipedia
 
+    asks_wikipedia = settings.contact or settings.endpoint or settings.language != ToolSettings.language
+    if not asks_wikipedia and not os.environ.get(CONTACT_VARIABLE):
+        return _own_knowledge()
     return Wikipedia(settings.language, contact=settings.contact, endpoint=settings.endpoint)
+
+
+@functools.cache
+def _own_knowledge() -> "Source":
+    """The facts that the built-in model is told about, a passage each."""
+    from toolformer.builtin import knowledge
+    from toolformer.tools.memory_index import MemoryIndex
+    from toolformer.tools.passages import Passage
+
+    passages = [Passage(fact.subject, fact.sentences[0]) for fact in knowledge.load()]
+    log.warning(
+        "searching the %s facts of this package, since there is no --index; for Wikipedia itself give --contact",
+        f"{len(passages):,}",
+    )
+    return MemoryIndex("builtin", passages)
 
 
 def _qa(settings: ToolSettings) -> Tool:

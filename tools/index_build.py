@@ -23,7 +23,6 @@ from typing import TypeVar
 from toolformer.errors import ConfigError, DataError
 from toolformer.tools.embedding import Embedder
 from toolformer.tools.index_folder import (
-    BM25,
     MANIFEST,
     OFFSETS,
     PASSAGES,
@@ -38,7 +37,7 @@ from toolformer.tools.index_folder import (
     write_whole,
 )
 from toolformer.tools.passages import Passage
-from toolformer.tools.search_index import words_of
+from toolformer.tools.search_index import Words
 
 LOCK, PLAN = ".lock", "plan.json"
 CHUNK = 256
@@ -212,19 +211,11 @@ def _stored(out: Path, start: int = 0) -> Iterator[str]:
 
 
 def _write_words(out: Path, count: int) -> Iterable[str]:
-    import bm25s
-
-    vocabulary: dict[str, int] = {}
-    passages = [
-        [vocabulary.setdefault(word, len(vocabulary)) for word in words_of(text)]
-        for text in _shown(_stored(out), "Reading words", count)
-    ]
-    if not vocabulary:
-        raise DataError("the passages hold no word that could be looked up")
-    bm25 = bm25s.BM25()
-    bm25.index((passages, vocabulary), create_empty_token=False, show_progress=False)
-    bm25.save(out, **BM25, allow_pickle=False, show_progress=False)
-    return BM25.values()
+    try:
+        words = Words.of(_shown(_stored(out), "Reading words", count))
+    except ValueError as error:
+        raise DataError(f"the passages hold {error}") from error
+    return words.save(out)
 
 
 def _write_vectors(out: Path, count: int, embedder: Embedder) -> Iterable[str]:

@@ -9,6 +9,7 @@ import json
 import mmap
 import re
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -28,6 +29,7 @@ from toolformer.tools.index_folder import (
 from toolformer.tools.passages import Passage
 
 if TYPE_CHECKING:
+    import bm25s
     import numpy as np
     from numpy.typing import NDArray
 
@@ -85,7 +87,9 @@ class SearchIndex:
             if model is not None and manifest.plan.kind != "dense":
                 raise DataError(f"{folder} is a BM25 index, made without a model: open it without {model!r}")
             passages = _PassageFile(folder, manifest.passages)
-            ranker = _Bm25(folder, manifest) if manifest.plan.kind == "bm25" else _Dense(folder, manifest, model)
+            ranker = (
+                _stored_words(folder, manifest) if manifest.plan.kind == "bm25" else _Dense(folder, manifest, model)
+            )
         # What the system, numpy, json and bm25s make of files that cannot be read or are damaged.
         except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
             raise DataError(f"{folder} is damaged ({type(error).__name__}: {error}); build the index anew") from error
@@ -126,19 +130,45 @@ class _PassageFile:
             raise ToolError(f"passage {number} of the index is damaged; build it anew") from error
 
 
-class _Bm25:
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+class Words:
+    """BM25 over the words of passages, which it knows by their numbers."""
+
+    def __init__(self, bm25: "bm25s.BM25") -> None:
+        self._bm25 = bm25
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Self:
+        """Count the words of these texts. ValueError if there is none."""
         import bm25s
 
-        self._bm25 = bm25s.BM25.load(folder, **BM25, mmap=True, allow_pickle=False)
-        if self._bm25.scores["num_docs"] != manifest.passages:
-            raise ValueError(f"{BM25['params_name']} counts other passages than the manifest")
+        vocabulary: dict[str, int] = {}
+        passages = [[vocabulary.setdefault(word, len(vocabulary)) for word in words_of(text)] for text in texts]
+        if not vocabulary:
+            raise ValueError("no word that could be looked up")
+        bm25 = bm25s.BM25()
+        bm25.index((passages, vocabulary), create_empty_token=False, show_progress=False)
+        return cls(bm25)
+
+    def save(self, folder: Path) -> Iterable[str]:
+        """Write them into the folder; the names of the files."""
+        self._bm25.save(folder, **BM25, allow_pickle=False, show_progress=False)
+        return BM25.values()
 
     def rank(self, query: str, limit: int) -> list[tuple[int, float]]:
+        """Numbers of passages with their scores, the best first."""
         words = self._bm25.get_tokens_ids(words_of(query))
         if not words or limit < 1:
             return []
         return _best(self._bm25.get_scores_from_ids(words), limit)
+
+
+def _stored_words(folder: Path, manifest: Manifest) -> Words:
+    import bm25s
+
+    bm25 = bm25s.BM25.load(folder, **BM25, mmap=True, allow_pickle=False)
+    if bm25.scores["num_docs"] != manifest.passages:
+        raise ValueError(f"{BM25['params_name']} counts other passages than the manifest")
+    return Words(bm25)
 
 
 def _best(scores: "NDArray[np.float32]", limit: int) -> list[tuple[int, float]]:

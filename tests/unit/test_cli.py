@@ -1,6 +1,7 @@
 """The command line: what it prints, and how it fails."""
 
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.bounds import cpu_seconds
-from toolformer.catalog import CATALOG, ToolSettings, make_tools
+from toolformer.catalog import CATALOG, ToolSettings, _own_knowledge, make_tools
 from toolformer.cli import main
 from toolformer.errors import ConfigError
+from toolformer.tool import traits_of
 
 
 def status(*arguments: str) -> int:
@@ -43,7 +45,7 @@ def test_settings_reach_the_tools(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (("call", "Calculator", "1 / 0"), "toolformer: Calculator: division by zero"),
         (("call", "calc", "1"), "toolformer: no tool is called 'calc': did you mean Calculator? There is: "),
-        (("call", "wiki", "Paris"), "toolformer: "),
+        (("call", "wiki", "Paris", "--language", "fr"), "toolformer: Wikipedia wants to know who is asking"),
         (("index", "verify", "/nowhere"), "toolformer: /nowhere"),
         (("annotate", "/nowhere.jsonl", "--out", "OUT", "--tools", "calculator"), "toolformer: "),
     ],
@@ -94,6 +96,22 @@ def test_an_index_is_built_verified_and_searched(tmp_path: Path, capsys: pytest.
     capsys.readouterr()
     assert status("call", "wiki", "who wrote about the engine", "--index", str(tmp_path / "index")) == 0
     assert capsys.readouterr().out == "Ada: Ada Lovelace wrote about an engine.\n"
+
+
+def test_wiki_knows_what_the_package_knows_unless_told_whom_to_ask(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TOOLFORMER_CONTACT", raising=False)
+    _own_knowledge.cache_clear()
+    assert status("call", "wiki", "the capital of Albania") == 0
+    assert capsys.readouterr().out.startswith("Albania: ")
+    (said,) = [one.message for one in caplog.records if one.name == "toolformer"]
+    assert re.match(r"searching the [0-9,]+ facts of this package, since there is no --index; .* --contact$", said)
+    (own,) = make_tools(ToolSettings(), ["wiki"])
+    assert traits_of(own).version.startswith("1 builtin-")
+    monkeypatch.setenv("TOOLFORMER_CONTACT", "you@example.org")
+    (live,) = make_tools(ToolSettings(), ["wiki"])
+    assert "wikipedia.org" in traits_of(live).version
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:
