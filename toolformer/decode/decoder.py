@@ -155,7 +155,7 @@ class _Run:
         """Tell the rest of the text, and that there is no more."""
         if text := row.writer.take(final=True):
             self._calls.tell(row, Text(row.index, text))
-        self._calls.tell(row, Ended(row.index, "stop" if row.writer.stopped else reason))
+        self._calls.tell(row, Ended(row.index, "stop" if row.writer.stopped else reason, tuple(row.said)))
         self._calls.end(row)
 
     def _leave(self) -> None:

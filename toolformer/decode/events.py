@@ -71,6 +71,8 @@ class Ended:
 
     row: int
     reason: EndReason
+    ids: tuple[int, ...]
+    """The text's tokens. Those of a stop string, and of what its last token held behind it, are among them."""
 
 
 Event = Text | Opened | Called | Answered | Undone | Ended

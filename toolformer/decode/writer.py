@@ -8,7 +8,7 @@ from toolformer.lm import Ids
 _CONTEXT = 4
 """Tokens before the new ones that are decoded with them: a decoder may treat a text's first token otherwise."""
 _BYTES = 4
-"""A character has at most so many bytes, so a character that takes more tokens is no character."""
+"""Those of the longest character."""
 
 
 class Writer:
@@ -57,20 +57,18 @@ class Writer:
     def _decoded(self, final: bool) -> str:
         if not self._new:
             return ""
-        known = len(self._decode(self._before))
-        for count in range(len(self._new), max(0, len(self._new) - _BYTES), -1):
-            ids = [*self._before, *self._new[:count]]
-            text = self._decode(ids)[known:]
-            if final or not text.endswith("\ufffd"):
-                break
-        else:
-            if len(self._new) < _BYTES:
-                return ""
-            count, ids = len(self._new), [*self._before, *self._new]
-            text = self._decode(ids)[known:]
-        self._before, self._new = ids[-_CONTEXT:], self._new[count:]
+        # Of a character that is not whole there are less than four bytes; what is still broken before them stays so.
+        certain = max(0, len(self._new) - _BYTES + 1)
+        counts = range(len(self._new), certain, -1)
+        count = len(self._new) if final else next((n for n in counts if not self._told(n).endswith("\ufffd")), certain)
+        text = self._told(count)
+        self._before, self._new = [*self._before, *self._new[:count]][-_CONTEXT:], self._new[count:]
         self.length += len(text)
         return text
+
+    def _told(self, count: int) -> str:
+        """What so many of the new tokens say."""
+        return self._decode([*self._before, *self._new[:count]])[len(self._decode(self._before)) :]
 
 
 def _overlap(text: str, stop: str) -> int:
