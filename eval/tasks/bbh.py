@@ -1,0 +1,84 @@
+"""BIG-Bench Hard, three-shot: with the answer alone (direct), or with its chain of thought before it.
+
+The three examples and their chains are the publisher's; lm-eval carries a copy for those who read the hub's data.
+"""
+
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from toolformer.errors import DataError
+from toolformer.eval.examples import Example, splits
+from toolformer.eval.sources import array, field, hub, published
+
+_THINK = "A: Let's think step by step.\n"
+_SHOT = re.compile(rf"{re.escape(_THINK)}.*?the answer is (.*?)\.?(?=\n\s*\nQ: |\s*\Z)", re.DOTALL | re.IGNORECASE)
+_YES_NO = {"true", "false", "yes", "no", "valid", "invalid"}
+_OPTION = re.compile(r"^\([A-Z]\)", re.MULTILINE)
+
+
+def direct(data: str | None = None, **_: object) -> dict[str, Any]:
+    """The answer at once."""
+    return splits(_all(data, think=False), "BBH")
+
+
+def chain_of_thought(data: str | None = None, **_: object) -> dict[str, Any]:
+    """The answer behind the model's own reasons."""
+    return splits(_all(data, think=True), "BBH")
+
+
+def _all(data: str | None, think: bool) -> Iterator[Example]:
+    for name, rows, shots in _published(data) if data is not None else _from_hub():
+        before = shots if think else answers_only(shots, name)
+        targets = {str(field(row, "target", name)) for row in rows}
+        for number, row in enumerate(rows):
+            asked = f"{before}\n\nQ: {field(row, 'input', name)}\n"
+            yield Example(
+                id=f"{name}-{number}",
+                prompt=asked + (_THINK if think else "A:"),
+                answers=(str(row["target"]),),
+                rule="exact",
+                group=name,
+                chance=_chance(row["input"], targets),
+            )
+
+
+def answers_only(shots: str, name: str) -> str:
+    """The examples without their chains of thought."""
+    plain, count = _SHOT.subn(lambda match: f"A: {match[1]}", shots)
+    if count != shots.count(_THINK):
+        raise DataError(f"{name}: {shots.count(_THINK) - count} of the examples shown do not say what the answer is")
+    return plain
+
+
+def _chance(question: str, targets: set[str]) -> float:
+    """How often a guess is right: among the options, or yes and no; nothing else can be guessed."""
+    if options := len(_OPTION.findall(question)):
+        return 1 / options
+    return 0.5 if {target.casefold() for target in targets} <= _YES_NO else 0.0
+
+
+Subtask = tuple[str, list[dict[str, Any]], str]
+"""Its name, its rows, and what is shown before a question."""
+
+
+def _published(data: str) -> Iterator[Subtask]:
+    """`bbh/bbh/*.json` and `bbh/cot-prompts/*.txt`, as in the publisher's repository."""
+    for path in sorted(published(data, "bbh/bbh").glob("*.json")):
+        shots = published(data, f"bbh/cot-prompts/{path.stem}.txt").read_text("utf-8")
+        # The first line says that none of it should be trained on.
+        yield path.stem, array(path, "examples"), shots.partition("-----\n")[2].strip() or shots.strip()
+
+
+def _from_hub() -> Iterator[Subtask]:
+    import yaml
+
+    folder = Path(str(files("lm_eval"))) / "tasks" / "bbh" / "cot_fewshot"
+    for path in sorted(folder.glob("[a-z]*.yaml")):
+        config = yaml.safe_load(path.read_text("utf-8"))
+        name = config["dataset_name"]
+        shown = [f"Q: {shot['input']}\n{_THINK}{shot['target']}" for shot in config["fewshot_config"]["samples"]]
+        shots = "\n\n".join([config["description"].strip(), *shown])
+        yield name, list(hub("SaylorTwift/bbh", name, "test")), shots

@@ -1,0 +1,263 @@
+"""The tasks read what their publishers wrote, and ask as the paper asks."""
+
+import datetime
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolformer.errors import ConfigError, DataError
+from toolformer.eval.answers import LAMA_WORDS, QA_WORDS, judge
+from toolformer.eval.overlap import bleu, rouge
+from toolformer.eval.tasks import bbh, dateset, lama, mmlu, questions, temporal, texts, word_problems
+from toolformer.toolbox import Toolbox
+from toolformer.tools.dates import Dates
+
+Docs = list[dict[str, Any]]
+
+
+def written(folder: Path, name: str, content: object) -> str:
+    """A file under the data folder; the folder's path."""
+    file = folder / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, str):
+        file.write_text(content, "utf-8")
+    elif name.endswith(".jsonl"):
+        assert isinstance(content, list)
+        file.write_text("".join(json.dumps(row) + "\n" for row in content), "utf-8")
+    else:
+        file.write_text(json.dumps(content), "utf-8")
+    return str(folder)
+
+
+def docs(made: dict[str, Any]) -> Docs:
+    return list(made["test"])
+
+
+def test_lama_asks_only_where_the_mask_ends_the_statement(tmp_path: Path) -> None:
+    rows = [
+        {"masked_sentences": ["The theory of relativity was developed by [MASK]."], "obj_label": "Einstein", "id": "a"},
+        {"masked_sentences": ["Von Miller plays in [MASK] position."], "obj_label": "linebacker", "id": "b"},
+        {"masked_sentences": ["[MASK]."], "obj_label": "x", "id": "c"},
+    ]
+    (one,) = docs(lama.squad(written(tmp_path, "lama/Squad/test.jsonl", rows)))
+    assert one["prompt"] == (
+        "Please complete the following text so that it is factually correct: The theory of relativity was developed by"
+    )
+    assert (one["answers"], one["rule"], one["without"]) == (["Einstein"], "lama", ["WikiSearch"])
+
+
+def test_google_re_may_hide_the_mask_in_the_second_sentence_and_knows_aliases(tmp_path: Path) -> None:
+    row = {"masked_sentences": ["He retired.", "He died in [MASK] ."], "obj_label": "Florida", "obj_aliases": ["FL"]}
+    (one,) = docs(lama.google_re(written(tmp_path, "lama/Google_RE/place_of_death_test.jsonl", [row | {"uuid": "u"}])))
+    assert one["prompt"].endswith("correct: He retired. He died in")
+    assert one["answers"] == ["Florida", "FL"]
+
+
+def test_trex_asks_a_subject_once_with_all_its_objects(tmp_path: Path) -> None:
+    relations = [
+        {"relation": "P19", "template": "[X] was born in [Y] ."},
+        {"relation": "P413", "template": "[X] plays in [Y] position ."},
+    ]
+    facts = [{"sub_uri": "Q1", "sub_label": "Ada", "obj_label": label} for label in ("London", "England", "London")]
+    written(tmp_path, "lama/relations.jsonl", relations)
+    written(tmp_path, "lama/TREx/P413.jsonl", facts)
+    (one,) = docs(lama.trex(written(tmp_path, "lama/TREx/P19.jsonl", facts)))
+    assert one["prompt"].endswith("correct: Ada was born in")
+    assert one["answers"] == ["London", "England"]
+    written(tmp_path, "lama/TREx/P1.jsonl", facts)
+    with pytest.raises(DataError, match=r"P1\.jsonl is of a relation that relations\.jsonl does not know"):
+        lama.trex(str(tmp_path))
+
+
+def test_math_problems_end_in_the_papers_words(tmp_path: Path) -> None:
+    xml = (
+        "<?xml version='1.0'?><r><ProblemSet><Problem ID='n1'><Body>Two  plums.</Body><Question>How many?</Question>"
+        "<Answer>2 (plums)</Answer></Problem></ProblemSet></r>"
+    )
+    (one,) = docs(word_problems.asdiv(written(tmp_path, "asdiv/ASDiv.xml", xml)))
+    assert (one["prompt"], one["answers"]) == ("Two plums. How many? The answer is", ["2 (plums)"])
+    svamp = [{"ID": "c", "Body": "If he had 3 cookies", "Question": "how many?", "Answer": 3.0}]
+    (one,) = docs(word_problems.svamp(written(tmp_path, "svamp/SVAMP.json", svamp)))
+    assert one["prompt"] == "If he had 3 cookies, how many? The answer is"
+    mawps = [{"id": 1, "original_text": "Joan 's cat ( 2 years ) costs $ 3 . Why ?", "ans": 1.5}]
+    (one,) = docs(word_problems.mawps(written(tmp_path, "mawps/testset.json", mawps)))
+    assert (one["prompt"], one["answers"]) == ("Joan's cat (2 years) costs $3. Why? The answer is", ["1.5"])
+    gsm8k = [{"question": "How many?", "answer": "<<1000+234=1234>>\n#### 1,234"}]
+    (one,) = docs(word_problems.gsm8k(written(tmp_path, "gsm8k/test.jsonl", gsm8k)))
+    assert one["answers"] == ["1234"]
+
+
+def test_an_xml_bomb_is_not_read(tmp_path: Path) -> None:
+    bomb = "<?xml version='1.0'?><!DOCTYPE r [<!ENTITY a 'aaaa'>]><r>&a;</r>"
+    with pytest.raises(DataError, match="declares entities"):
+        word_problems.asdiv(written(tmp_path, "asdiv/ASDiv.xml", bomb))
+
+
+def test_questions_get_a_mark_and_triviaqa_is_read_as_data(tmp_path: Path) -> None:
+    lines = (
+        'Which sport?\t"[\'Boxing\', ""Gentleman\'s sport"", \'拳闘\']"\n'
+        '"""Which soap asked """"Who shot JR?"""""""\t[\'Dallas\']\n'
+    )
+    first, second = docs(questions.triviaqa(written(tmp_path, "triviaqa/x.dev.txt", lines)))
+    assert first["answers"] == ["Boxing", "Gentleman's sport", "拳闘"]
+    assert second["prompt"] == 'Answer the following question: Which soap asked "Who shot JR?"?'
+    nq = [{"question": "who sang it", "answer": ["A", "B"]}]
+    (one,) = docs(questions.natural_questions(written(tmp_path, "nq_open/NQ-open.dev.jsonl", nq)))
+    assert (one["prompt"], one["without"]) == ("Answer the following question: who sang it?", ["QA"])
+    web = [{"qId": "w", "qText": "what?", "answers": ["Lawyer"]}]
+    (one,) = docs(questions.webquestions(written(tmp_path, "webquestions/test.json", web)))
+    assert one["rule"] == "qa"
+
+
+@pytest.mark.parametrize("answers", ["__import__('os').system('touch x')", "[1, 2]", "(" * 5000, "['a'"])
+def test_answers_that_are_no_list_of_strings_are_refused(tmp_path: Path, answers: str) -> None:
+    with pytest.raises(DataError, match="row 1: the answers are no list of strings"):
+        questions.triviaqa(written(tmp_path, "triviaqa/x.dev.txt", f"Why?\t{answers}\n"))
+
+
+def test_templama_is_asked_in_its_year(tmp_path: Path) -> None:
+    row = {"query": "Valentino Rossi plays for _X_.", "date": "2010", "id": "Q1_P54_2010", "relation": "P54"}
+    rows = [row | {"answer": [{"name": "Yamaha"}, {"name": ["Fiat", "FIAT Yamaha"]}]}]
+    (one,) = docs(temporal.templama(written(tmp_path, "templama/test.json", "\n".join(map(json.dumps, rows)))))
+    assert one["prompt"].endswith("correct: Valentino Rossi plays for")
+    assert (one["date"], one["answers"]) == ("2010-07-01", ["Yamaha", "Fiat", "FIAT Yamaha"])
+
+
+def test_dateset_has_the_papers_sizes_and_is_the_same_every_time() -> None:
+    made = docs(dateset.dateset())
+    sizes = [400, 800, 800, 400, 4000, 1800, 1200]
+    assert Counter(one["group"] for one in made) == {f"template {n}": size for n, size in enumerate(sizes, 1)}
+    assert len({one["date"] for one in made}) <= dateset.DAYS
+    assert made == docs(dateset.dateset())
+    assert made[0]["prompt"] == "Answer the following question: How many days ago was February 9, 2014?"
+
+
+def test_dateset_is_right_where_the_dates_tool_can_say_so() -> None:
+    asked = [one for one in docs(dateset.dateset()) if one["group"] == "template 4"][::40]
+    for one in asked:
+        day = one["prompt"].rpartition(" on ")[2].removesuffix("?")
+        with Toolbox([Dates()]) as box:
+            assert one["answers"][0] in box.run("Dates", f"weekday of {day}")
+
+
+@pytest.mark.parametrize(
+    ("name", "day"),
+    [
+        ("Thanksgiving", "2020-11-26"),
+        ("Memorial Day", "2021-05-31"),
+        ("Labor Day", "2022-09-05"),
+        ("Juneteenth", "2021-06-19"),
+    ],
+)
+def test_holidays(name: str, day: str) -> None:
+    assert dateset.holiday(name, int(day[:4])).isoformat() == day
+
+
+def test_spans_of_dates() -> None:
+    day = datetime.date
+    assert dateset.between(day(2020, 1, 31), day(2020, 2, 29), "months") == 0
+    assert dateset.between(day(2019, 3, 1), day(2020, 2, 29), "years") == 0
+    assert dateset.between(day(2020, 3, 1), day(2020, 3, 16), "weeks") == 2
+    assert dateset.back(day(2020, 3, 31), 1, "months") == day(2020, 2, 29)
+    assert dateset.back(day(2020, 2, 29), 1, "years") == day(2019, 2, 28)
+    assert dateset.back(day(2020, 1, 15), 13, "months") == day(2018, 12, 15)
+
+
+THINK = "A: Let's think step by step.\n"
+SHOTS = (
+    f"CANARY\n-----\nSay it.\n\nQ: a\n{THINK}Because.\n\nSo the answer is (B).\n\nQ: b\n{THINK}So the answer is ] }}."
+)
+
+
+def test_bbh_shows_three_examples_with_or_without_their_chains(tmp_path: Path) -> None:
+    rows = {"examples": [{"input": "Which?\nOptions:\n(A) x\n(B) y", "target": "(A)"}]}
+    written(tmp_path, "bbh/bbh/t.json", rows)
+    data = written(tmp_path, "bbh/cot-prompts/t.txt", SHOTS)
+    (one,) = docs(bbh.direct(data))
+    assert one["prompt"] == ("Say it.\n\nQ: a\nA: (B)\n\nQ: b\nA: ] }\n\nQ: Which?\nOptions:\n(A) x\n(B) y\nA:")
+    assert one["chance"] == 0.5
+    (one,) = docs(bbh.chain_of_thought(data))
+    assert one["prompt"].startswith("Say it.\n\nQ: a\nA: Let's think step by step.\nBecause.")
+    assert one["prompt"].endswith("(B) y\nA: Let's think step by step.\n")
+
+
+@pytest.mark.parametrize("head", ["question,choice0,choice1,choice2,choice3,answer\n", ""])
+def test_mmlu_in_both_forms(tmp_path: Path, head: str) -> None:
+    right = "2" if head else "C"
+    row = f'"Why, then?",argon,neon,"ozone, thin",radon,{right}\n'
+    written(tmp_path, "mmlu/dev/a_b_dev.csv", head + row * 7)
+    (one,) = docs(mmlu.mmlu(written(tmp_path, "mmlu/test/a_b_test.csv", head + row)))
+    shot = "Why, then?\nA. argon\nB. neon\nC. ozone, thin\nD. radon\nAnswer:"
+    before = "The following are multiple choice questions (with answers) about a b.\n\n"
+    assert one["prompt"] == before + f"{shot} C\n\n" * 5 + shot
+    assert (one["answers"], one["chance"], one["group"]) == (["C"], 0.25, "a_b")
+
+
+def test_wikitext_is_cut_into_articles_and_put_in_order(tmp_path: Path) -> None:
+    text = " \n = One = \n \n Some text , with 1 @,@ 000 words . \n = = Part = = \n More . \n \n = Two = \n \n End . \n"
+    first, second = docs(texts.wikitext(written(tmp_path, "wikitext2/test.txt", text)))
+    assert "Some text, with 1,000 words." in first["prompt"]
+    assert "Two" in second["prompt"]
+    assert first["words"] > second["words"] > 0
+
+
+def test_own_texts_and_pairs(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("One text.", "utf-8")
+    assert docs(texts.plain_text(text=str(tmp_path / "a.txt")))[0]["prompt"] == "One text."
+    (tmp_path / "a.jsonl").write_text('{"text": "x"}\n{"text": "y"}\n', "utf-8")
+    assert len(docs(texts.plain_text(text=str(tmp_path / "a.jsonl")))) == 2
+    (tmp_path / "p.jsonl").write_text('{"prompt": "Say hi:", "references": ["hi there", "hello"]}\n', "utf-8")
+    (one,) = docs(texts.text_to_text(pairs=str(tmp_path / "p.jsonl")))
+    assert rouge("hello", one["answers"])["rougeL"] == 1.0
+    assert bleu(["the cat sat on the mat"], [["a dog", "the cat sat on the mat"]]) == pytest.approx(100)
+    with pytest.raises(ConfigError, match="--text FILE"):
+        texts.plain_text()
+
+
+def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"SVAMP\.json is not there: put the publisher's files"):
+        word_problems.svamp(str(tmp_path))
+    with pytest.raises(DataError, match=r"test\.jsonl, line 1 is no JSON"):
+        word_problems.gsm8k(written(tmp_path, "gsm8k/test.jsonl", "{oops\n"))
+    with pytest.raises(DataError, match="a row has no 'ID'; it has Body"):
+        word_problems.svamp(written(tmp_path, "svamp/SVAMP.json", [{"Body": "x"}]))
+    with pytest.raises(DataError, match="--data"):
+        lama.squad()
+    with pytest.raises(DataError, match=r"a_dev\.csv, row 1: not a question"):
+        mmlu.mmlu(written(tmp_path, "mmlu/dev/a_dev.csv", "only,three,columns\n"))
+
+
+READERS = {
+    "lama_squad": lama.squad,
+    "lama_google_re": lama.google_re,
+    "lama_trex": lama.trex,
+    "asdiv": word_problems.asdiv,
+    "svamp": word_problems.svamp,
+    "mawps": word_problems.mawps,
+    "gsm8k": word_problems.gsm8k,
+    "webquestions": questions.webquestions,
+    "natural_questions": questions.natural_questions,
+    "triviaqa": questions.triviaqa,
+    "bbh_direct": bbh.direct,
+    "bbh_cot": bbh.chain_of_thought,
+    "mmlu": mmlu.mmlu,
+    "wikitext": texts.wikitext,
+}
+
+
+@pytest.mark.needs("data")
+@pytest.mark.parametrize("name", READERS)
+def test_the_publishers_files(name: str) -> None:
+    made = docs(READERS[name](os.environ["TOOLFORMER_DATA"]))
+    assert len({one["id"] for one in made}) == len(made) > 10
+    for one in made:
+        assert one["prompt"].strip()
+        assert "[MASK]" not in one["prompt"]
+        # Whoever gives the publisher's own answer is right, unless it has more words than are read.
+        most = {"lama": LAMA_WORDS, "qa": QA_WORDS}.get(one["rule"], 1000)
+        if one["answers"] and len(one["answers"][0].split()) <= most:
+            assert judge(one["rule"], f" {one['answers'][0]}.", one["answers"], one["choices"]).right, one
