@@ -31,7 +31,7 @@ CHECKPOINT = "checkpoint.pt"
 class Recipe:
     """Everything that decides what the model becomes, but the texts."""
 
-    tokens: int = 26_000_000
+    tokens: int = 20_000_000
     seed: int = 0
     hidden: int = 192
     layers: int = 6
