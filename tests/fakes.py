@@ -66,6 +66,9 @@ class ScriptedLM:
             for id_ in ([_PIECES.index(part.text)] if part.control else self.encode(part.text).ids)
         )
 
+    def frame_turns(self, roles: Sequence[str]) -> list[tuple[int, ...]] | None:
+        return None
+
     def decode(self, ids: Ids) -> str:
         return "".join([*_PIECES, *self._characters][id_] for id_ in ids)
 

@@ -3,6 +3,7 @@
 Importing this loads nothing heavy: torch and transformers come with the first model.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from toolformer.calls import Call, CallSyntax, Found
@@ -19,7 +20,9 @@ from toolformer.tool import DocumentFacts, FunctionTool, Tool, Traits, tool
 from toolformer.toolbox import ResultMemory, Toolbox
 
 if TYPE_CHECKING:
+    from toolformer.decode.options import Options
     from toolformer.hf import load
+    from toolformer.model import Generation, Toolformer
 
 __version__ = "0.1.0"
 
@@ -32,23 +35,41 @@ __all__ = [
     "DocumentFacts",
     "Found",
     "FunctionTool",
+    "Generation",
+    "Options",
     "ResultMemory",
     "ServerError",
     "Tool",
     "ToolError",
     "ToolTimeout",
     "Toolbox",
+    "Toolformer",
     "ToolformerError",
     "Traits",
+    "default_tools",
     "load",
     "tool",
 ]
 
 
+_AT_FIRST_USE = {
+    "Generation": "toolformer.model",
+    "Options": "toolformer.decode.options",
+    "Toolformer": "toolformer.model",
+    "load": "toolformer.hf",
+}
+"""Names whose modules need torch, or are of use only with those that do."""
+
+
 def __getattr__(name: str) -> object:
     """Import what needs torch at its first use."""
-    if name != "load":
+    if name not in _AT_FIRST_USE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from toolformer.hf import load
+    return getattr(import_module(_AT_FIRST_USE[name]), name)
 
-    return load
+
+def default_tools() -> list[Tool]:
+    """The tools of the package that need neither a network nor a model: what a Toolformer has if none are given."""
+    from toolformer.catalog import default_tools
+
+    return default_tools()

@@ -76,6 +76,11 @@ def make_tools(settings: ToolSettings, names: Iterable[str] | None = None) -> li
     return [CATALOG[_full_name(name)].make(settings) for name in names]
 
 
+def default_tools() -> list[Tool]:
+    """The tools that need neither a network nor a model."""
+    return make_tools(ToolSettings(), DEFAULT)
+
+
 def _full_name(name: str) -> str:
     for full, entry in CATALOG.items():
         if name.strip().casefold() in (full.casefold(), entry.short):
@@ -177,3 +182,6 @@ _ENTRIES = (
 )
 CATALOG = {entry.name: entry for entry in _ENTRIES}
 """Every tool of the package, in the order they are listed."""
+
+DEFAULT = ("Calculator", "Solver", "Calendar", "Dates", "QA")
+"""Those that need neither a network nor a model."""

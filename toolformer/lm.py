@@ -168,6 +168,11 @@ class LanguageModel(Protocol):
         """
         ...
 
+    def frame_turns(self, roles: Sequence[str]) -> list[tuple[int, ...]] | None:
+        """What the model's chat template writes before, between and behind turns of these roles (system, user,
+        assistant), ready for the model's own turn; None if it has no template. Control ids are among it."""
+        ...
+
     def decode(self, ids: Ids) -> str:
         """The ids as text, for people and for tools to read; never to be encoded again."""
         ...

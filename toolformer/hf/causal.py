@@ -17,6 +17,7 @@ from toolformer.hf.rows import CausalRows
 from toolformer.hf.scoring import log_probabilities, window_losses
 from toolformer.hf.soft_prompt import soft_ids
 from toolformer.hf.tree import TreeOpenings
+from toolformer.hf.turns import frame_turns
 from toolformer.lm import Counter, Encoded, Ids, Prompted, Window
 
 _OFF = 0.3
@@ -48,6 +49,10 @@ class CausalModel:
     def encode_parts(self, parts: Sequence[Part]) -> tuple[int, ...]:
         """See `lm.LanguageModel`."""
         return self._codec.encode_parts(parts)
+
+    def frame_turns(self, roles: Sequence[str]) -> list[tuple[int, ...]] | None:
+        """See `lm.LanguageModel`."""
+        return frame_turns(self._codec.tokenizer, self.name, roles)
 
     def decode(self, ids: Ids) -> str:
         """See `lm.LanguageModel`."""

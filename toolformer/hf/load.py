@@ -34,6 +34,8 @@ from toolformer.lm import LanguageModel
 
 Quantize = Literal["int8", "nf4"]
 BUILTIN = "builtin"
+_SHIPPED = {BUILTIN: "model", "builtin-tools": "tools_adapter"}
+"""What comes with the package: folders of `toolformer.builtin`."""
 _VOLATILE = {"_name_or_path", "transformers_version"}
 
 
@@ -49,8 +51,9 @@ def load(
 ) -> LanguageModel:
     """A language model, ready to be asked.
 
-    `auto` is the GPU where there is one, and its precision the checkpoint's own; on a CPU, float32. `adapter` is a
-    LoRA or a prompt-tuning adapter by name or path; a path that holds one is loaded with the base model that it names.
+    `builtin` and `builtin-tools` come with the package. `auto` is the GPU where there is one, and its precision the
+    checkpoint's own; on a CPU, float32. `adapter` is a LoRA or a prompt-tuning adapter by name or path; a path that
+    holds one is loaded with the base model that it names.
     """
     model, tokenizer = load_network(
         name_or_path,
@@ -80,9 +83,10 @@ def load_network(
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     base = name_or_path
-    if adapter is None and (named := base_of(name_or_path)):
-        base, adapter = named, name_or_path
     place = _place(base)
+    if adapter is None and (named := base_of(place)):
+        base, adapter = named, place
+        place = _place(base)
     config = _config(base, place, revision, offline)
     tokenizer = _tokenizer(adapter, place, revision, offline)
     model = _model(config, place, _dtype(dtype, device), device, revision, quantize, offline)
@@ -104,11 +108,11 @@ def base_of(path: str) -> str | None:
 
 def _place(name: str) -> str:
     """What transformers is given: a path for what is local, or else the name."""
-    if name != BUILTIN:
+    if name not in _SHIPPED:
         return name
-    folder = Path(str(resources.files("toolformer.builtin"))) / "model"
+    folder = Path(str(resources.files("toolformer.builtin"))) / _SHIPPED[name]
     if not folder.is_dir():
-        raise ConfigError("this installation lacks the built-in model: reinstall toolformer, or name another model")
+        raise ConfigError(f"this installation lacks the model {name}: reinstall toolformer, or name another model")
     return str(folder)
 
 
@@ -140,7 +144,7 @@ def _known(place: str) -> set[str]:
         cached = {repo.repo_id for repo in scan_cache_dir().repos if repo.repo_type == "model"}
     except CacheNotFound:
         cached = set()
-    return {BUILTIN} | local | cached
+    return {*_SHIPPED} | local | cached
 
 
 def _tokenizer(adapter: str | None, place: str, revision: str | None, offline: bool) -> PreTrainedTokenizerBase:

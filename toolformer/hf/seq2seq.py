@@ -16,6 +16,7 @@ from toolformer.hf.scoring import chosen, tokens_of
 from toolformer.hf.seq2seq_openings import Seq2SeqOpenings
 from toolformer.hf.seq2seq_rows import Seq2SeqRows
 from toolformer.hf.soft_prompt import soft_ids
+from toolformer.hf.turns import frame_turns
 from toolformer.lm import WINDOW, Counter, Encoded, Ids, Prompted, Window
 
 
@@ -45,6 +46,10 @@ class Seq2SeqModel:
     def encode_parts(self, parts: Sequence[Part]) -> tuple[int, ...]:
         """See `lm.LanguageModel`."""
         return self._codec.encode_parts(parts)
+
+    def frame_turns(self, roles: Sequence[str]) -> list[tuple[int, ...]] | None:
+        """See `lm.LanguageModel`."""
+        return frame_turns(self._codec.tokenizer, self.name, roles)
 
     def decode(self, ids: Ids) -> str:
         """See `lm.LanguageModel`."""

@@ -1,0 +1,108 @@
+"""A conversation with a model that uses its tools: what was said, and what of it fits into the model's context.
+
+A model with a chat template gets its turns as the template frames them; to any other the conversation is one text, in
+which each turn of the user begins a line and the model goes on from it. What a user says is encoded as plain text, and
+what the model said is kept as its own tokens, so that neither can become a control token.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from toolformer.calls import Part
+from toolformer.decode.events import Event
+from toolformer.decode.options import Options
+from toolformer.errors import ConfigError
+from toolformer.lm import Ids
+
+if TYPE_CHECKING:
+    from toolformer.model import Generation, MadeCall, Toolformer
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one side said."""
+
+    role: Literal["system", "user", "assistant"]
+    text: str
+    calls: "tuple[MadeCall, ...]" = ()
+    ids: tuple[int, ...] | None = None
+    """The tokens of what the model said, if it came to its end by itself."""
+
+
+class Chat:
+    """A conversation that goes on. Turns are added when they are said, and taken back by `undo`."""
+
+    def __init__(self, toolformer: "Toolformer", system: str | None, options: Options) -> None:
+        self._toolformer = toolformer
+        self.options = options
+        self.turns: list[Turn] = [] if system is None else [Turn("system", system)]
+
+    def send(self, text: str, **changes: Any) -> "Generation":
+        """Say something and get the whole answer."""
+        from toolformer.model import Gathered
+
+        gathered = Gathered(self._toolformer.decoder)
+        for event in self.stream(text, **changes):
+            gathered.add(event)
+        return gathered.generation()
+
+    def stream(self, text: str, **changes: Any) -> Iterator[Event]:
+        """Say something and see the answer come. If nobody listens to its end, what came so far is what was said."""
+        from toolformer.model import Gathered
+
+        options = self.options.changed(**changes)
+        said = Turn("user", text)
+        prompt = self._prompt(said, options)
+        gathered = Gathered(self._toolformer.decoder)
+        try:
+            for event in self._toolformer.stream_ids(prompt, options):
+                gathered.add(event)
+                yield event
+        finally:
+            ended = gathered.ended
+            ids = ended.ids if ended and ended.reason != "stop" else None
+            self.turns += [said, Turn("assistant", gathered.text, gathered.calls, ids)]
+
+    def undo(self) -> bool:
+        """Take the last question and its answer back; False if there is none."""
+        if len(self.turns) < 2:
+            return False
+        del self.turns[-2:]
+        return True
+
+    def _prompt(self, said: Turn, options: Options) -> Ids:
+        """The conversation up to this turn, less the oldest exchanges if not all of them fit."""
+        model = self._toolformer.model
+        system = [turn for turn in self.turns if turn.role == "system"]
+        exchanges = self.turns[len(system) :]
+        # An answer may need its full length, but half of the context is enough to remember by.
+        room = model.context if model.reads_apart else model.context - min(options.max_new_tokens, model.context // 2)
+        for first in range(0, len(exchanges) + 1, 2):
+            ids = self._encoded([*system, *exchanges[first:], said])
+            if len(ids) <= room:
+                return ids
+        raise ConfigError(
+            f"{len(ids):,} tokens do not fit into the context of {model.name} ({model.context:,}) with an answer "
+            "behind them: say less, or lower max_new_tokens"
+        )
+
+    def _encoded(self, turns: Sequence[Turn]) -> Ids:
+        model = self._toolformer.model
+        frame = model.frame_turns([turn.role for turn in turns])
+        if frame is None:
+            return self._as_text(turns)
+        ids = [*frame[0]]
+        for turn, behind in zip(turns, frame[1:], strict=True):
+            ids += [*self._said(turn), *behind]
+        return tuple(ids)
+
+    def _as_text(self, turns: Sequence[Turn]) -> Ids:
+        ids = [*self._toolformer.model.encode(turns[0].text).ids]
+        for turn in turns[1:]:
+            begins = () if turn.role == "assistant" else self._toolformer.model.encode_parts([Part("\n")])
+            ids += [*begins, *self._said(turn)]
+        return tuple(ids)
+
+    def _said(self, turn: Turn) -> Ids:
+        return self._toolformer.model.encode_parts([Part(turn.text)]) if turn.ids is None else turn.ids
