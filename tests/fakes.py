@@ -53,6 +53,7 @@ class ScriptedLM:
     fingerprint: str = "scripted"
     counter: Counter = field(default_factory=Counter)
     ends: frozenset[int] = frozenset([0])
+    rounding: float = 0.0
     reads_apart: bool = False
     _characters: list[str] = field(default_factory=list)
 
@@ -87,7 +88,7 @@ class ScriptedLM:
         """The losses as if every token of a window were as surprising as the window's first."""
         return [[-self.loss("", self.decode(ids), position) for position in range(len(ids))] for ids in texts]
 
-    def window_losses(self, windows: Sequence[Window]) -> list[float]:
+    def window_losses(self, windows: Sequence[Window], *, exact: bool = False) -> list[float]:
         return [
             self.loss(self.decode(one.prefix), self.decode(one.text), one.position)
             * sum(WINDOW[: len(one.text) - one.position])

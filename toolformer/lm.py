@@ -153,6 +153,8 @@ class LanguageModel(Protocol):
     """Tokens that fit, prompt and text together. A start token, where there is one, is not among them."""
     ends: frozenset[int]
     """The tokens with which the model ends its text."""
+    rounding: float
+    """How far a window's loss may be off for want of precision; 0 where asking exactly gives nothing more."""
     reads_apart: bool
     """Whether a prompt is read by an encoder, so that it neither precedes the text nor takes its room."""
     counter: Counter
@@ -189,8 +191,11 @@ class LanguageModel(Protocol):
         """
         ...
 
-    def window_losses(self, windows: Sequence[Window]) -> list[float]:
-        """The weighted loss of each window. A row is forwarded to its window's end and no further."""
+    def window_losses(self, windows: Sequence[Window], *, exact: bool = False) -> list[float]:
+        """The weighted loss of each window. A row is forwarded to its window's end and no further.
+
+        `exact` is fp32 whatever the model's own precision: slower, for losses that `rounding` leaves in doubt.
+        """
         ...
 
     def rows(self, prompts: Sequence[Ids]) -> Rows:

@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 
@@ -15,7 +16,7 @@ from toolformer.data_gen.method import Method
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.records import Annotated, Document, Rejected
 from toolformer.data_gen.rows import funnel, kept_row, rejected_row
-from toolformer.lm import window_loss
+from toolformer.lm import Window, window_loss
 from toolformer.tools.calculator import Calculator
 from toolformer.tools.dates import Calendar
 
@@ -111,6 +112,44 @@ def test_a_cost_is_subtracted_from_the_gain() -> None:
     annotated, rejected = annotate(paper_model(), replace(PAPER, cost=0.9))
     assert not annotated
     assert "gains less than 0.5 after a cost of 0.9" in {one.reason for one in rejected}
+
+
+class HalfLM(TextLM):
+    """Right only when it is asked exactly: otherwise a result seems to help by `off` more."""
+
+    off = 0.0
+    asked: ClassVar[list[int]] = []
+
+    def window_losses(self, windows: Sequence[Window], *, exact: bool = False) -> list[float]:
+        if exact:
+            self.asked.append(len(windows))
+        off = 0.0 if exact else self.off
+        return [
+            loss - off * ("-> " in self.decode(w.prefix))
+            for w, loss in zip(windows, super().window_losses(windows), strict=True)
+        ]
+
+
+@pytest.mark.parametrize(
+    ("result", "off", "kept", "asked"),
+    [
+        (1.31, 0.02, False, [3]),  # the gain of 1.8 - 1.31 looks like 0.51, and is 0.49
+        (1.29, -0.02, True, [3]),  # it looks like 0.49, and is 0.51
+        (1.45, 0.02, False, []),  # no doubt: 0.37
+        (1.0, 0.02, True, []),  # no doubt: 0.82
+    ],
+)
+def test_a_borderline_score_is_asked_again_in_fp32(result: float, off: float, kept: bool, asked: list[int]) -> None:
+    paper = paper_model(result=result)
+    model = HalfLM(opens=paper.opens, says=paper.says, loss=paper.loss)
+    model.rounding, model.off = 0.1, off
+    HalfLM.asked.clear()
+    annotated, rejected = annotate(model)
+    assert bool(annotated) is kept
+    assert [count for count in HalfLM.asked if count] == asked
+    losses = annotated[0].calls[0].losses if kept else next(one.losses for one in rejected if one.losses)
+    if asked:
+        assert (losses.plain, losses.call, losses.result) == pytest.approx((2.0, 1.8, result))
 
 
 def test_a_place_that_no_result_can_serve_is_never_sampled() -> None:

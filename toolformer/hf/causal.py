@@ -3,6 +3,7 @@
 import copy
 import inspect
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from transformers import PreTrainedModel
@@ -11,6 +12,7 @@ from toolformer.calls import Part
 from toolformer.errors import ConfigError
 from toolformer.hf.cache import KeyValues
 from toolformer.hf.encode import Codec
+from toolformer.hf.exact import in_fp32, rounding
 from toolformer.hf.network import Network
 from toolformer.hf.openings import Heads, pass_over
 from toolformer.hf.rows import CausalRows
@@ -40,6 +42,7 @@ class CausalModel:
         self._start = soft_ids(model) + (() if codec.start is None else (codec.start,))
         self.context = self._network.context - len(self._start)
         self.ends = self._network.ends
+        self.rounding = rounding(model)
         self.reads_apart = False
 
     def encode(self, text: str) -> Encoded:
@@ -71,9 +74,10 @@ class CausalModel:
         """See `lm.LanguageModel`."""
         return log_probabilities(self._network, self._start, texts)
 
-    def window_losses(self, windows: Sequence[Window]) -> list[float]:
+    def window_losses(self, windows: Sequence[Window], *, exact: bool = False) -> list[float]:
         """See `lm.LanguageModel`."""
-        return window_losses(self._network, self._start, windows)
+        with in_fp32(self._network.model) if exact and self.rounding else nullcontext():
+            return window_losses(self._network, self._start, windows)
 
     def rows(self, prompts: Sequence[Ids]) -> CausalRows:
         """See `lm.LanguageModel`."""

@@ -4,6 +4,7 @@ Right for every architecture rather than fast for one: what is batched has one l
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from transformers import PreTrainedModel
 
@@ -11,6 +12,7 @@ from toolformer.calls import Part
 from toolformer.errors import ConfigError
 from toolformer.hf.decoding import Decoding
 from toolformer.hf.encode import Codec
+from toolformer.hf.exact import in_fp32, rounding
 from toolformer.hf.network import Network, batches, halving
 from toolformer.hf.scoring import chosen, tokens_of
 from toolformer.hf.seq2seq_openings import Seq2SeqOpenings
@@ -33,6 +35,7 @@ class Seq2SeqModel:
         self._soft = soft_ids(model)
         self.context = self._network.context - len(self._soft) - max(1, len(self._before + self._behind))
         self.ends = self._network.ends
+        self.rounding = rounding(model)
         self.reads_apart = True
         start = model.config.decoder_start_token_id
         if start is None:
@@ -80,10 +83,11 @@ class Seq2SeqModel:
         """See `lm.LanguageModel`. The encoder reads an empty prompt."""
         return self._ask([((), text, range(len(text))) for text in texts])
 
-    def window_losses(self, windows: Sequence[Window]) -> list[float]:
+    def window_losses(self, windows: Sequence[Window], *, exact: bool = False) -> list[float]:
         """See `lm.LanguageModel`."""
         asked = dict.fromkeys(windows)
-        answers = self._ask([(one.prefix, one.text, tokens_of(one)) for one in asked])
+        with in_fp32(self._network.model) if exact and self.rounding else nullcontext():
+            answers = self._ask([(one.prefix, one.text, tokens_of(one)) for one in asked])
         for one, answer in zip(asked, answers, strict=True):
             asked[one] = -sum(w * p for w, p in zip(WINDOW, answer, strict=False))
         return [asked[one] or 0.0 for one in windows]
