@@ -1,0 +1,212 @@
+"""A model with its tools as a model of lm-eval: three methods over the port and the decoder.
+
+A plain model, or k = 0, is a plain model of lm-eval; a test holds its scores to those of lm-eval's own.
+"""
+
+import datetime
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import LM
+
+from toolformer.calls import Call, CallSyntax
+from toolformer.decode.decoder import Decoder
+from toolformer.decode.events import Answered, Ended, Event, Opened, Text, Undone
+from toolformer.decode.options import Options
+from toolformer.errors import CallFormatError, ConfigError
+from toolformer.eval.likelihood import Scored, encode_pair, roll, score
+from toolformer.eval.openings import Nearest, watched
+from toolformer.lm import LanguageModel, syntax_of
+from toolformer.tool import DocumentFacts, Tool
+from toolformer.toolbox import Toolbox
+
+_MOST_NEW = 256
+"""Tokens to write where a task does not say: lm-eval's own default."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A call that was opened: with a result, or undone for a reason."""
+
+    start: int
+    call: Call | None
+    reason: str
+    probability: float
+    rank: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model wrote behind one prompt."""
+
+    text: str
+    raw: str
+    """With the calls in it."""
+    calls: tuple[Made, ...]
+    undone: tuple[Made, ...]
+    probability: float
+    """Of a call's opening, where it was opened first, or where it was likeliest."""
+    rank: int
+    """How many tokens were likelier there; -1 if there was no place to look at."""
+    cut: int
+    """Tokens that the prompt lost at its front because the context is not long enough."""
+
+
+class ToolLM(LM):  # type: ignore[misc]
+    """What lm-eval asks, answered by a model that may call tools. Close it, or use it in a `with` statement."""
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        tools: Sequence[Tool] = (),
+        options: Options | None = None,
+        on_answer: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_answer` is called whenever a request is answered. Of the options, tasks choose those of their own."""
+        super().__init__()
+        self.model, self._tools, self._options, self._on_answer = model, tools, options or Options(), on_answer
+        self._syntax = syntax_of(model)
+        self._boxes: dict[tuple[str, ...], Toolbox] = {}
+        self._open = ExitStack()
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
+        """See lm-eval's LM."""
+        del disable_tqdm
+        return [answer.text for answer in self.answers(requests)]
+
+    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[Scored]:
+        """See lm-eval's LM."""
+        del disable_tqdm
+        return score(self.model, [encode_pair(self.model, *request.args) for request in requests])
+
+    def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
+        """See lm-eval's LM."""
+        del disable_tqdm
+        return [roll(self.model, request.args[0]).log_probability for request in requests]
+
+    def answers(self, requests: Sequence[Instance]) -> list[Answer]:
+        """All that came of the requests. Those with the same settings, tools and date go through the model together."""
+        groups: dict[Any, list[int]] = defaultdict(list)
+        for place, request in enumerate(requests):
+            doc: Mapping[str, Any] = request.doc or {}
+            options = _options(self._options, request.args[1])
+            groups[options, tuple(doc.get("without") or ()), doc.get("date") or ""].append(place)
+        found: dict[int, Answer] = {}
+        for (options, without, date), places in groups.items():
+            prompts = [requests[place].args[0] for place in places]
+            found |= zip(places, self._answers(prompts, options, self._toolbox(without, date)), strict=True)
+        return [found[place] for place in range(len(requests))]
+
+    def _answers(self, prompts: Sequence[str], options: Options, toolbox: Toolbox) -> list[Answer]:
+        ids = [self.model.encode(prompt).ids for prompt in prompts]
+        most = self._most(options, toolbox)
+        model, nearest = watched(self.model, self._syntax)
+        rows = [_Row(self._syntax, max(0, len(one) - most)) for one in ids]
+        for event in Decoder(model, toolbox, self._syntax).run([one[-most:] for one in ids], options, stride=16):
+            rows[event.row].add(event)
+            if isinstance(event, Ended):
+                self._on_answer()
+        return [row.answer(near) for row, near in zip(rows, nearest, strict=True)]
+
+    def _most(self, options: Options, toolbox: Toolbox) -> int:
+        """Tokens of a prompt that leave room for the answer, and for its calls where there are tools; half at least."""
+        if self.model.reads_apart:
+            return self.model.context
+        calls = options.calls * (options.input_tokens + options.result_tokens) if len(toolbox) else 0
+        return max(self.model.context - options.max_new_tokens - calls, self.model.context // 2)
+
+    def _toolbox(self, without: tuple[str, ...], date: str) -> Toolbox:
+        if without not in self._boxes:
+            kept = [tool for tool in self._tools if tool.name not in without]
+            self._boxes[without] = self._open.enter_context(Toolbox(kept, workers=2))
+        box = self._boxes[without]
+        return box.bind(DocumentFacts(date=datetime.date.fromisoformat(date))) if date else box
+
+    def close(self) -> None:
+        """Stop the tools' processes."""
+        self._open.close()
+        self._boxes.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Row:
+    """One text's events, put together."""
+
+    def __init__(self, syntax: CallSyntax, cut: int) -> None:
+        self._syntax, self._cut = syntax, cut
+        self._text = ""
+        self._opened: list[Opened] = []
+        self._calls: list[Made] = []
+        self._undone: list[Made] = []
+
+    def add(self, event: Event) -> None:
+        if isinstance(event, Text):
+            self._text += event.text
+        elif isinstance(event, Opened):
+            self._opened.append(event)
+        elif isinstance(event, Answered):
+            self._calls.append(Made(event.start, event.call, "", event.probability, event.rank))
+        elif isinstance(event, Undone):
+            opened = self._opened[-1]
+            self._undone.append(Made(event.start, event.call, event.reason, opened.probability, opened.rank))
+
+    def answer(self, nearest: Nearest) -> Answer:
+        place = self._opened[0] if self._opened else nearest
+        return Answer(
+            self._text,
+            self._raw(),
+            tuple(self._calls),
+            tuple(self._undone),
+            place.probability,
+            place.rank,
+            self._cut,
+        )
+
+    def _raw(self) -> str:
+        raw, at = "", 0
+        for made in self._calls:
+            assert made.call is not None
+            raw += self._text[at : made.start] + _written(self._syntax, made.call)
+            at = made.start
+        return raw + self._text[at:]
+
+
+def _written(syntax: CallSyntax, call: Call) -> str:
+    """A call for people to read. One that could not be read back is shown as its parts."""
+    try:
+        return syntax.format(call)
+    except CallFormatError:
+        return "".join(part.text for part in syntax.parts(call))
+
+
+def _options(base: Options, given: Mapping[str, Any]) -> Options:
+    """The options of a request: what its task says of length, ends and sampling; the rest is the run's."""
+    asked = dict(given)
+    stop = asked.pop("until", ())
+    changes: dict[str, object] = {
+        "stop": (stop,) if isinstance(stop, str) else tuple(one for one in stop if one),
+        "max_new_tokens": asked.pop("max_gen_toks", None) or asked.pop("max_new_tokens", None) or _MOST_NEW,
+    }
+    sampled = asked.pop("do_sample", None)
+    if sampled:
+        changes |= {"do_sample": True} | {
+            name: asked.pop(name) for name in list(asked) if name in Options.__annotations__
+        }
+    else:  # many tasks say temperature: 0.0 and mean no sampling
+        for idle in ("temperature", "top_p", "top_k"):
+            asked.pop(idle, None)
+    if asked:
+        raise ConfigError(f"the task asks for {sorted(asked)}, which is not known here")
+    return base.changed(**changes)
