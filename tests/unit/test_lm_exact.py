@@ -92,7 +92,7 @@ def test_the_decisions_are_those_of_fp32() -> None:
     """Thresholds right at the gains that fp32 finds: half precision alone would get many wrong."""
     half, full = ports("llama", torch.bfloat16)
     documents = [
-        Document(str(n), f"There are {n} boxes and {n + 2} cats in the house, {2 * n + 2} in all.") for n in range(8)
+        Document(str(n), f"There are {n} boxes and {n + 2} cats in the house, {2 * n + 2} in all.") for n in range(3)
     ]
 
     def gains(model: CausalModel | Seq2SeqModel, needed: float) -> list[float]:
@@ -102,15 +102,15 @@ def test_the_decisions_are_those_of_fp32() -> None:
         calls = [
             Executed(Place(text, "Calculator", position, None), Call("Calculator", "1 + 1", str(position)))
             for text in texts
-            for position in range(0, 16, 2)
+            for position in range(0, 16, 3)
         ]
         scored = score(calls, {"Calculator": lesson}, model, CallSyntax.TEXT)
         return [one.losses.gain for one in scored if isinstance(one, Scored)]
 
     exact = gains(full, -9.0)
-    assert len(exact) == 64
+    assert len(exact) == 18
     wrong_alone = 0
-    for needed in sorted(exact)[::4]:
+    for needed in sorted(exact)[::3]:
         needed += 1e-3  # rounding of fp32 itself
         kept = [gain >= needed for gain in gains(full, needed)]
         assert [gain >= needed for gain in gains(half, needed)] == kept
