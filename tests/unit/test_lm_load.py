@@ -2,11 +2,13 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, PromptTuningConfig, TaskType, get_peft_model
 from transformers import BloomConfig, BloomForCausalLM, MambaForCausalLM, PreTrainedModel
+from transformers.utils.logging import set_tqdm_hook
 
 from tests import tiny_models
 from toolformer.calls import CallSyntax, Part
@@ -195,3 +197,22 @@ def test_a_model_that_reads_more_than_its_mask_says_is_refused(monkeypatch: pyte
     )
     with pytest.raises(ConfigError, match="answers otherwise when its cache has holes"):
         CausalModel(model, Codec(tiny_models.tokenizer(), "x"), "x", "x")
+
+
+def test_reading_weights_shows_no_bar_and_leaves_the_setting_as_it_was(
+    llama: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown: list[object] = []
+
+    def hook(bar: Any, arguments: Any, options: Any) -> Any:
+        shown.append(options)
+        return bar(*arguments, **options)
+
+    before = set_tqdm_hook(hook)
+    try:
+        load(llama)
+        assert capsys.readouterr().err == ""
+        assert set_tqdm_hook(None) is hook
+        assert not shown
+    finally:
+        set_tqdm_hook(before)

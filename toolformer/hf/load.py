@@ -8,6 +8,8 @@ import hashlib
 import json
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Literal, cast
@@ -191,6 +193,16 @@ def _model(
     if quantize == "nf4":
         _keep_gradients(model)
     return model.eval()  # type: ignore[no-untyped-call, no-any-return]
+
+
+@contextmanager
+def _no_bar() -> Iterator[None]:
+    """Without the bar for the moments in which weights are read; that of a download, which takes minutes, stays."""
+    before = set_tqdm_hook(lambda bar, arguments, options: bar(*arguments, **options | {"disable": True}))
+    try:
+        yield
+    finally:
+        set_tqdm_hook(before)
 
 
 def _quantization(quantize: Quantize | None) -> BitsAndBytesConfig | None:
