@@ -26,6 +26,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 from transformers.integrations import is_deepspeed_zero3_enabled
+from transformers.utils.logging import set_tqdm_hook
 
 from toolformer.errors import ConfigError, unknown_name
 from toolformer.hf.causal import CausalModel
@@ -180,16 +181,17 @@ def _model(
     kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     # A cap on the attention scores is beyond the fused kernels.
     capped = getattr(config, "attn_logit_softcapping", None) is not None
-    model: PreTrainedModel = kind.from_pretrained(
-        place,
-        revision=revision,
-        local_files_only=offline,
-        dtype=dtype,
-        # Where DeepSpeed splits the weights over devices, it does so while they are loaded.
-        device_map=None if is_deepspeed_zero3_enabled() else {"": device},
-        quantization_config=_quantization(quantize),
-        attn_implementation="eager" if capped else None,
-    )
+    with _no_bar():
+        model: PreTrainedModel = kind.from_pretrained(
+            place,
+            revision=revision,
+            local_files_only=offline,
+            dtype=dtype,
+            # Where DeepSpeed splits the weights over devices, it does so while they are loaded.
+            device_map=None if is_deepspeed_zero3_enabled() else {"": device},
+            quantization_config=_quantization(quantize),
+            attn_implementation="eager" if capped else None,
+        )
     if quantize == "nf4":
         _keep_gradients(model)
     return model.eval()  # type: ignore[no-untyped-call, no-any-return]
