@@ -10,6 +10,7 @@ import tyro
 from toolformer.commands.annotate import Annotate, Export, Report
 from toolformer.commands.bench import Bench
 from toolformer.commands.index import Index
+from toolformer.commands.talk import Chat, Generate
 from toolformer.commands.tools import CallTool, ListTools
 from toolformer.commands.train import Train
 from toolformer.errors import ToolformerError
@@ -29,6 +30,8 @@ Command = (
     | Annotated[Annotate, tyro.conf.subcommand("annotate")]
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Export, tyro.conf.subcommand("export")]
+    | Annotated[Generate, tyro.conf.subcommand("generate")]
+    | Annotated[Chat, tyro.conf.subcommand("chat")]
     | Annotated[Index, tyro.conf.subcommand("index")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
 )

@@ -1,0 +1,147 @@
+"""What `toolformer chat` shows and understands."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text as Styled
+
+from toolformer.calls import Call
+from toolformer.chat import Chat
+from toolformer.commands.talk import printable
+from toolformer.decode.events import Answered, Called, Ended, Event, Text, Undone
+from toolformer.errors import ConfigError, DataError, ToolformerError, unknown_name
+from toolformer.model import Toolformer
+
+_CALL, _NOTE, _WRONG = "cyan", "dim", "red"
+_ENDS = {"context": "the context is full", "nan": "the model's answers were no numbers", "length": "…"}
+
+
+class Conversation:
+    """Reads lines, and prints answers as they come."""
+
+    def __init__(self, toolformer: Toolformer, chat: Chat) -> None:
+        self._toolformer, self._chat = toolformer, chat
+        self._calling = False
+        # No markup, no colours for numbers, no wrapping: what a model says is shown as it is.
+        self._console = Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
+        self._commands: dict[str, tuple[Callable[[str], None], str]] = {
+            "/tools": (self._tools, "the tools, and what each does"),
+            "/k": (self._k, "how likely a call must be: among the k likeliest tokens; 0 disables calls"),
+            "/undo": (self._undo, "take the last question and its answer back"),
+            "/save": (self._save, "write the conversation to a file, a line of JSON for each turn"),
+            "/help": (self._help, "this list"),
+            "/quit": (self._quit, "leave; so does the end of input"),
+        }
+
+    def run(self) -> None:
+        """Talk until there is no more input."""
+        if sys.stdin.isatty():
+            # Arrow keys and a history; not everywhere there is one.
+            with contextlib.suppress(ImportError):
+                import readline  # noqa: F401
+            self._note(
+                f"{self._toolformer.model.name}, with {', '.join(self._toolformer.toolbox.names) or 'no tools'}. "
+            )
+            self._note("/help says what can be typed.\n")
+        while True:
+            try:
+                line = input("> " if sys.stdin.isatty() else "").strip()
+            except EOFError:
+                return
+            except KeyboardInterrupt:
+                self._note("\n/quit leaves.\n")
+                continue
+            try:
+                if line.startswith("/"):
+                    self._command(line)
+                elif line:
+                    self._answer(line)
+            except EOFError:
+                return
+            except ToolformerError as error:
+                self._show(f"{error}\n", _WRONG)
+
+    def _answer(self, line: str) -> None:
+        """Show the answer as it comes; Ctrl-C stops it and nothing else."""
+        try:
+            for event in self._chat.stream(line):
+                self._event(event)
+        except KeyboardInterrupt:
+            self._note(" (stopped)\n")
+
+    def _event(self, event: Event) -> None:
+        if isinstance(event, Text):
+            self._show(event.text)
+        elif isinstance(event, Called):
+            self._show(_begun(event.call), _CALL)
+            self._calling = True
+        elif isinstance(event, Answered):
+            self._show(f" → {event.call.result}", _CALL)
+            self._note(f", rank {event.rank + 1}, p {event.probability:.2f}]")
+            self._calling = False
+        elif isinstance(event, Undone):
+            begun = "" if self._calling else _begun(event.call) if event.call else " [call"
+            self._note(f"{begun} undone: {event.reason}]")
+            self._calling = False
+        elif isinstance(event, Ended):
+            why = _ENDS.get(event.reason)
+            self._note(f" ({why})\n" if why else "\n")
+
+    def _command(self, line: str) -> None:
+        name, _, argument = line.partition(" ")
+        if name not in self._commands:
+            raise ConfigError(unknown_name("command", name, self._commands))
+        self._commands[name][0](argument.strip())
+
+    def _tools(self, argument: str) -> None:  # noqa: ARG002 - one signature for all
+        for tool in self._toolformer.toolbox:
+            self._show(f"{tool.name}", _CALL)
+            self._show(f"  {tool.description}\n")
+
+    def _k(self, argument: str) -> None:
+        if argument:
+            if not argument.isdecimal():
+                raise ConfigError(f"k is a whole number, such as /k 3, not {argument!r}")
+            self._chat.options = self._chat.options.changed(k=int(argument))
+        self._note(f"k = {self._chat.options.k}\n")
+
+    def _undo(self, argument: str) -> None:  # noqa: ARG002 - as above
+        self._note("taken back\n" if self._chat.undo() else "nothing was said yet\n")
+
+    def _save(self, argument: str) -> None:
+        if not argument:
+            raise ConfigError("name a file: /save FILE")
+        lines = [
+            json.dumps({"role": turn.role, "content": turn.text, "calls": [asdict(call) for call in turn.calls]})
+            for turn in self._chat.turns
+        ]
+        try:
+            with Path(argument).expanduser().open("x", encoding="utf-8") as file:
+                file.writelines(f"{line}\n" for line in lines)
+        except OSError as error:
+            raise DataError(f"{argument}: {error.strerror or error}; nothing was saved") from error
+        self._note(f"{len(lines)} turns in {argument}\n")
+
+    def _help(self, argument: str) -> None:  # noqa: ARG002 - as above
+        for name, (_, what) in self._commands.items():
+            self._show(f"{name:<7}", _CALL)
+            self._show(f" {what}\n")
+        self._note("Ctrl-C stops an answer. Anything else is said to the model.\n")
+
+    def _quit(self, argument: str) -> None:  # noqa: ARG002 - as above
+        raise EOFError
+
+    def _show(self, text: str, style: str = "") -> None:
+        self._console.print(Styled(printable(text), style=style), end="")
+
+    def _note(self, text: str) -> None:
+        self._show(text, _NOTE)
+
+
+def _begun(call: Call) -> str:
+    return f" [{call.tool}({call.input})"

@@ -1,0 +1,139 @@
+"""`toolformer generate` and `toolformer chat`: a model that uses its tools, in a terminal."""
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from toolformer.catalog import DEFAULT, ToolSettings, make_tools
+from toolformer.commands.tools import Settings
+from toolformer.decode.options import Options
+from toolformer.errors import ToolformerError
+
+if TYPE_CHECKING:
+    from toolformer.model import Generation, Toolformer
+
+_AT_ONCE = 512
+"""Lines of standard input that are read before the first is answered."""
+_HOSTILE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """The text without what could steer a terminal or turn its lines around: a model may say anything."""
+    return _HOSTILE.sub("\ufffd", text)
+
+
+@dataclass(frozen=True)
+class Loading:
+    """Which model, with which tools, and how it is loaded."""
+
+    model: str = "builtin-tools"
+    """By name or path: `builtin-tools`, what `toolformer train` wrote, or any other."""
+    adapter: str | None = None
+    """A LoRA or prompt-tuning adapter for it, by name or path."""
+    tools: str = ",".join(DEFAULT).lower()
+    """Their names, with commas, as `toolformer tools` lists them; empty for none."""
+    dtype: str = "auto"
+    """float32, bfloat16 or float16; auto is the checkpoint's own on a GPU, float32 on a CPU."""
+    device: str = "auto"
+    """cpu, cuda, ...; auto is the GPU where there is one."""
+    quantize: Literal["int8", "nf4"] | None = None
+    """Load the weights in 8 or 4 bits."""
+
+    def toolformer(self, settings: ToolSettings) -> "Toolformer":
+        """The model with its tools."""
+        from transformers.utils.logging import disable_progress_bar
+
+        from toolformer.model import Toolformer
+
+        disable_progress_bar()
+        tools = make_tools(settings, [name for name in self.tools.split(",") if name.strip()])
+        return Toolformer.from_pretrained(
+            self.model,
+            tools,
+            adapter=self.adapter,
+            dtype=self.dtype,
+            device=self.device,
+            quantize=self.quantize,
+        )
+
+
+Load = Annotated[Loading, tyro.conf.arg(name="")]
+Decoding = Annotated[Options, tyro.conf.arg(name="")]
+
+
+@dataclass(frozen=True)
+class Generate:
+    """Go on from a text, or from each line of standard input."""
+
+    text: tyro.conf.Positional[str] = "-"
+    """What to go on from; with "-" or nothing, each line of standard input."""
+    json: bool = False
+    """Write a line of JSON for each text: text, calls, raw, end."""
+    raw: bool = False
+    """Show the calls in the text."""
+    load: Load = field(default_factory=Loading)
+    options: Decoding = field(default_factory=Options)
+    settings: Settings = field(default_factory=ToolSettings)
+
+    def run(self) -> None:
+        """Print what the model writes, a line for each line. One that cannot be answered is said on standard error."""
+        with self.load.toolformer(self.settings) as toolformer:
+            if self.text != "-":
+                self._print(toolformer.generate(self.text, self.options), lines=False)
+                return
+            failed = 0
+            lines = enumerate((line.rstrip("\n") for line in sys.stdin), 1)
+            while some := list(islice(lines, _AT_ONCE)):
+                for number, made in _answers(toolformer, some, self.options):
+                    if isinstance(made, ToolformerError):
+                        failed += 1
+                        print(json.dumps({"error": str(made)}) if self.json else "", flush=True)
+                        print(f"toolformer: line {number}: {made}", file=sys.stderr)
+                    else:
+                        self._print(made, lines=True)
+            if failed:
+                raise ToolformerError(f"{failed} of the lines had no answer")
+
+    def _print(self, made: "Generation", *, lines: bool) -> None:
+        if self.json:
+            told = {"text": made.text, "calls": [asdict(call) for call in made.calls], "raw": made.raw, "end": made.end}
+            print(json.dumps(told), flush=True)
+            return
+        shown = printable(made.raw if self.raw else made.text).strip()
+        print(shown.replace("\n", " ") if lines else shown, flush=True)
+
+
+def _answers(
+    toolformer: "Toolformer", lines: Iterable[tuple[int, str]], options: Options
+) -> Iterator[tuple[int, "Generation | ToolformerError"]]:
+    """The answers in the order of the lines; a line that is too long costs none of the others."""
+    context = toolformer.model.context
+    sizes = [(number, line, len(toolformer.model.encode(line).ids)) for number, line in lines]
+    made = iter(toolformer.generate([line for _, line, size in sizes if size <= context], options))
+    for number, _, size in sizes:
+        fits = size <= context
+        yield number, next(made) if fits else ToolformerError(f"{size:,} tokens do not fit into {context:,}")
+
+
+@dataclass(frozen=True)
+class Chat:
+    """Talk to a model and see it use its tools. /help says what can be typed."""
+
+    system: str | None = None
+    """A first turn that says how to answer, for models that know such."""
+    load: Load = field(default_factory=Loading)
+    options: Decoding = field(default_factory=Options)
+    settings: Settings = field(default_factory=ToolSettings)
+
+    def run(self) -> None:
+        """Talk until /quit or the end of input."""
+        from toolformer.commands.conversation import Conversation
+
+        with self.load.toolformer(self.settings) as toolformer:
+            Conversation(toolformer, toolformer.chat(self.system, self.options)).run()
