@@ -50,21 +50,19 @@ class Conversation:
             self._note("/help says what can be typed.\n")
         while True:
             try:
-                line = input("> " if sys.stdin.isatty() else "").strip()
+                self._turn(input("> " if sys.stdin.isatty() else "").strip())
             except EOFError:
                 return
             except KeyboardInterrupt:
                 self._note("\n/quit leaves.\n")
-                continue
-            try:
-                if line.startswith("/"):
-                    self._command(line)
-                elif line:
-                    self._answer(line)
-            except EOFError:
-                return
             except ToolformerError as error:
                 self._show(f"{error}\n", _WRONG)
+
+    def _turn(self, line: str) -> None:
+        if line.startswith("/"):
+            self._command(line)
+        elif line:
+            self._answer(line)
 
     def _answer(self, line: str) -> None:
         """Show the answer as it comes; Ctrl-C stops it and nothing else."""
