@@ -20,7 +20,7 @@ AHEAD = 10_000
 
 
 class Executor:
-    """Runs calls of a toolbox in a few threads. Use it in a `with` statement: it waits for its threads."""
+    """Runs calls of a toolbox in a few threads. Use it in a `with` statement, which waits for them unless it failed."""
 
     def __init__(self, toolbox: Toolbox, threads: int = 4) -> None:
         self._toolbox = toolbox
@@ -29,8 +29,8 @@ class Executor:
     def __enter__(self) -> "Executor":
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._threads.shutdown(cancel_futures=True)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._threads.shutdown(wait=kind is None, cancel_futures=True)
 
     def execute(self, candidates: Iterable[Candidate | Rejected], syntax: CallSyntax) -> Iterator[Executed | Rejected]:
         """Every candidate with its result, or why there is none. The tools run while the next candidates are made."""

@@ -65,9 +65,6 @@ def build_index(passages: Path, out: Path, dense: str | None = None) -> Manifest
     embedder = Embedder(dense) if dense else None
     try:
         return _build(passages, out, embedder)
-    except KeyboardInterrupt:
-        print(f"Stopped. The same command goes on with {out} where it was.", file=sys.stderr)
-        raise
     except OSError as error:
         raise DataError(
             f"{error.strerror or error}: {error.filename or out}. What is in {out} is kept: put this right and run "

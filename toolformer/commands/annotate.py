@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from toolformer.catalog import CATALOG, ToolSettings, make_tools
+from toolformer.commands.stopping import stopping
 from toolformer.commands.tools import Settings
 from toolformer.data_gen.method import Method
 from toolformer.errors import ConfigError
@@ -58,6 +59,10 @@ class Annotate:
 
     def run(self) -> None:
         """Annotate, showing how it goes."""
+        with stopping(f"the same command goes on with {self.out} where it was"):
+            self._annotate()
+
+    def _annotate(self) -> None:
         from toolformer.data_gen import annotate, load_lesson, read_corpus
         from toolformer.data_gen.progress import Display
 

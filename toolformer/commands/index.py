@@ -6,6 +6,8 @@ from typing import Annotated
 
 import tyro
 
+from toolformer.commands.stopping import stopping
+
 
 @dataclass(frozen=True)
 class BuildIndex:
@@ -20,9 +22,10 @@ class BuildIndex:
 
     def run(self) -> None:
         """Build it, or go on where an earlier build was stopped."""
-        from toolformer.tools.index_build import build_index
+        with stopping(f"the same command goes on with {self.out} where it was"):
+            from toolformer.tools.index_build import build_index
 
-        build_index(self.passages, self.out, self.dense)
+            build_index(self.passages, self.out, self.dense)
 
 
 @dataclass(frozen=True)
