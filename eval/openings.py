@@ -91,5 +91,5 @@ class _WatchedRows:
         ranks = ((logits >= opening).sum(dim=-1) - 1).tolist()
         for row, chance, rank in zip(rows, chances, ranks, strict=True):
             mark = self._marks[row]
-            if mark.rank < 0 or chance > mark.probability:
+            if chance > mark.probability or (mark.rank < 0 and chance == 0):  # a model's NaN is neither
                 mark.probability, mark.rank = chance, rank

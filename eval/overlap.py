@@ -20,7 +20,7 @@ def bleu(texts: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     from sacrebleu import corpus_bleu
 
     most = max(map(len, references), default=0)
-    columns = [[given[i] if i < len(given) else None for given in references] for i in range(most)]
+    columns: Any = [[given[i] if i < len(given) else None for given in references] for i in range(most)]
     return float(corpus_bleu(list(texts), columns).score) if most else 0.0
 
 

@@ -1,0 +1,117 @@
+"""Asks a model one task at one k: prompts and choices go in, outcomes with their verdicts come out."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lm_eval.api.instance import Instance
+
+from toolformer.errors import DataError
+from toolformer.eval.answers import Verdict, judge
+from toolformer.eval.calls import vote
+from toolformer.eval.examples import Example
+from toolformer.eval.likelihood import encode_pair, roll, score
+from toolformer.eval.outcomes import Outcome, calls_of
+from toolformer.eval.overlap import rouge
+from toolformer.eval.tasks.mmlu import LETTERS
+from toolformer.eval.tool_lm import Answer, ToolLM
+from toolformer.lm import LanguageModel
+
+_VOTE_TEMPERATURE = 0.7
+
+
+def generates(task: Any) -> bool:
+    """Whether the task is answered by a text, in which calls can be made."""
+    return bool(task.OUTPUT_TYPE == "generate_until")
+
+
+def ask(lm: ToolLM, task: Any, examples: Sequence[Example], votes: int, on_answer: Callable[[], None]) -> list[Outcome]:
+    """What came of each example. Texts tell the model's own `on_answer`, the rest this one."""
+    if generates(task):
+        return _generated(lm, examples, task.config.generation_kwargs, votes)
+    asked = _rolled if task.OUTPUT_TYPE == "loglikelihood_rolling" else _chosen
+    outcomes = []
+    for example in examples:
+        outcome = asked(lm.model, example)
+        if not math.isfinite(outcome.score):
+            raise DataError(f"{lm.model.name} scores {example.id} with {outcome.score}: its weights are damaged")
+        outcomes.append(outcome)
+        on_answer()
+    return outcomes
+
+
+def _generated(lm: ToolLM, examples: Sequence[Example], settings: dict[str, Any], votes: int) -> list[Outcome]:
+    """Every example's text, or the one that stands for several sampled ones."""
+    kwargs = settings | ({"do_sample": True, "temperature": _VOTE_TEMPERATURE} if votes > 1 else {})
+    docs = [(example, {"date": example.date, "without": example.without}) for example in examples]
+    requests = [
+        Instance("generate_until", doc, (example.prompt, kwargs), 0) for example, doc in docs for _ in range(votes)
+    ]
+    answers = lm.answers(requests)
+    return [_voted(example, answers[place * votes : (place + 1) * votes]) for place, (example, _) in enumerate(docs)]
+
+
+def _voted(example: Example, answers: Sequence[Answer]) -> Outcome:
+    judged = [_judged(example, answer.text) for answer in answers]
+    place = vote([verdict.answer for verdict, _ in judged])
+    (verdict, value), answer = judged[place], answers[place]
+    return Outcome(
+        id=example.id,
+        group=example.group,
+        chance=example.chance,
+        prompt=example.prompt,
+        answers=example.answers,
+        text=answer.text,
+        raw=answer.raw,
+        answer=verdict.answer,
+        score=value,
+        calls=calls_of(answer),
+        probability=answer.probability,
+        rank=answer.rank,
+        cut=answer.cut,
+        votes=sum(one.answer == verdict.answer for one, _ in judged),
+    )
+
+
+def _judged(example: Example, text: str) -> tuple[Verdict, float]:
+    if example.rule == "overlap":
+        value = rouge(text, example.answers)["rougeL"]
+        return Verdict(text.strip(), right=value >= 1), value
+    verdict = judge(example.rule, text, example.answers, example.choices)
+    return verdict, float(verdict.right)
+
+
+def _chosen(model: LanguageModel, example: Example) -> Outcome:
+    """The likeliest of the letters."""
+    letters = LETTERS[: len(example.choices)]
+    scores = score(model, [encode_pair(model, example.prompt, f" {letter}") for letter in letters])
+    letter = letters[max(range(len(letters)), key=lambda place: scores[place].log_probability)]
+    return Outcome(
+        example.id,
+        example.group,
+        example.chance,
+        example.prompt,
+        example.answers,
+        text=letter,
+        raw=letter,
+        answer=letter,
+        score=float(letter in example.answers),
+    )
+
+
+def _rolled(model: LanguageModel, example: Example) -> Outcome:
+    rolled = roll(model, example.prompt)
+    return Outcome(
+        example.id,
+        example.group,
+        0.0,
+        prompt="",  # it would be the whole text
+        answers=(),
+        text="",
+        raw="",
+        answer="",
+        score=rolled.log_probability,
+        tokens=rolled.tokens,
+        words=example.words,
+        size=len(example.prompt.encode("utf-8", "surrogatepass")),
+    )

@@ -1,0 +1,107 @@
+"""`results.json`: all numbers of a run, counted from its files of outcomes, and where they come from."""
+
+import json
+import math
+import os
+import platform
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from toolformer.data_gen.whole_file import whole_file
+from toolformer.errors import DataError
+from toolformer.eval.calls import against_oracle, calibration, cases, mended, statistics
+from toolformer.eval.outcomes import Header, Outcome, check_header, read_outcomes
+from toolformer.eval.overlap import KINDS, bleu, rouge
+
+Json = dict[str, Any]
+SHARED = ("model", "fingerprint", "about", "tools", "vote", "seed", "versions")
+"""What all files of one folder have in common."""
+
+
+def write_results(out: Path) -> Json:
+    """Count, and write `results.json`. The same outcomes give the same file on the same machine."""
+    counted = results(out)
+    with whole_file(out / "results.json") as file:
+        file.write(json.dumps(counted, indent=1, allow_nan=False).encode() + b"\n")
+    return counted
+
+
+def results(out: Path) -> Json:
+    """The numbers of all tasks and k in a folder."""
+    paths = sorted((out / "examples").glob("*.jsonl"))
+    if not paths:
+        raise DataError(f"{out} holds no outcomes: `toolformer eval --out {out}` makes them")
+    headers: dict[str, Header] = {}
+    found: dict[str, dict[int, list[Outcome]]] = defaultdict(dict)
+    first: Header = {}
+    for path in paths:
+        header, outcomes = read_outcomes(path)
+        first = first or header
+        check_header(path, header, first, SHARED)
+        headers[header["task"]] = header
+        found[header["task"]][int(header["k"])] = outcomes
+    tasks = {name: _task(headers[name], by_k, int(first["seed"])) for name, by_k in sorted(found.items())}
+    return {**{name: first[name] for name in SHARED}, "hardware": hardware(), "tasks": tasks}
+
+
+def hardware() -> dict[str, str]:
+    """What it was counted on."""
+    import torch
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    return {"machine": platform.machine(), "cores": str(os.cpu_count()), "accelerator": device}
+
+
+def _task(header: Header, by_k: Mapping[int, Sequence[Outcome]], seed: int) -> Json:
+    made: Json = {"data": header["data"], "examples": header["examples"], "settings": header["settings"]}
+    one = next(iter(by_k.values()))
+    if any(outcome.size for outcome in one):
+        return made | {"perplexity": perplexity(one)}
+    made["k"] = {str(k): statistics(outcomes, seed) for k, outcomes in sorted(by_k.items())}
+    if header["task"] == "pairs":
+        made["overlap"] = {str(k): overlap(outcomes) for k, outcomes in sorted(by_k.items())}
+    if any(outcome.rank >= 0 for outcomes in by_k.values() for outcome in outcomes):
+        made["decisions"] = decisions(by_k)
+    return made
+
+
+def perplexity(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """By tokens, by words and in bits per byte."""
+    nats = -sum(one.score for one in outcomes)
+    tokens, words, size = (sum(getattr(one, name) for one in outcomes) for name in ("tokens", "words", "size"))
+    return {
+        "tokens": tokens,
+        "perplexity": _exp(nats / max(tokens, 1)),
+        "word_perplexity": _exp(nats / max(words, 1)),
+        "bits_per_byte": round(nats / max(size, 1) / math.log(2), 6),
+    }
+
+
+def _exp(nats: float) -> float:
+    return float(f"{math.exp(min(nats, 700.0)):.6g}")
+
+
+def overlap(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """ROUGE and BLEU of all texts."""
+    scores = [rouge(one.text, one.answers) for one in outcomes]
+    means = {kind: round(sum(score[kind] for score in scores) / len(scores), 6) for kind in KINDS}
+    return means | {"bleu": round(bleu([one.text for one in outcomes], [one.answers for one in outcomes]), 6)}
+
+
+def decisions(by_k: Mapping[int, Sequence[Outcome]]) -> Json:
+    """The cases at every k and, where calls were disabled at one k and came most easily at another, the oracle."""
+    most = max(by_k)
+    mends = mended(by_k[0], by_k[most]) if 0 in by_k and most > 0 else None
+    made: Json = {}
+    for k, outcomes in sorted(by_k.items()):
+        row: Json = {"cases": cases(outcomes)}
+        if mends is not None:
+            row["oracle"] = against_oracle(outcomes, mends)
+        made[str(k)] = row
+    # At k = 1 the model itself decides; where a call was made anyway, its numbers are those of the opening.
+    asked = 1 if 1 in by_k else most
+    if mends is not None:
+        made["calibration"] = {"k": asked, **calibration(by_k[asked], mends)}
+    return made

@@ -1,0 +1,191 @@
+"""Tasks times k: each pair is asked once and kept in a file of its own; a run that was stopped goes on with the rest.
+
+`results.json` and the reports are made of those files alone, so they can be made again at any time.
+"""
+
+import hashlib
+import json
+import logging
+import random
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from lm_eval.tasks import TaskManager
+
+import toolformer
+from toolformer.decode.options import Options
+from toolformer.errors import ConfigError, DataError, unknown_name
+from toolformer.eval.asking import ask, generates
+from toolformer.eval.examples import Example, example_of
+from toolformer.eval.outcomes import Header, check_header, read_header, read_outcomes, write_outcomes
+from toolformer.eval.progress import Progress
+from toolformer.eval.results import SHARED
+from toolformer.eval.tool_lm import ToolLM
+from toolformer.lm import LanguageModel
+from toolformer.tool import Tool, traits_of
+
+PREFIX = "toolformer_"
+"""What our tasks are called in lm-eval, before their own name."""
+GROUPS = {
+    "lama": ("lama_squad", "lama_google_re", "lama_trex"),
+    "math": ("asdiv", "svamp", "mawps", "gsm8k"),
+    "qa": ("webquestions", "natural_questions", "triviaqa"),
+    "dates": ("templama", "dateset"),
+    "bbh": ("bbh_direct", "bbh_cot"),
+    "mmlu": ("mmlu_text", "mmlu_letters"),
+    "ppl": ("wikitext",),
+}
+TASKS = (*(name for names in GROUPS.values() for name in names), "text", "pairs")
+FOLDER = Path(str(files("toolformer.eval") / "tasks"))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is asked, and how."""
+
+    tasks: tuple[str, ...]
+    """Names of tasks or groups."""
+    k: tuple[int, ...] = (0, 1, 3, 10)
+    limit: int | None = None
+    """At most so many examples of a task, drawn at random, the same every time."""
+    data: Path | None = None
+    text: Path | None = None
+    pairs: Path | None = None
+    vote: int = 1
+    seed: int = 0
+    batch: int = 32
+
+    def __post_init__(self) -> None:
+        if not self.k or min(self.k) < 0 or len(set(self.k)) < len(self.k):
+            raise ConfigError(f"k is a list of different numbers, none below 0, not {','.join(map(str, self.k))}")
+        for name in ("limit", "vote", "batch"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ConfigError(f"{name} must be at least 1, not {value}")
+
+    def names(self) -> list[str]:
+        """The tasks, groups opened, each once."""
+        known = {*GROUPS, *TASKS}
+        for name in self.tasks:
+            if name not in known:
+                raise ConfigError(unknown_name("task", name, known))
+        return list(dict.fromkeys(one for name in self.tasks for one in GROUPS.get(name, (name,))))
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One task at one k."""
+
+    task: Any
+    name: str
+    k: int
+    examples: tuple[Example, ...]
+    header: Header
+    path: Path
+
+
+def load_tasks(settings: Settings) -> dict[str, Any]:
+    """The tasks as lm-eval's own objects, with their data."""
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns of every data set that is not the hub's
+    given = {name: value and str(value) for name in ("data", "text", "pairs") for value in [getattr(settings, name)]}
+    manager = TaskManager(include_path=str(FOLDER), include_defaults=False, metadata=given)
+    return {name: manager.load([PREFIX + name])["tasks"][PREFIX + name] for name in settings.names()}
+
+
+def evaluate(
+    model: LanguageModel,
+    tools: Sequence[Tool],
+    settings: Settings,
+    out: Path,
+    *,
+    about: Mapping[str, str] | None = None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> list[Unit]:
+    """Ask everything that is not kept yet. `about` says more of the model than it knows: its adapter, a label."""
+    units = plan(model, tools, settings, out, about or {})
+    _check_company(out, units)
+    todo = []
+    for unit in units:
+        if unit.path.exists():
+            read_outcomes(unit.path, unit.header)
+        else:
+            todo.append(unit)
+    progress = Progress(sum(len(unit.examples) * (settings.vote if generates(unit.task) else 1) for unit in todo))
+
+    def answered() -> None:
+        progress.done += 1
+        on_progress(progress)
+
+    with ExitStack() as stack:
+        models = {
+            k: stack.enter_context(
+                ToolLM(model, tools, Options(k=k, seed=settings.seed, batch=settings.batch), answered)
+            )
+            for k in {unit.k for unit in todo}
+        }
+        for unit in todo:
+            progress.what = f"{unit.name}, k = {unit.k}"
+            write_outcomes(
+                unit.path, unit.header, ask(models[unit.k], unit.task, unit.examples, settings.vote, answered)
+            )
+    progress.finished = True
+    on_progress(progress)
+    return units
+
+
+def _check_company(out: Path, units: Sequence[Unit]) -> None:
+    """A folder holds what one model gave, with the same tools and settings."""
+    try:
+        (out / "examples").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot write to {out}: {error.strerror}; choose another folder with --out") from error
+    for path in sorted((out / "examples").glob("*.jsonl")):
+        check_header(path, read_header(path), units[0].header, SHARED)
+
+
+def plan(
+    model: LanguageModel, tools: Sequence[Tool], settings: Settings, out: Path, about: Mapping[str, str]
+) -> list[Unit]:
+    """What there is to ask. Perplexity and letters know no calls: they are asked once."""
+    units = []
+    for name, task in load_tasks(settings).items():
+        examples = _limited([example_of(doc) for doc in task.test_docs()], settings)
+        for k in settings.k if generates(task) else (0,):
+            header = {
+                "task": name,
+                "k": k,
+                "model": model.name,
+                "fingerprint": model.fingerprint,
+                "about": dict(about),
+                "tools": {tool.name: traits_of(tool).version for tool in tools},
+                "data": _digest(examples),
+                "examples": len(examples),
+                "vote": settings.vote,
+                "seed": settings.seed,
+                "settings": task.config.generation_kwargs or {},
+                "versions": versions(),
+            }
+            units.append(Unit(task, name, k, examples, header, out / "examples" / f"{name}-k{k}.jsonl"))
+    return units
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that could change an answer."""
+    names = ("lm_eval", "torch", "transformers", "peft")
+    return {"toolformer": toolformer.__version__, **{name: version(name) for name in names}}
+
+
+def _limited(examples: list[Example], settings: Settings) -> tuple[Example, ...]:
+    if settings.limit is None or settings.limit >= len(examples):
+        return tuple(examples)
+    chosen = random.Random(settings.seed).sample(range(len(examples)), settings.limit)
+    return tuple(examples[place] for place in sorted(chosen))
+
+
+def _digest(examples: Sequence[Example]) -> str:
+    rows = json.dumps([vars(example) for example in examples], sort_keys=True)
+    return hashlib.sha256(rows.encode()).hexdigest()[:16]

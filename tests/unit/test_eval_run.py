@@ -1,0 +1,208 @@
+"""A whole evaluation: asked once, kept, counted; stopped and gone on with; the same in lm-eval's own hands."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoModelForSeq2SeqLM
+
+from tests import tiny_models
+from tests.fakes import ScriptedLM
+from toolformer.errors import ConfigError, DataError
+from toolformer.eval.outcomes import read_outcomes
+from toolformer.eval.progress import Progress, line
+from toolformer.eval.results import results, write_results
+from toolformer.eval.run import GROUPS, TASKS, Settings, evaluate, load_tasks
+from toolformer.eval.tool_lm import ToolLM
+from toolformer.hf.encode import Codec
+from toolformer.hf.seq2seq import Seq2SeqModel
+from toolformer.tools.calculator import Calculator
+
+PROBLEMS = [
+    {"ID": f"c{n}", "Body": f"Ann had {n} eggs and found 3.", "Question": "How many?", "Answer": float(n + 3)}
+    for n in range(1, 7)
+]
+
+
+def follows(said: str) -> dict[str, float]:
+    """Says 4 to everything; a call is its second thought, and with its result it says that."""
+    _, _, asked = said.rpartition("The answer is")
+    eggs = said.partition("Ann had ")[2][:1]
+    text = f"<API> Calculator({eggs} + 3)→ {int(eggs or 0) + 3}</API>"
+    if asked and text.startswith(asked) and asked != text:
+        rest = text[len(asked) :]
+        return {next((t for t in ("<API>", "→", "</API>") if rest.startswith(t)), rest[0]): 0.9}
+    if asked.endswith("</API>"):
+        return {" ": 0.9}
+    if asked.endswith("</API> "):
+        return {str(int(eggs) + 3): 0.9}
+    return {"": {" ": 0.5, "<API>": 0.3}, " ": {"4": 0.9}}.get(asked, {"\n": 0.9})
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    (tmp_path / "data" / "svamp").mkdir(parents=True)
+    (tmp_path / "data" / "svamp" / "SVAMP.json").write_text(json.dumps(PROBLEMS), "utf-8")
+    return tmp_path / "data"
+
+
+def settings(data: Path, **more: Any) -> Settings:
+    return Settings(**{"tasks": ("svamp",), "k": (0, 1, 3), "data": data} | more)
+
+
+def bytes_of(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(out.rglob("*.json*"))}
+
+
+def test_disabled_at_one_and_at_three(tmp_path: Path, data: Path) -> None:
+    out = tmp_path / "out"
+    seen: list[tuple[int, int]] = []
+    model = ScriptedLM(follows=follows)
+    evaluate(model, [Calculator()], settings(data), out, on_progress=lambda p: seen.append((p.done, p.total)))
+    assert seen[0] == (1, 18)
+    assert seen[-1] == (18, 18)
+    found = write_results(out)["tasks"]["svamp"]
+    accuracy = {k: (made["accuracy"]["value"], made["called"]["value"]) for k, made in found["k"].items()}
+    assert accuracy == {"0": (0.166667, 0), "1": (0.166667, 0), "3": (1.0, 1.0)}
+    assert found["k"]["3"]["called_by_tool"] == {"Calculator": 1.0}
+    assert found["decisions"]["1"]["cases"]["undecided"] == 5
+    assert found["decisions"]["3"]["oracle"] == {"mendable": 5, "called": 6, "precision": 0.833333, "recall": 1.0}
+    assert found["decisions"]["calibration"]["bins"][0]["mended"]["value"] == 0.833333
+    _, outcomes = read_outcomes(out / "examples" / "svamp-k3.jsonl")
+    assert outcomes[1].raw == "<API> Calculator(2 + 3) → 5 </API> 5"
+    assert (outcomes[1].prompt, outcomes[1].answer) == ("Ann had 2 eggs and found 3. How many? The answer is", "5")
+
+
+def test_a_run_goes_on_where_it_was_and_ends_with_the_same_bytes(tmp_path: Path, data: Path) -> None:
+    out = tmp_path / "out"
+    evaluate(ScriptedLM(follows=follows), [Calculator()], settings(data), out)
+    write_results(out)
+    whole = bytes_of(out)
+    (out / "examples" / "svamp-k1.jsonl").unlink()
+    model = ScriptedLM(follows=follows)
+    totals: list[int] = []
+    evaluate(model, [Calculator()], settings(data), out, on_progress=lambda p: totals.append(p.total))
+    assert set(totals) == {6}
+    write_results(out)
+    assert bytes_of(out) == whole
+    asked = model.counter.tokens
+    evaluate(model, [Calculator()], settings(data), out)
+    assert model.counter.tokens == asked
+
+
+def test_a_folder_holds_one_model_with_its_tools(tmp_path: Path, data: Path) -> None:
+    out = tmp_path / "out"
+    evaluate(ScriptedLM(), [Calculator()], settings(data, k=(0,)), out)
+    with pytest.raises(DataError, match='fingerprint was "scripted" and is "other"'):
+        evaluate(ScriptedLM(fingerprint="other"), [Calculator()], settings(data, k=(1,)), out)
+    with pytest.raises(DataError, match="tools was"):
+        evaluate(ScriptedLM(), [], settings(data, k=(1,)), out)
+    with pytest.raises(DataError, match="data was"):
+        evaluate(ScriptedLM(), [Calculator()], settings(data, k=(0,), limit=2), out)
+
+
+def test_a_limit_draws_the_same_examples_and_not_the_first(data: Path, tmp_path: Path) -> None:
+    drawn = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        evaluate(ScriptedLM(), [], settings(data, k=(0,), limit=3, seed=seed), tmp_path / name)
+        drawn.append([one.id for one in read_outcomes(tmp_path / name / "examples" / "svamp-k0.jsonl")[1]])
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert len(drawn[0]) == 3
+
+
+def test_a_vote_takes_the_answer_given_most_often(data: Path, tmp_path: Path) -> None:
+    def unsure(said: str) -> dict[str, float]:
+        return {" ": 1.0} if said.endswith("is") else {"4": 0.85, "9": 0.15} if said[-1] == " " else {"\0END": 1.0}
+
+    evaluate(ScriptedLM(follows=unsure), [], settings(data, k=(0,), vote=9), tmp_path / "out")
+    _, outcomes = read_outcomes(tmp_path / "out" / "examples" / "svamp-k0.jsonl")
+    assert [one.answer for one in outcomes] == ["4"] * 6
+    assert all(5 <= one.votes <= 9 for one in outcomes)
+
+
+def test_names_settings_and_folders_that_cannot_be_are_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean svamp"):
+        Settings(("svmp",)).names()
+    for wrong in ({"k": ()}, {"k": (1, 1)}, {"k": (-1,)}, {"limit": 0}, {"vote": 0}):
+        with pytest.raises(ConfigError):
+            Settings(("svamp",), **wrong)
+    with pytest.raises(DataError, match="holds no outcomes"):
+        results(tmp_path)
+    assert set(Settings((*GROUPS, "text", "pairs")).names()) == set(TASKS)
+
+
+def test_every_task_has_its_yaml_and_no_other() -> None:
+    from toolformer.eval.run import FOLDER
+
+    assert {path.stem for path in FOLDER.glob("*.yaml")} == set(TASKS)
+
+
+def test_perplexity_and_pairs(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("abcd efgh", "utf-8")
+    (tmp_path / "p.jsonl").write_text('{"prompt": "Say it:", "references": ["a b c d"]}\n', "utf-8")
+
+    def say(said: str) -> dict[str, float]:
+        text = "Say it: a b c d"
+        return {text[len(said)]: 0.9} if text.startswith(said) and said != text else {"\0END": 0.9}
+
+    model = ScriptedLM(follows=say, loss=lambda prefix, text, position: 2.0)
+    chosen = Settings(("text", "pairs"), (0,), text=tmp_path / "t.txt", pairs=tmp_path / "p.jsonl")
+    evaluate(model, [], chosen, tmp_path / "out")
+    found = results(tmp_path / "out")["tasks"]
+    assert found["text"]["perplexity"]["tokens"] == 9
+    assert found["text"]["perplexity"]["perplexity"] == pytest.approx(7.38906)
+    assert found["text"]["perplexity"]["bits_per_byte"] == pytest.approx(2.88539)
+    assert found["pairs"]["overlap"]["0"] == {"rouge1": 1.0, "rouge2": 1.0, "rougeL": 1.0, "bleu": 100.0}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_lm_eval_itself_says_the_same(tmp_path: Path, data: Path) -> None:
+    from lm_eval.evaluator import evaluate as theirs
+
+    model = ScriptedLM(follows=follows)
+    evaluate(model, [Calculator()], settings(data, k=(3,)), tmp_path / "out")
+    ours = results(tmp_path / "out")["tasks"]["svamp"]["k"]["3"]["accuracy"]["value"]
+    from toolformer.decode.options import Options
+
+    with ToolLM(model, [Calculator()], Options(k=3)) as lm:
+        (task,) = load_tasks(settings(data)).values()
+        found = theirs(lm, {"toolformer_svamp": task}, bootstrap_iters=0)
+    assert found is not None
+    assert found["results"]["toolformer_svamp"]["acc,none"] == ours == 1.0
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_random_encoder_decoder_runs_bbh_and_mmlu(tmp_path: Path) -> None:
+    files = {
+        "bbh/bbh/t.json": json.dumps({"examples": [{"input": "Which?\n(A) x\n(B) y", "target": "(A)"}] * 2}),
+        "bbh/cot-prompts/t.txt": "X\n-----\nSay.\n\nQ: a\nA: Let's think step by step.\nSo the answer is (B).",
+        "mmlu/dev/a_dev.csv": "What?,1,2,3,4,D\n" * 5,
+        "mmlu/test/a_test.csv": "What now?,1,2,3,4,C\n" * 2,
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, "utf-8")
+    config = copy.deepcopy(tiny_models.SEQ2SEQ["t5"])
+    config.n_positions = 1024
+    network = tiny_models._random(AutoModelForSeq2SeqLM.from_config(config))  # type: ignore[no-untyped-call]
+    model = Seq2SeqModel(network, Codec(tiny_models.own_tokenizer(), "t5"), "t5", "f")
+    evaluate(model, [Calculator()], Settings(("bbh", "mmlu"), (0, 3), data=tmp_path), tmp_path / "out")
+    found = write_results(tmp_path / "out")["tasks"]
+    assert {name: made["examples"] for name, made in found.items()} == {
+        "bbh_direct": 2,
+        "bbh_cot": 2,
+        "mmlu_text": 2,
+        "mmlu_letters": 2,
+    }
+    assert found["mmlu_letters"]["k"].keys() == {"0"}
+    assert found["bbh_cot"]["k"]["0"]["normalised"] is not None
+
+
+def test_progress_says_how_much_longer() -> None:
+    assert line(Progress(100, 25, "svamp, k = 1"), 50.0).strip() == (
+        "25 of 100 answered, 0.5/s, 2 min 30 s left, svamp, k = 1"
+    )
+    assert line(Progress(10), 0.0).strip() == "0 of 10 answered, 0.0/s"
+    assert line(Progress(10, 10, finished=True), 5.0).strip() == "10 of 10 answered, 2.0/s"
