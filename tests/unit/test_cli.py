@@ -1,6 +1,7 @@
 """The command line: what it prints, and how it fails."""
 
 import io
+import json
 import re
 import subprocess
 import sys
@@ -64,6 +65,45 @@ def test_a_failure_is_one_line_and_status_2(
     assert out == ""
     assert error.startswith(reason)
     assert len(error.splitlines()) == 1
+
+
+def test_annotate_reads_the_columns_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus, out = tmp_path / "corpus.jsonl", tmp_path / "out"
+    rows = [
+        {"body": f"On March {n}, 2020, 3 days before March {n + 3}.", "nr": f"p{n}", "text": "wrong"} for n in (1, 2, 3)
+    ]
+    corpus.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = ("--text-column", "body", "--id-column", "nr", "--limit", "2")
+    assert status("annotate", str(corpus), "--out", str(out), "--tools", "dates", *columns) == 0
+    assert "2 texts" in capsys.readouterr().err
+    written = "".join(file.read_text() for file in (*(out / "kept").iterdir(), *(out / "rejected").iterdir()))
+    assert {json.loads(line)["id"] for line in written.splitlines()} == {"p1", "p2"}
+    assert "wrong" not in written
+    config = json.loads((out / "config.json").read_text())
+    assert (config["limit"], config["sampler"]["model"]) == (2, "builtin")
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        (("--text-column", "nothing"), "corpus.jsonl:1 has no column 'nothing'; it has: 'text'. Name the right one"),
+        (("--sampler", "http://localhost:1"), "which of the models of http://localhost:1? Name one: --sampler-model"),
+        (("--sampler-model", "m"), "--sampler-model is one of a server's models: give the server's URL with --sampler"),
+        (("--limit", "0"), "limit=0: ask for one document at least"),
+    ],
+)
+def test_what_annotate_cannot_do_is_said_before_a_model_is_loaded(
+    flags: tuple[str, ...],
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("corpus.jsonl").write_text('{"text": "1 + 1 = 2"}\n')
+    assert status("annotate", "corpus.jsonl", "--out", "out", "--model", "/no/model", "--tools", "dates", *flags) == 2
+    assert capsys.readouterr().err.startswith(f"toolformer: {reason}")
+    assert not Path("out").exists()
 
 
 def test_lines_of_standard_input_are_asked_one_by_one(
