@@ -1,4 +1,4 @@
-"""What the README shows is what happens: its Python blocks and its terminal sessions run, and print what they say."""
+"""What the README and the guide show is what happens: blocks and terminal sessions run, and print what they say."""
 
 import re
 import shlex
@@ -10,18 +10,21 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
+PAGES = README + (ROOT / "docs" / "annotate.md").read_text("utf-8")
 TOOLFORMER = Path(sys.executable).with_name("toolformer")
 
 
 def blocks(kind: str) -> list[str]:
     """The fenced blocks of one kind."""
-    found = re.finditer(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    found = re.finditer(r"^```(\w*)\n(.*?)^```$", PAGES, re.DOTALL | re.MULTILINE)
     return [match[2] for match in found if match[1] == kind]
 
 
 @pytest.mark.parametrize("block", blocks("python"))
 def test_python_blocks_print_what_their_comments_say(block: str, tmp_path: Path) -> None:
     expected = re.findall(r"^\s*print\(.*\)  # (.*)$", block, re.MULTILINE)
+    for lesson in blocks("toml"):  # its first line names the file
+        (tmp_path / lesson.split("\n", 1)[0].removeprefix("# ")).write_text(lesson, "utf-8")
     script = tmp_path / "block.py"
     script.write_text(block, "utf-8")
     done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False)
