@@ -21,7 +21,8 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Share:
-    """A mean of some examples, and the interval that 95% of resamples of them fall into."""
+    """A mean of some examples, and the interval that 95% of resamples of them fall into. Where all are alike, so are
+    all resamples: that interval says nothing of the examples nobody asked."""
 
     value: float
     low: float
@@ -146,7 +147,7 @@ def calibration(outcomes: Sequence[Outcome], mends: set[str]) -> Json:
         if one.rank >= 0:
             bins[min(int(one.probability * BINS), BINS - 1)].append(one)
     seen = sum(map(len, bins.values()))
-    rows = []
+    rows: list[Json] = []
     for number, members in sorted(bins.items()):
         hit = [float(one.id in mends) for one in members]
         rows.append(

@@ -48,8 +48,11 @@ def splits(examples: Iterable[Example], task: str) -> dict[str, Any]:
 
 def example_of(doc: Mapping[str, Any]) -> Example:
     """An example as it was before lm-eval carried it."""
-    values: dict[str, Any] = {field.name: doc[field.name] for field in dataclasses.fields(Example)}
-    return Example(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(Example):
+        value = doc[field.name]
+        values[field.name] = tuple(value) if isinstance(value, list) else value
+    return Example(**values)
 
 
 def accuracy(doc: Mapping[str, Any], results: list[str]) -> dict[str, float]:

@@ -102,11 +102,13 @@ def evaluate(
     settings: Settings,
     out: Path,
     *,
+    tasks: Mapping[str, Any] | None = None,
     about: Mapping[str, str] | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> list[Unit]:
-    """Ask everything that is not kept yet. `about` says more of the model than it knows: its adapter, a label."""
-    units = plan(model, tools, settings, out, about or {})
+    """Ask everything that is not kept yet. `tasks` are those of the settings, if they were loaded before; `about` says
+    more of the model than it knows: its adapter, a label."""
+    units = plan(model, tools, settings, out, tasks or load_tasks(settings), about or {})
     _check_company(out, units)
     todo = []
     for unit in units:
@@ -148,11 +150,16 @@ def _check_company(out: Path, units: Sequence[Unit]) -> None:
 
 
 def plan(
-    model: LanguageModel, tools: Sequence[Tool], settings: Settings, out: Path, about: Mapping[str, str]
+    model: LanguageModel,
+    tools: Sequence[Tool],
+    settings: Settings,
+    out: Path,
+    tasks: Mapping[str, Any],
+    about: Mapping[str, str],
 ) -> list[Unit]:
     """What there is to ask. Perplexity and letters know no calls: they are asked once."""
     units = []
-    for name, task in load_tasks(settings).items():
+    for name, task in tasks.items():
         examples = _limited([example_of(doc) for doc in task.test_docs()], settings)
         for k in settings.k if generates(task) else (0,):
             header = {

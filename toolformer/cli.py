@@ -9,6 +9,7 @@ import tyro
 
 from toolformer.commands.annotate import Annotate, Export, Report
 from toolformer.commands.bench import Bench
+from toolformer.commands.eval import Eval
 from toolformer.commands.index import Index
 from toolformer.commands.talk import Chat, Generate
 from toolformer.commands.tools import CallTool, ListTools
@@ -34,6 +35,7 @@ Command = (
     | Annotated[Chat, tyro.conf.subcommand("chat")]
     | Annotated[Index, tyro.conf.subcommand("index")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
+    | Annotated[Eval, tyro.conf.subcommand("eval")]
 )
 
 

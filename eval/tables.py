@@ -1,0 +1,195 @@
+"""The tables of a report: the paper's, with its figures marked as quoted and ours below them, and those it has not."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from toolformer.eval.calls import CASES
+from toolformer.eval.paper import BY_K, TABLES, Table
+
+Json = dict[str, Any]
+DISABLED, SHOWN = 0, 10
+"""The k whose figures stand in the main tables; without the second, the largest there is."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table; quoted ones are not ours."""
+
+    cells: tuple[str, ...]
+    quoted: bool = False
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table, ready to be written in any form."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[Row, ...]
+    note: str = ""
+
+
+def label(result: Json) -> str:
+    """What the model of a run is called."""
+    return result["about"].get("label") or result["model"]
+
+
+def grids(results: Sequence[Json]) -> list[Grid]:
+    """All tables that there are numbers for."""
+    made = [_paper(table, results) for table in TABLES if _any(table.tasks, results)]
+    quoted = {name for table in TABLES for name in table.tasks}
+    others = sorted({name for one in results for name in one["tasks"] if name not in quoted})
+    if others:
+        made.append(_others(others, results))
+    made += [grid for grid in (_normalised(results),) if grid]
+    for name in sorted({name for one in results for name, task in one["tasks"].items() if "k" in task}):
+        made.append(_by_k(name, results))
+    return [*made, *_decisions(results)]
+
+
+def markdown(tables: Sequence[Grid]) -> str:
+    """The tables for people and programs that read plain text."""
+    blocks = []
+    for grid in tables:
+        lines = [f"### {grid.title}", ""]
+        if grid.note:
+            lines += [grid.note, ""]
+        lines += [_line(grid.head), _line(["---"] * len(grid.head))]
+        lines += [_line(row.cells, around="*" if row.quoted else "") for row in grid.rows]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _line(cells: Sequence[str], around: str = "") -> str:
+    return f"| {' | '.join(f'{around}{_plain(cell)}{around}' if cell else '' for cell in cells)} |"
+
+
+def _plain(cell: str) -> str:
+    """What would end a cell or begin markup is written so that it does not."""
+    cell = cell.replace("&", "&amp;").replace("<", "&lt;")
+    for sign in "\\|`[]*_":
+        cell = cell.replace(sign, f"\\{sign}")
+    return " ".join(cell.split())
+
+
+def _any(tasks: Sequence[str], results: Sequence[Json]) -> bool:
+    return any(name in one["tasks"] for one in results for name in tasks)
+
+
+def _paper(table: Table, results: Sequence[Json]) -> Grid:
+    rows = [
+        Row((f"{model} (quoted)", *(f"{figure:.1f}" for figure in figures)), quoted=True)
+        for model, figures in table.quoted.items()
+    ]
+    for result in results:
+        rows += _ours(table.tasks, result)
+    return Grid(
+        f"Table {table.number}: {table.title}",
+        ("Model", *table.names),
+        tuple(rows),
+        "Perplexity by tokens, calls disabled; only figures of one vocabulary compare."
+        if table.perplexity
+        else "Accuracy in percent, with 95% bootstrap intervals. Quoted: the paper's figures, on the whole sets.",
+    )
+
+
+def _ours(tasks: Sequence[str], result: Json) -> Iterator[Row]:
+    """A run with calls disabled, and with calls where it has any."""
+    found = [result["tasks"].get(name) for name in tasks]
+    if any(task and "perplexity" in task for task in found):
+        yield Row((label(result), *(f"{task['perplexity']['perplexity']:.1f}" if task else "" for task in found)))
+        return
+    ks = {int(k) for task in found if task for k in task["k"]}
+    shown = SHOWN if SHOWN in ks else max(ks, default=DISABLED)
+    for k in dict.fromkeys((DISABLED, shown)):
+        if k in ks:
+            name = label(result) + (f", k = {k}" if k else ", calls disabled" if result["tools"] else "")
+            yield Row((name, *(_accuracy(task, k) for task in found)))
+
+
+def _accuracy(task: Json | None, k: int) -> str:
+    counted = (task or {}).get("k", {}).get(str(k))
+    return percent(counted["accuracy"]) if counted else ""
+
+
+def percent(share: Mapping[str, float] | None) -> str:
+    """A share with its interval, in percent."""
+    if share is None:
+        return "–"
+    return f"{100 * share['value']:.1f} ({100 * share['low']:.1f}–{100 * share['high']:.1f})"
+
+
+def _others(names: Sequence[str], results: Sequence[Json]) -> Grid:
+    tasks = [name for name in names if any("k" in one["tasks"].get(name, {}) for one in results)]
+    rows = [row for one in results for row in _ours(tasks, one)]
+    return Grid("Other tasks", ("Model", *tasks), tuple(rows), "Accuracy in percent; not in the paper.")
+
+
+_COMPARED = "mmlu_letters"
+"""Asked the same questions as mmlu_text, for comparison only."""
+
+
+def _normalised(results: Sequence[Json]) -> Grid | None:
+    """Each task's mean over its parts of how far it gets from chance to perfect, and the mean over the tasks."""
+    tasks = sorted(
+        {n for r in results for n, t in r["tasks"].items() if any(_norm(t, k) is not None for k in t.get("k", ()))}
+    )
+    rows = []
+    for result in results:
+        for k in sorted({int(k) for name in tasks for k in result["tasks"].get(name, {}).get("k", ())}):
+            values = [_norm(result["tasks"].get(name, {}), str(k)) for name in tasks]
+            known = [v for name, v in zip(tasks, values, strict=True) if v is not None and name != _COMPARED]
+            cells = [f"{100 * value:.1f}" if value is not None else "" for value in values]
+            mean = f"{100 * sum(known) / len(known):.1f}" if known else ""
+            rows.append(Row((f"{label(result)}, k = {k}", *cells, mean)))
+    note = f"0 is guessing, 100 is perfect; a mean over parts, not over examples. The last mean leaves {_COMPARED} out."
+    return Grid("Normalised average", ("Model", *tasks, "mean"), tuple(rows), note) if tasks else None
+
+
+def _norm(task: Json, k: str) -> float | None:
+    value = task.get("k", {}).get(k, {}).get("normalised")
+    return None if value is None else float(value)
+
+
+def _by_k(name: str, results: Sequence[Json]) -> Grid:
+    rows = [
+        Row(
+            ("Toolformer (quoted)", str(k), *("–" if figure is None else f"{figure:.1f}" for figure in figures), ""),
+            True,
+        )
+        for k, figures in BY_K.get(name, {}).items()
+    ]
+    for result in results:
+        for k, counted in result["tasks"].get(name, {}).get("k", {}).items():
+            kinds = ("accuracy", "accuracy_with_call", "accuracy_without_call", "called")
+            tools = ", ".join(f"{tool} {100 * part:.1f}" for tool, part in counted["called_by_tool"].items())
+            failed = f"{counted['undone_calls']} undone" if counted["undone_calls"] else ""
+            cells = (percent(counted[kind]) for kind in kinds)
+            rows.append(Row((label(result), k, *cells, "; ".join(filter(None, (tools, failed))))))
+    title = f"{'Table 9: ' if name in BY_K else ''}{name} by k"
+    note = "Accuracy over all, of examples with a call, without one; how many had one, by which tool, in percent."
+    return Grid(title, ("Model", "k", "All", "With call", "Without", "Called", "Tools"), tuple(rows), note)
+
+
+def _decisions(results: Sequence[Json]) -> Iterator[Grid]:
+    rows = []
+    for result in results:
+        for name, task in result["tasks"].items():
+            for k, made in task.get("decisions", {}).items():
+                if k == "calibration":
+                    continue
+                oracle = made.get("oracle", {})
+                cells = (*(str(made["cases"][one]) for one in CASES), *(_number(oracle.get(n)) for n in _ORACLE))
+                rows.append(Row((label(result), name, k, *cells)))
+    if rows:
+        note = " ".join(f"{name.capitalize()}: {meaning}." for name, meaning in CASES.items())
+        oracle_note = " The oracle calls exactly where a tool mends an answer that is wrong without."
+        yield Grid("Decisions", ("Model", "Task", "k", *CASES, *_ORACLE), tuple(rows), note + oracle_note)
+
+
+_ORACLE = ("mendable", "precision", "recall")
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else str(value) if isinstance(value, int) else f"{value:.2f}"

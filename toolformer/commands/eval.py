@@ -1,0 +1,101 @@
+"""`toolformer eval`: the benchmarks of the paper, base or with tools, and a report of them."""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from toolformer.catalog import ToolSettings, make_tools
+from toolformer.commands.tools import Settings
+from toolformer.errors import ConfigError
+
+_PAPER_TASKS = "lama,asdiv,svamp,mawps,qa,dates,ppl"
+_PAPER_TOOLS = "calculator,calendar,qa,wiki"
+_PAPER_K = "0,1,3,10"
+
+
+@dataclass(frozen=True)
+class Eval:
+    """Measure a model with and without its tools: accuracy, tool calls, whether they were right, with a report."""
+
+    out: Path
+    """The folder to write. The same command again goes on where it was stopped."""
+    model: str = "builtin"
+    """By name or path: a plain model, or what `toolformer train` wrote."""
+    adapter: str | None = None
+    """A LoRA or prompt-tuning adapter for the model, by name or path."""
+    tasks: str | None = None
+    """Names with commas: lama, math, qa, dates, bbh, mmlu, ppl, or single ones, such as svamp; also text and pairs."""
+    k: str | None = None
+    """Numbers with commas: a call opens where its opening is among the k likeliest tokens; 0 disables calls."""
+    preset: Literal["paper"] | None = None
+    """The tasks, tools and k of the paper, for what is not said otherwise."""
+    data: Path | None = None
+    """The folder of the publishers' files; without it, the hub's copies are read where there are any."""
+    limit: int | None = None
+    """At most so many examples of a task, drawn at random, the same every time."""
+    text: Path | None = None
+    """For the task text: a text, or a .jsonl file with a field `text`, whose perplexity is measured."""
+    pairs: Path | None = None
+    """For the task pairs: a .jsonl file with `prompt` and `references`, scored by ROUGE and BLEU."""
+    tools: str | None = None
+    """Their names, with commas, as `toolformer tools` lists them; "none" for a plain model."""
+    vote: int = 1
+    """Sample so many texts for each example, and take the answer that most of them give."""
+    seed: int = 0
+    """Decides what is sampled, and which examples a limit leaves."""
+    batch: int = 32
+    """Texts written at once."""
+    label: str | None = None
+    """What the model is called in tables; by default, its name."""
+    beside: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
+    """Another folder of results to show in the same tables; may be given several times."""
+    settings: Settings = field(default_factory=ToolSettings)
+
+    def run(self) -> None:
+        """Ask what was not asked yet, count, and write the report."""
+        try:
+            import lm_eval  # noqa: F401
+        except ImportError as error:
+            raise ConfigError("lm-eval is not installed: pip install 'toolformer[eval]'") from error
+        from toolformer import load
+        from toolformer.eval import run
+        from toolformer.eval.progress import Display
+        from toolformer.eval.report import write_reports
+        from toolformer.eval.results import write_results
+
+        paper = self.preset == "paper"
+        chosen = run.Settings(
+            tasks=_names(self.tasks or (_PAPER_TASKS if paper else "lama,math,qa,bbh,mmlu,ppl")),
+            k=_numbers(self.k or _PAPER_K),
+            limit=self.limit,
+            data=self.data,
+            text=self.text,
+            pairs=self.pairs,
+            vote=self.vote,
+            seed=self.seed,
+            batch=self.batch,
+        )
+        tools = self.tools or (_PAPER_TOOLS if paper else "calculator,calendar,dates,qa,wiki")
+        made = [] if tools == "none" else make_tools(self.settings, _names(tools))
+        tasks = run.load_tasks(chosen)  # before the model, which may take long: what is missing is said at once
+        about = {"adapter": self.adapter or "", "label": self.label or ""}
+        model = load(self.model, adapter=self.adapter)
+        run.evaluate(model, made, chosen, self.out, tasks=tasks, about=about, on_progress=Display().show)
+        write_results(self.out)
+        page, tables = write_reports([self.out, *self.beside])
+        print(tables.read_text("utf-8"))
+        print(f"{page} shows it.", file=sys.stderr)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in _names(text))
+    except ValueError as error:
+        raise ConfigError(f"k is a list of numbers, such as {_PAPER_K}, not {text!r}") from error
