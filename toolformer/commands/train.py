@@ -40,7 +40,12 @@ class Train:
 
     def run(self) -> None:
         """Train, showing how it goes."""
+        import logging
+
         from transformers.utils.logging import disable_progress_bar
+
+        # It says that a kernel which nobody here uses is not installed.
+        logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
         from toolformer.data_gen.annotated_folder import AnnotatedFolder
         from toolformer.data_gen.corpus import read_corpus

@@ -1,24 +1,38 @@
 """Our settings in the words of `transformers.TrainingArguments`."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from transformers import TrainingArguments
+from transformers import TrainerCallback, TrainingArguments
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
-from toolformer.errors import ConfigError
+from toolformer.errors import ConfigError, unknown_name
 from toolformer.finetune.batches import Plan, plan
 from toolformer.finetune.config import TrainConfig
 from toolformer.finetune.rows import Row
 
 
-def training_arguments(config: TrainConfig, checkpoints: Path, trackers: Sequence[str]) -> TrainingArguments:
+def make_trackers(names: Sequence[str]) -> list[TrainerCallback]:
+    """Whom to report to, by transformers' names for them."""
+    if unknown := [name for name in names if name not in INTEGRATION_TO_CALLBACK]:
+        raise ConfigError(unknown_name("tracker", unknown[0], INTEGRATION_TO_CALLBACK))
+    try:
+        return [INTEGRATION_TO_CALLBACK[name]() for name in names]
+    except (ImportError, RuntimeError) as error:
+        raise ConfigError(str(error).strip().split("\n")[0]) from error
+
+
+def training_arguments(config: TrainConfig, checkpoints: Path) -> TrainingArguments:
     """What is known before the model and the texts are. From here on the process knows its device."""
     gpu = torch.cuda.is_available()
     bf16 = config.precision == "bf16" or (config.precision == "auto" and gpu and torch.cuda.is_bf16_supported())
     again = {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}}
-    try:
+    with warnings.catch_warnings():
+        # The setting has another name in later versions, which the earlier ones do not know.
+        warnings.simplefilter("ignore", FutureWarning)
         return TrainingArguments(
             output_dir=str(checkpoints),
             per_device_train_batch_size=1,
@@ -31,7 +45,7 @@ def training_arguments(config: TrainConfig, checkpoints: Path, trackers: Sequenc
             logging_nan_inf_filter=False,
             save_strategy="steps",
             greater_is_better=False,
-            report_to=[*trackers] or "none",
+            report_to="none",
             remove_unused_columns=False,
             ddp_find_unused_parameters=False,
             dataloader_pin_memory=gpu,
@@ -40,8 +54,6 @@ def training_arguments(config: TrainConfig, checkpoints: Path, trackers: Sequenc
             use_cache=True,
             **(again if config.checkpoint_gradients else {}),
         )
-    except ValueError as error:
-        raise ConfigError(str(error).strip().split("\n")[0]) from error
 
 
 def schedule(arguments: TrainingArguments, config: TrainConfig, rows: Sequence[Row]) -> Plan:

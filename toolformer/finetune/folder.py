@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,6 +23,8 @@ from toolformer.errors import ConfigError, DataError
 
 Json = dict[str, Any]
 _COMPLETE = "complete"
+_OF_TORCH = re.compile("PytorchStreamWriter|inline_container|iostream")
+"""What torch says, without saying why, when a file cannot be written."""
 _OF_TRAINING = ("optimizer.", "scheduler.", "scaler.", "rng_state", "trainer_state.", "pytorch_model_fsdp", _COMPLETE)
 """How the names of those files of a checkpoint begin that are for going on only; the rest is the model."""
 
@@ -39,12 +42,12 @@ class TrainingFolder:
         if not self._main:
             return self
         with writing(self.path):
-            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._check_config()
             self._clear()
+            self._check_config()
         except BlockingIOError:
             os.close(self._lock)
             raise ConfigError(f"another run is writing to {self.path}; wait for it, or choose another folder") from None
@@ -157,7 +160,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "write" not in str(error) and "PytorchStream" not in str(error):
+        if isinstance(error, RuntimeError) and not _OF_TORCH.search(str(error)):
             raise
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error).strip().split("\n")[0]
         raise DataError(

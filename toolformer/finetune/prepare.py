@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
 
+_LEAK = 0.1
+"""How far packed logits may be off, in standard deviations: above the noise of bf16, below what a leak does."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """What is trained, and how it writes calls."""
@@ -69,11 +73,27 @@ def prepare(name: str, config: TrainConfig, device: str, dtype: str) -> Prepared
     if config.how != "full":
         settings = model.peft_config["default"]
         settings.base_model_name_or_path = earlier or name
-        # A set's order, and so the bytes written, would change from run to run.
-        settings.target_modules = settings.target_modules and sorted(settings.target_modules)
+        if isinstance(targets := getattr(settings, "target_modules", None), set):
+            # A set's order, and so the bytes written, would change from run to run.
+            settings.target_modules = sorted(targets)
     if config.how == "full":
         network.requires_grad_(True)
     return Prepared(model, network, tokenizer, codec, syntax)
+
+
+@torch.no_grad()
+def check_packing(prepared: Prepared) -> None:
+    """Refuse a model in which texts that share a row would see each other."""
+    network = prepared.network
+    if network.config.is_encoder_decoder:
+        raise ConfigError(f"pack is for causal models, not for an encoder-decoder ({type(network).__name__})")
+    first, second = ([7 * i % 100 + start for i in range(1, 7)] for start in (3, 4))
+    ids, apart = (torch.tensor([row], device=network.device) for row in ([*first, *second], second))
+    positions = torch.arange(6, device=network.device).repeat(2)[None]
+    packed = network(input_ids=ids, position_ids=positions, use_cache=False).logits[0, 6:].float()
+    alone = network(input_ids=apart, use_cache=False).logits[0].float()
+    if not float((packed - alone).abs().max() / alone.std()) < _LEAK:
+        raise ConfigError(f"in a {type(network).__name__}, texts that share a row see each other: train without pack")
 
 
 def save(prepared: Prepared, model: torch.nn.Module, folder: str, state_dict: dict[str, torch.Tensor] | None) -> None:

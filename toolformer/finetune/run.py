@@ -8,18 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerState
+from transformers import TrainerCallback, TrainerState
 
 import toolformer
 from toolformer.calls import Call, CallSyntax, Part
 from toolformer.errors import DataError
-from toolformer.finetune.arguments import measure, schedule, training_arguments
+from toolformer.finetune.arguments import make_trackers, measure, schedule, training_arguments
 from toolformer.finetune.batches import Groups, Plan, once
 from toolformer.finetune.card import model_card
 from toolformer.finetune.config import TrainConfig
 from toolformer.finetune.folder import TrainingFolder
 from toolformer.finetune.mixture import Texts, choose, make_rows
-from toolformer.finetune.prepare import Prepared, prepare, save
+from toolformer.finetune.prepare import Prepared, check_packing, prepare, save
 from toolformer.finetune.progress import Progress, Watcher
 from toolformer.finetune.rows import Example, Row, RowMaker
 from toolformer.finetune.trainer import CallTrainer, LossAtLabels
@@ -69,6 +69,7 @@ def train(
         on_progress: Called after each step.
     """
     config.check()
+    callbacks = make_trackers(trackers)
     main = int(os.environ.get("RANK", "0")) == 0
     name = str(Path(model).resolve()) if Path(model).is_dir() else model
     texts = choose(examples, plain, config)
@@ -77,7 +78,7 @@ def train(
     with TrainingFolder(out, _described(name, mark, texts, config), main=main) as folder:
         if results := folder.results:
             return Trained(out, **results)
-        return _run(folder, name, config, texts, trackers, on_progress)
+        return _run(folder, name, config, texts, callbacks, on_progress)
 
 
 def _check_model(name: str, made_with: str | None) -> str:
@@ -118,12 +119,14 @@ def _run(
     name: str,
     config: TrainConfig,
     texts: Texts,
-    trackers: Sequence[str],
+    trackers: Sequence[TrainerCallback],
     on_progress: Callable[[Progress], None] | None,
 ) -> Trained:
     """Train, from the last checkpoint if there is one, and write what came out."""
-    arguments = training_arguments(config, folder.checkpoints, trackers)
+    arguments = training_arguments(config, folder.checkpoints)
     prepared = prepare(name, config, str(arguments.device), "bfloat16" if arguments.bf16 else "float32")
+    if config.pack:
+        check_packing(prepared)
     mixture = make_rows(texts, _row_maker(prepared, config), config)
     planned = schedule(arguments, config, mixture.rows)
     groups = partial(
@@ -149,7 +152,7 @@ def _run(
         held,
         partial(save, prepared),
         folder.complete,
-        callbacks=[watcher],
+        callbacks=[watcher, *trackers],
     )
     begun = time.monotonic()
     trainer.train(resume_from_checkpoint=None if last is None else str(last))
