@@ -1,4 +1,4 @@
-# The whole developer interface: make setup | test | lint | bench
+# The whole developer interface: make demo | test | lint | bench | setup
 PYTHON ?= python3
 TORCH ?= torch==2.13.0+cpu
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -7,7 +7,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 UNPACKED := build/unpacked
 
-.PHONY: setup test lint bench clean
+.PHONY: setup demo test lint bench clean
 
 setup: .venv/ready
 
@@ -19,6 +19,10 @@ setup: .venv/ready
 	$(PIP) setuptools
 	$(PIP) --no-build-isolation --editable ".[dev]"
 	touch $@
+
+# The whole method on the built-in model; stopped, it goes on where it was.
+demo: setup
+	$(BIN)/toolformer demo
 
 test: setup
 	$(BIN)/python -m pytest

@@ -9,6 +9,7 @@ import tyro
 
 from toolformer.commands.annotate import Annotate, Export, Report
 from toolformer.commands.bench import Bench
+from toolformer.commands.demo import Demo
 from toolformer.commands.eval import Eval
 from toolformer.commands.index import Index
 from toolformer.commands.talk import Chat, Generate
@@ -26,16 +27,17 @@ class Runs(Protocol):
 
 
 Command = (
-    Annotated[ListTools, tyro.conf.subcommand("tools")]
+    Annotated[Demo, tyro.conf.subcommand("demo")]
+    | Annotated[ListTools, tyro.conf.subcommand("tools")]
     | Annotated[CallTool, tyro.conf.subcommand("call")]
     | Annotated[Annotate, tyro.conf.subcommand("annotate")]
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Generate, tyro.conf.subcommand("generate")]
     | Annotated[Chat, tyro.conf.subcommand("chat")]
+    | Annotated[Eval, tyro.conf.subcommand("eval")]
     | Annotated[Index, tyro.conf.subcommand("index")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
-    | Annotated[Eval, tyro.conf.subcommand("eval")]
 )
 
 
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"toolformer: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        goes_on = "annotate, train and index build go on where they were when run again"
+        goes_on = "demo, annotate, train and index build go on where they were when run again"
         print(f"toolformer: stopped; {goes_on}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
