@@ -205,8 +205,8 @@ class Client:
         except httpx.TransportError as error:
             raise _Later(f"broke off its answer ({type(error).__name__}: {error})") from error
         if response.status_code == 200:
-            return _read(content, self.server.by)
-        return self._failure(response, _message(content))
+            return _read(bytes(content), self.server.by)
+        return self._failure(response, _message(bytes(content)))
 
     def _failure(self, response: "httpx.Response", message: str) -> Reply:
         """What an answer that is none means: raises, unless it may be about this request only."""

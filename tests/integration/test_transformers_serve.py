@@ -45,10 +45,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def url(model: Path) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [Path(sys.executable).with_name("transformers"), "serve", model, "--host", "127.0.0.1", "--device", "cpu"]
+    transformers = str(Path(sys.executable).with_name("transformers"))
+    command = [transformers, "serve", str(model), "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     with (model / "server.log").open("wb") as log:
-        server = subprocess.Popen([*command, "--port", str(port)], env=environment, stdout=log, stderr=log)
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
         _wait_for(f"http://127.0.0.1:{port}/health", server)
         yield f"http://127.0.0.1:{port}/v1"
