@@ -174,8 +174,9 @@ def status(*arguments: str) -> int:
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     base, out = saved("llama", tmp_path / "llama"), tmp_path / "run"
-    plain = tmp_path / "corpus.txt"
-    plain.write_text("".join(f"{one.text}\n" for one in texts()) + "A text that kept no call.\nAnother one.\n")
+    plain = tmp_path / "corpus.jsonl"
+    words = [one.text for one in texts()] + ["A text that kept no call.", "Another one."]
+    plain.write_text("".join(json.dumps({"text": one}) + "\n" for one in words))
     corpus = str(folder(tmp_path, mark="of-another"))
     asked = ["train", corpus, "--out", str(out), "--model", base, "--plain", str(plain), *FLAGS]
     assert status(*asked) == 2
