@@ -86,7 +86,7 @@ TABLES = (
     ),
 )
 
-BY_K = {
+BY_K: dict[str, dict[int, tuple[float | None, ...]]] = {
     "lama_trex": {
         0: (34.9, None, 34.9, 0.0),
         1: (47.8, 53.0, 44.3, 40.3),

@@ -57,7 +57,7 @@ def decisions(title: str, by_k: Mapping[str, Json]) -> str:
     for n, k in enumerate(ks):
         cases, y, x = by_k[k]["cases"], TOP + n * step, float(LEFT + 8)
         total = sum(cases.values()) or 1
-        parts.append(_text(LEFT - 8, y + step / 2 + 2, f"k = {k}"))
+        parts.append(f'<text class="side" x="{LEFT + 3}" y="{y + step / 2 + 2:.1f}">k = {k}</text>')
         for name, count in cases.items():
             width = (WIDTH - LEFT - 8 - RIGHT) * count / total
             if count:

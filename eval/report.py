@@ -18,7 +18,7 @@ from typing import Any
 from toolformer.data_gen.whole_file import whole_file
 from toolformer.eval import plots
 from toolformer.eval.calls import case
-from toolformer.eval.outcomes import Outcome, read_outcomes
+from toolformer.eval.outcomes import Outcome, read_header, read_outcomes
 from toolformer.eval.results import results
 from toolformer.eval.tables import SHOWN, Grid, grids, label, markdown
 
@@ -108,8 +108,8 @@ def _examples(out: Path) -> str:
     """Some of each case, at the k of the main tables."""
     paths: dict[str, dict[int, Path]] = defaultdict(dict)
     for path in sorted((out / "examples").glob("*.jsonl")):
-        name, _, k = path.stem.rpartition("-k")
-        paths[name][int(k)] = path
+        header = read_header(path)
+        paths[header["task"]][int(header["k"])] = path
     parts = []
     for name, by_k in sorted(paths.items()):
         k = SHOWN if SHOWN in by_k else max(by_k)

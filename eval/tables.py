@@ -32,7 +32,7 @@ class Grid:
 
 def label(result: Json) -> str:
     """What the model of a run is called."""
-    return result["about"].get("label") or result["model"]
+    return str(result["about"].get("label") or result["model"])
 
 
 def grids(results: Sequence[Json]) -> list[Grid]:
@@ -155,10 +155,10 @@ def _norm(task: Json, k: str) -> float | None:
 def _by_k(name: str, results: Sequence[Json]) -> Grid:
     rows = [
         Row(
-            ("Toolformer (quoted)", str(k), *("–" if figure is None else f"{figure:.1f}" for figure in figures), ""),
+            ("Toolformer (quoted)", str(at), *("–" if figure is None else f"{figure:.1f}" for figure in figures), ""),
             True,
         )
-        for k, figures in BY_K.get(name, {}).items()
+        for at, figures in BY_K.get(name, {}).items()
     ]
     for result in results:
         for k, counted in result["tasks"].get(name, {}).get("k", {}).items():
