@@ -15,7 +15,7 @@ from toolformer.data_gen.method import Method
 from toolformer.data_gen.records import Annotated, Document, Rejected, Text
 from toolformer.data_gen.samplers import ModelSampler, Sampler
 from toolformer.data_gen.score import score
-from toolformer.errors import ConfigError
+from toolformer.errors import ConfigError, DataError
 from toolformer.lm import LanguageModel, syntax_of
 from toolformer.tool import traits_of
 from toolformer.toolbox import Toolbox
@@ -69,6 +69,10 @@ class Annotator:
 
     def read(self, documents: Sequence[Document]) -> list[Text]:
         """The documents as the model sees them. One plain pass gives L_i(ε) for all places of all tools."""
+        ids = [document.id for document in documents]
+        if len(set(ids)) < len(ids):
+            twice = next(one for one in ids if ids.count(one) > 1)
+            raise DataError(f"two texts are called {twice!r}: give every document an id of its own, without #1, #2 ...")
         encoded = [self.model.encode(document.text) for document in documents]
         plain = self.model.log_probabilities([one.ids for one in encoded])
         return [Text(*three) for three in zip(documents, encoded, map(tuple, plain), strict=True)]

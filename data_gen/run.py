@@ -21,6 +21,7 @@ from toolformer.data_gen.samplers import ModelSampler, Sampler
 from toolformer.data_gen.server import Client, Server
 from toolformer.data_gen.server_samplers import ChatSampler, CompletionSampler
 from toolformer.data_gen.split import MOST, cut_passages
+from toolformer.data_gen.workers import in_order
 from toolformer.errors import ConfigError, DataError, unknown_name
 from toolformer.lm import LanguageModel
 from toolformer.tool import Tool
@@ -55,6 +56,7 @@ def annotate(
     passage_tokens: int = MOST,
     shard_size: int = 128,
     limit: int | None = None,
+    workers: int = 1,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Progress:
     """Annotate a corpus with calls of some tools into a folder; the same again goes on where it was stopped.
@@ -71,27 +73,34 @@ def annotate(
         passage_tokens: Longer documents are cut at sentence ends, and shorter still if the models' contexts ask for it.
         shard_size: Texts that are annotated together and committed together.
         limit: Stop after so many documents. With a higher one, or none, the same again goes on from there.
+        workers: Shards that are annotated at a time, each by models of its own, spread over the GPUs where there are
+            several. What is written is the same for any number.
         on_progress: Called after each shard.
     """
     if limit is not None and limit < 1:
         raise ConfigError(f"limit={limit}: ask for one document at least")
+    if workers < 1 or (workers > 1 and not all(isinstance(one, str | Server | None) for one in (model, sampler))):
+        raise ConfigError(f"workers={workers}: one at least; for several, name the models, so that each loads its own")
     documents = itertools.islice(read_corpus(corpus) if isinstance(corpus, str | Path) else corpus, limit)
     # What is wrong with the corpus, the tools, the lessons or the server is said before a model is loaded.
     first = list(itertools.islice(documents, 1))
     with ExitStack() as stack:
-        toolbox = stack.enter_context(Toolbox(tools, workers=2))
+        toolbox = stack.enter_context(Toolbox(tools, workers=max(2, workers)))
         chosen = _chosen_lessons(toolbox.names, lessons)
         asked = stack.enter_context(_checked_client(sampler)) if isinstance(sampler, Server) else sampler
-        judge = _loaded(model)
-        annotator = Annotator(judge, toolbox, chosen, method, sampler=_sampler(asked, judge, method))
-        most = min(passage_tokens, annotator.longest_text())
+        annotators = []
+        for device in _devices(workers):
+            judge = _loaded(model, device)
+            writer = _sampler(asked, judge, method, device)
+            annotators.append(Annotator(judge, toolbox, chosen, method, sampler=writer))
+        most = min(passage_tokens, annotators[0].longest_text())
         passages = (
             passage
             for document in itertools.chain(first, documents)
-            for passage in cut_passages(document, annotator.length, most)
+            for passage in cut_passages(document, annotators[0].length, most)
         )
         settings = {"passage_tokens": most, "limit": limit}
-        return run(annotator, passages, out, settings, shard_size=shard_size, on_progress=on_progress)
+        return run(annotators, passages, out, settings, shard_size=shard_size, on_progress=on_progress)
 
 
 @contextmanager
@@ -101,19 +110,29 @@ def _checked_client(server: Server) -> Iterator[Client]:
         yield client
 
 
-def _sampler(chosen: str | LanguageModel | Client | None, judge: LanguageModel, method: Method) -> Sampler:
+def _sampler(chosen: str | LanguageModel | Client | None, judge: LanguageModel, method: Method, device: str) -> Sampler:
     if isinstance(chosen, Client):
         by_server = CompletionSampler if chosen.server.by == "completions" else ChatSampler
         return by_server(judge, method, chosen)
-    return ModelSampler(judge if chosen is None else _loaded(chosen), method)
+    return ModelSampler(judge if chosen is None else _loaded(chosen, device), method)
 
 
-def _loaded(model: str | LanguageModel) -> LanguageModel:
+def _devices(workers: int) -> list[str]:
+    """Where each worker's models go."""
+    if workers == 1:
+        return ["auto"]
+    import torch
+
+    count = torch.cuda.device_count()
+    return [f"cuda:{number % count}" if count else "auto" for number in range(workers)]
+
+
+def _loaded(model: str | LanguageModel, device: str) -> LanguageModel:
     if not isinstance(model, str):
         return model
     from toolformer.hf import load
 
-    return load(model)
+    return load(model, device=device)
 
 
 def _chosen_lessons(tools: Sequence[str], own: Sequence[Lesson]) -> list[Lesson]:
@@ -129,8 +148,18 @@ def _chosen_lessons(tools: Sequence[str], own: Sequence[Lesson]) -> list[Lesson]
     return [known[name] for name in tools]
 
 
+@dataclass(frozen=True)
+class _Done:
+    """A shard, and, if it was annotated just now, what came of it."""
+
+    shard: Shard
+    annotated: Sequence[Annotated] = ()
+    rejected: Sequence[Rejected] = ()
+    tokens: int | None = None
+
+
 def run(
-    annotator: Annotator,
+    annotators: Sequence[Annotator],
     documents: Iterable[Document],
     out: Path,
     settings: Mapping[str, object],
@@ -140,53 +169,56 @@ def run(
 ) -> Progress:
     """Annotate a corpus into a folder, or go on where an earlier run stopped. See `folder.py` for what is written.
 
-    `settings` are those that decided which documents these are.
+    The annotators, all alike, share the work. `settings` are those that decided which documents these are.
     """
-    progress = Progress()
-    with RunFolder(out, {**annotator.config, **settings, "shard_size": shard_size}) as folder:
-        number = -1
-        for number, shard_documents in enumerate(_shards(documents, shard_size)):
+    progress, first = Progress(), annotators[0]
+    with RunFolder(out, {**first.config, **settings, "shard_size": shard_size}) as folder:
+
+        def work(annotator: Annotator, task: tuple[int, list[Document]]) -> _Done:
+            number, shard_documents = task
             shard = folder.done(number)
             if shard is None or folder.has_grown(shard, shard_documents):
-                shard = _annotate_shard(annotator, folder, number, shard_documents, progress)
-            else:
-                folder.check(number, shard, shard_documents)
-                progress.resumed += shard.documents
-            _count(progress, shard)
+                return _annotated(annotator, shard_documents)
+            folder.check(number, shard, shard_documents)
+            return _Done(shard)
+
+        number = -1
+        for number, done in enumerate(in_order(annotators, enumerate(_shards(documents, shard_size)), work)):
+            if done.tokens is not None:
+                kept = (kept_row(one, first.syntax) for one in done.annotated)
+                folder.commit(number, kept, map(rejected_row, done.rejected), done.shard)
+            _count(progress, done)
             if on_progress is not None:
                 on_progress(progress)
         if number < 0:
             raise DataError("the corpus holds no text")
-        folder.finish(number + 1, dataset_card(annotator.config, progress.documents, progress.funnel))
+        folder.finish(number + 1, dataset_card(first.config, progress.documents, progress.funnel))
     progress.finished = True
     if on_progress is not None:
         on_progress(progress)
     return progress
 
 
-def _annotate_shard(
-    annotator: Annotator, folder: RunFolder, number: int, documents: Sequence[Document], progress: Progress
-) -> Shard:
-    kept: list[Annotated] = []
-    rejected: list[Rejected] = []
+def _annotated(annotator: Annotator, documents: Sequence[Document]) -> _Done:
     texts = annotator.read(documents)
-    for record in annotator.annotate(texts):
-        if isinstance(record, Annotated):
-            kept.append(record)
-        else:
-            rejected.append(record)
-            if record.stage == "execute":
-                progress.last_error = record.reason
-    progress.tokens += sum(len(text.encoded.ids) for text in texts)
+    records = list(annotator.annotate(texts))
+    kept = [record for record in records if isinstance(record, Annotated)]
+    rejected = [record for record in records if isinstance(record, Rejected)]
     shard = Shard(len(documents), len(kept), digest(documents), funnel(kept, rejected, annotator.lessons))
-    folder.commit(number, (kept_row(one, annotator.syntax) for one in kept), map(rejected_row, rejected), shard)
-    return shard
+    return _Done(shard, kept, rejected, sum(len(text.encoded.ids) for text in texts))
 
 
-def _count(progress: Progress, shard: Shard) -> None:
-    progress.documents += shard.documents
-    progress.annotated += shard.annotated
-    progress.funnel = add_up([progress.funnel, shard.funnel])
+def _count(progress: Progress, done: _Done) -> None:
+    progress.documents += done.shard.documents
+    progress.annotated += done.shard.annotated
+    progress.funnel = add_up([progress.funnel, done.shard.funnel])
+    if done.tokens is None:
+        progress.resumed += done.shard.documents
+        return
+    progress.tokens += done.tokens
+    for record in done.rejected:
+        if record.stage == "execute":
+            progress.last_error = record.reason
 
 
 def _shards(documents: Iterable[Document], size: int) -> Iterator[list[Document]]:

@@ -167,6 +167,12 @@ def test_a_second_run_on_the_folder_is_refused_while_the_first_is_alive(tmp_path
         run(tmp_path / "out")
 
 
+def test_two_texts_of_one_name_are_refused(tmp_path: Path) -> None:
+    twice = [Document("a", TEXT), Document("b", TEXT), Document("a", "Another text.")]
+    with pytest.raises(DataError, match="two texts are called 'a'"):
+        run(tmp_path / "out", seed_documents=iter(twice))
+
+
 def test_an_empty_corpus_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no text"):
         run(tmp_path / "out", seed_documents=iter([]))

@@ -54,6 +54,8 @@ class Annotate:
     """Longer documents are cut at sentence ends."""
     shard_size: int = 128
     """Texts that are annotated and written together."""
+    workers: int = 1
+    """Shards annotated at a time, each with models of its own: one for each GPU, say. The bytes are the same."""
     method: Annotated[Method, tyro.conf.arg(name="")] = field(default_factory=Method)
     settings: Settings = field(default_factory=ToolSettings)
 
@@ -86,6 +88,7 @@ class Annotate:
                 passage_tokens=self.passage_tokens,
                 shard_size=self.shard_size,
                 limit=self.limit,
+                workers=self.workers,
                 on_progress=display.show,
             )
 
