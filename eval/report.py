@@ -19,8 +19,8 @@ from toolformer.data_gen.whole_file import whole_file
 from toolformer.eval import plots
 from toolformer.eval.calls import case
 from toolformer.eval.outcomes import Outcome, read_header, read_outcomes
-from toolformer.eval.results import results
-from toolformer.eval.tables import SHOWN, Grid, grids, label, markdown
+from toolformer.eval.results import costs, results
+from toolformer.eval.tables import SHOWN, Grid, cost_table, grids, label, markdown
 
 Json = dict[str, Any]
 SHOWN_OF_A_CASE = 3
@@ -33,8 +33,8 @@ _PAGE = files("toolformer.eval") / "page"
 def write_reports(folders: Sequence[Path]) -> tuple[Path, Path]:
     """Write report.html and tables.md into the first folder; the others' numbers stand beside its own."""
     counted = [results(folder) for folder in folders]
-    tables = grids(counted)
     out = folders[0]
+    tables = [*grids(counted), *cost_table(costs(out))]
     with whole_file(out / "tables.md") as file:
         file.write(markdown(tables).encode("utf-8", "replace"))
     with whole_file(out / "report.html") as file:
@@ -109,7 +109,7 @@ def _examples(out: Path) -> str:
     paths: dict[str, dict[int, Path]] = defaultdict(dict)
     for path in sorted((out / "examples").glob("*.jsonl")):
         header = read_header(path)
-        paths[header["task"]][int(header["k"])] = path
+        paths[header["task"]].setdefault(int(header["k"]), path)
     parts = []
     for name, by_k in sorted(paths.items()):
         k = SHOWN if SHOWN in by_k else max(by_k)

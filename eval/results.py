@@ -6,6 +6,7 @@ import os
 import platform
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,49 @@ def results(out: Path) -> Json:
         first = first or header
         check_header(path, header, first, SHARED)
         headers[header["task"]] = header
-        found[header["task"]][int(header["k"])] = outcomes
+        found[header["task"]].setdefault(int(header["k"]), []).extend(outcomes)
+    for name, by_k in found.items():
+        for k, outcomes in by_k.items():
+            if len(outcomes) != headers[name]["examples"]:
+                raise DataError(
+                    f"{out} is not finished: {len(outcomes):,} of {headers[name]['examples']:,} examples of {name} at "
+                    f"k = {k} are there. Run the same `toolformer eval` again"
+                )
     tasks = {name: _task(headers[name], by_k, int(first["seed"])) for name, by_k in sorted(found.items())}
     return {**{name: first[name] for name in SHARED}, "hardware": hardware(), "tasks": tasks}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What asking took. It is no result: the same run takes longer on another day."""
+
+    seconds: float
+    waited: float
+    """Of them, for tools; calls that were out together are added up."""
+    tokens: int
+    """That went through the model."""
+
+
+def add_cost(out: Path, task: str, k: int, cost: Cost) -> None:
+    """One more line of `cost.jsonl`."""
+    with (out / "cost.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"task": task, "k": k, **asdict(cost)}) + "\n")
+
+
+def costs(out: Path) -> dict[tuple[str, int], Cost]:
+    """What each task took at each k, as far as it is known."""
+    found: dict[tuple[str, int], Cost] = {}
+    path = out / "cost.jsonl"
+    for line in path.read_text("utf-8").splitlines() if path.exists() else ():
+        try:
+            row = json.loads(line)
+            key, old = (str(row["task"]), int(row["k"])), found.get((row["task"], row["k"]), Cost(0, 0, 0))
+            found[key] = Cost(
+                old.seconds + float(row["seconds"]), old.waited + float(row["waited"]), old.tokens + int(row["tokens"])
+            )
+        except (ValueError, KeyError, TypeError):
+            continue  # a torn line: only its cost is lost
+    return found
 
 
 def hardware() -> dict[str, str]:

@@ -4,9 +4,12 @@
 """
 
 import hashlib
+import itertools
 import json
 import logging
+import math
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -24,7 +27,7 @@ from toolformer.eval.asking import ask, generates
 from toolformer.eval.examples import Example, example_of
 from toolformer.eval.outcomes import Header, check_header, read_header, read_outcomes, write_outcomes
 from toolformer.eval.progress import Progress
-from toolformer.eval.results import SHARED
+from toolformer.eval.results import SHARED, Cost, add_cost
 from toolformer.eval.tool_lm import ToolLM
 from toolformer.lm import LanguageModel
 from toolformer.tool import Tool, traits_of
@@ -42,6 +45,10 @@ GROUPS = {
 }
 TASKS = (*(name for names in GROUPS.values() for name in names), "text", "pairs")
 FOLDER = Path(str(files("toolformer.eval") / "tasks"))
+
+
+PART = 1000
+"""Examples that are kept together: what a run loses at most when it is stopped."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Unit:
-    """One task at one k."""
+    """One task at one k, or a part of its examples."""
 
     task: Any
     name: str
@@ -131,9 +138,11 @@ def evaluate(
         }
         for unit in todo:
             progress.what = f"{unit.name}, k = {unit.k}"
-            write_outcomes(
-                unit.path, unit.header, ask(models[unit.k], unit.task, unit.examples, settings.vote, answered)
-            )
+            lm, begun = models[unit.k], time.monotonic()
+            waited, tokens = lm.waited, model.counter.tokens
+            write_outcomes(unit.path, unit.header, ask(lm, unit.task, unit.examples, settings.vote, answered))
+            cost = Cost(time.monotonic() - begun, lm.waited - waited, model.counter.tokens - tokens)
+            add_cost(out, unit.name, unit.k, cost)
     progress.finished = True
     on_progress(progress)
     return units
@@ -161,7 +170,8 @@ def plan(
     units = []
     for name, task in tasks.items():
         examples = _limited([example_of(doc) for doc in task.test_docs()], settings)
-        for k in settings.k if generates(task) else (0,):
+        ks = settings.k if generates(task) else (0,)
+        for k, part in itertools.product(ks, range(math.ceil(len(examples) / PART))):
             header = {
                 "task": name,
                 "k": k,
@@ -169,6 +179,7 @@ def plan(
                 "fingerprint": model.fingerprint,
                 "about": dict(about),
                 "tools": {tool.name: traits_of(tool).version for tool in tools},
+                "part": part,
                 "data": _digest(examples),
                 "examples": len(examples),
                 "vote": settings.vote,
@@ -176,7 +187,8 @@ def plan(
                 "settings": task.config.generation_kwargs or {},
                 "versions": versions(),
             }
-            units.append(Unit(task, name, k, examples, header, out / "examples" / f"{name}-k{k}.jsonl"))
+            path = out / "examples" / f"{name}-k{k}-{part:03}.jsonl"
+            units.append(Unit(task, name, k, examples[part * PART : (part + 1) * PART], header, path))
     return units
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from toolformer.eval.calls import CASES
 from toolformer.eval.paper import BY_K, TABLES, Table
+from toolformer.eval.results import Cost
 
 Json = dict[str, Any]
 DISABLED, SHOWN = 0, 10
@@ -46,6 +47,18 @@ def grids(results: Sequence[Json]) -> list[Grid]:
     for name in sorted({name for one in results for name, task in one["tasks"].items() if "k" in task}):
         made.append(_by_k(name, results))
     return [*made, *_decisions(results)]
+
+
+def cost_table(costs: Mapping[tuple[str, int], Cost]) -> list[Grid]:
+    """What each task took; none if nobody measured."""
+    rows = [
+        Row((name, str(k), f"{one.seconds:,.0f}", f"{one.waited:,.1f}", f"{one.tokens:,}"))
+        for (name, k), one in sorted(costs.items())
+    ]
+    note = (
+        "Seconds by the clock, of them between calls and answers (calls at the same time added up), tokens forwarded."
+    )
+    return [Grid("Cost", ("Task", "k", "Seconds", "Waiting for tools", "Tokens"), tuple(rows), note)] if rows else []
 
 
 def markdown(tables: Sequence[Grid]) -> str:

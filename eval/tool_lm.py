@@ -4,6 +4,7 @@ A plain model, or k = 0, is a plain model of lm-eval; a test holds its scores to
 """
 
 import datetime
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -16,7 +17,7 @@ from lm_eval.api.model import LM
 
 from toolformer.calls import Call, CallSyntax
 from toolformer.decode.decoder import Decoder
-from toolformer.decode.events import Answered, Ended, Event, Opened, Text, Undone
+from toolformer.decode.events import Answered, Called, Ended, Event, Opened, Text, Undone
 from toolformer.decode.options import Options
 from toolformer.errors import CallFormatError, ConfigError
 from toolformer.eval.likelihood import Scored, encode_pair, roll, score
@@ -71,6 +72,8 @@ class ToolLM(LM):  # type: ignore[misc]
         super().__init__()
         self.model, self._tools, self._options, self._on_answer = model, tools, options or Options(), on_answer
         self._syntax = syntax_of(model)
+        self.waited = 0.0
+        """Seconds between calls and their answers, all calls added up. Other texts may have gone on meanwhile."""
         self._boxes: dict[tuple[str, ...], Toolbox] = {}
         self._open = ExitStack()
 
@@ -110,6 +113,7 @@ class ToolLM(LM):  # type: ignore[misc]
         for event in Decoder(model, toolbox, self._syntax).run([one[-most:] for one in ids], options, stride=16):
             rows[event.row].add(event)
             if isinstance(event, Ended):
+                self.waited += rows[event.row].waited
                 self._on_answer()
         return [row.answer(near) for row, near in zip(rows, nearest, strict=True)]
 
@@ -146,12 +150,19 @@ class _Row:
 
     def __init__(self, syntax: CallSyntax, cut: int) -> None:
         self._syntax, self._cut = syntax, cut
+        self.waited = 0.0
+        self._asked: float | None = None
         self._text = ""
         self._opened: list[Opened] = []
         self._calls: list[Made] = []
         self._undone: list[Made] = []
 
     def add(self, event: Event) -> None:
+        if isinstance(event, Called):
+            self._asked = time.monotonic()
+        elif isinstance(event, Answered | Undone) and self._asked is not None:
+            self.waited += time.monotonic() - self._asked
+            self._asked = None
         if isinstance(event, Text):
             self._text += event.text
         elif isinstance(event, Opened):

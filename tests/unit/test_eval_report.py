@@ -45,7 +45,7 @@ def run(
     }
     for k, called in ((0, 0), (1, 1), (10, 4)):
         made = [outcome(str(n), n == 3 or n < called, n < called, 0.1 + 0.2 * n, text) for n in range(4)]
-        write_outcomes(out / "examples" / f"{name}-k{k}.jsonl", header | {"k": k}, made)
+        write_outcomes(out / "examples" / f"{name}-k{k}-000.jsonl", header | {"k": k}, made)
     return out
 
 
