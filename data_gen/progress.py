@@ -26,7 +26,7 @@ class Display:
     """Shows a run's progress. Use it in a `with` statement and give its `show` to the run."""
 
     def __init__(self, total: int | None = None, stream: TextIO | None = None) -> None:
-        """`total` is how many texts there will be, where that is known."""
+        """`total` is how many documents there are about, where that is known."""
         self._total = total
         self._console = Console(file=stream or sys.stderr)
         self._live = Live(console=self._console, transient=False) if self._console.is_terminal else None
@@ -56,27 +56,36 @@ class Display:
     def _line(self, progress: Progress, seconds: float) -> str:
         done = progress.documents - progress.resumed
         rate = done / seconds if seconds else 0.0
-        of = f" of {self._total:,}" if self._total else ""
+        total = self._texts(progress)
+        of = f" of {total:,}" if total else ""
         kept = sum(counts["kept"] for counts in progress.funnel.values())
         words = [
             f"{progress.documents:,}{of} texts",
             f"{rate:.1f} texts/s",
             f"{progress.tokens / max(seconds, 1e-9):,.0f} tokens/s",
         ]
-        if self._total and rate and not progress.finished:
-            words.append(f"{_span((self._total - progress.documents) / rate)} left")
+        if total and rate and not progress.finished:
+            words.append(f"{_span((total - progress.documents) / rate)} left")
         words.append(f"{kept:,} calls kept in {progress.annotated:,} texts")
         if progress.last_error:
             words.append(f"last error: {progress.last_error}")
         return ", ".join(words)
+
+    def _texts(self, progress: Progress) -> int | None:
+        """How many texts there will be about: as many for each document as so far."""
+        if not self._total or not progress.read:
+            return self._total
+        if progress.finished:
+            return progress.documents
+        return max(progress.documents, self._total * progress.documents // progress.read)
 
     def _table(self, progress: Progress, seconds: float) -> Group:
         table = Table("tool", *FUNNEL, box=None, pad_edge=False, header_style="bold")
         for tool, counts in progress.funnel.items():
             table.add_row(tool, *(f"{counts[stage]:,}" for stage in FUNNEL))
         parts: list[Table | Text | ProgressBar] = [table, Text(self._line(progress, seconds))]
-        if self._total:
-            parts.append(ProgressBar(total=self._total, completed=progress.documents, width=60))
+        if total := self._texts(progress):
+            parts.append(ProgressBar(total=total, completed=progress.documents, width=60))
         return Group(*parts)
 
 

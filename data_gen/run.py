@@ -33,12 +33,15 @@ class Progress:
     """What a run has done so far, for whoever shows it."""
 
     documents: int = 0
+    """Texts: passages count by themselves."""
     annotated: int = 0
     resumed: int = 0
     """Documents of shards that an earlier run had done."""
     tokens: int = 0
     """Tokens of the texts that this run annotated."""
     funnel: Funnel = field(default_factory=dict)
+    read: int = 0
+    """Documents of the corpus that they come from."""
     last_error: str = ""
     """The latest failure of a tool, which cost a call and nothing else."""
     finished: bool = False
@@ -94,13 +97,16 @@ def annotate(
             writer = _sampler(asked, judge, method, device)
             annotators.append(Annotator(judge, toolbox, chosen, method, sampler=writer))
         most = min(passage_tokens, annotators[0].longest_text())
-        passages = (
-            passage
-            for document in itertools.chain(first, documents)
-            for passage in cut_passages(document, annotators[0].length, most)
-        )
+        progress = Progress()
+
+        def passages() -> Iterator[Document]:
+            for document in itertools.chain(first, documents):
+                progress.read += 1
+                yield from cut_passages(document, annotators[0].length, most)
+
         settings = {"passage_tokens": most, "limit": limit}
-        return run(annotators, passages, out, settings, shard_size=shard_size, on_progress=on_progress)
+        run(annotators, passages(), out, settings, progress, shard_size=shard_size, on_progress=on_progress)
+        return progress
 
 
 @contextmanager
@@ -163,15 +169,16 @@ def run(
     documents: Iterable[Document],
     out: Path,
     settings: Mapping[str, object],
+    progress: Progress,
     *,
     shard_size: int = 128,
     on_progress: Callable[[Progress], None] | None = None,
-) -> Progress:
+) -> None:
     """Annotate a corpus into a folder, or go on where an earlier run stopped. See `folder.py` for what is written.
 
     The annotators, all alike, share the work. `settings` are those that decided which documents these are.
     """
-    progress, first = Progress(), annotators[0]
+    first = annotators[0]
     with RunFolder(out, {**first.config, **settings, "shard_size": shard_size}) as folder:
 
         def work(annotator: Annotator, task: tuple[int, list[Document]]) -> _Done:
@@ -196,7 +203,6 @@ def run(
     progress.finished = True
     if on_progress is not None:
         on_progress(progress)
-    return progress
 
 
 def _annotated(annotator: Annotator, documents: Sequence[Document]) -> _Done:

@@ -103,7 +103,9 @@ class Client:
 
         self.server = server
         self._key = _key()
-        headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {self._key}"} if self._key else {})
+        headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"} | (
+            {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        )
         limits = httpx.Limits(max_connections=server.parallel, max_keepalive_connections=server.parallel)
         # Not its own timeouts: they are for each read, which a slow drip of bytes always keeps.
         self._http = httpx.AsyncClient(headers=headers, limits=limits, timeout=None)  # noqa: S113 - see _ask
@@ -191,7 +193,9 @@ class Client:
 
         content = bytearray()
         try:
-            async with self._http.stream("POST", self.server.endpoint, json=body) as response:
+            # As ASCII: half a surrogate pair in a text could not be sent otherwise.
+            sent = json.dumps(body)
+            async with self._http.stream("POST", self.server.endpoint, content=sent) as response:
                 async for chunk in response.aiter_raw():
                     content += chunk
                     if len(content) > MAX_BYTES:

@@ -16,8 +16,9 @@ import pyarrow.parquet
 import pytest
 
 from toolformer import ConfigError, DataError, DocumentFacts
-from toolformer.data_gen import corpus_lines
+from toolformer.data_gen import corpus_lines, corpus_size
 from toolformer.data_gen.corpus import date_in, read_corpus
+from toolformer.data_gen.corpus_size import documents_in
 from toolformer.data_gen.records import Document
 
 DAY = datetime.date(2019, 5, 17)
@@ -265,3 +266,19 @@ def test_dates_of_parquet(tmp_path: Path) -> None:
     table = pyarrow.table({"text": ["x"], "date": [datetime.datetime(2019, 5, 17, 23)]})
     pyarrow.parquet.write_table(table, tmp_path / "c.parquet")
     assert [document.facts.date for document in read_corpus(tmp_path / "c.parquet")] == [DAY]
+
+
+def test_how_many_there_are_is_known_or_guessed_without_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few, torn = tmp_path / "few.jsonl", tmp_path / "torn.parquet"
+    few.write_text('{"text": "a"}\n{"text": "b"}\n{"text": "c"}')
+    torn.write_bytes(b"PAR1")
+    assert (documents_in(few), documents_in(few, 2), documents_in(str(few), 9)) == (3, 2, 3)
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["a", "b"]}), tmp_path / "two.parquet")
+    assert documents_in(tmp_path / "two.parquet") == 2
+    assert documents_in(torn) is None
+    assert (documents_in("-"), documents_in("some/dataset", 7)) == (None, 7)
+    few.write_text('{"text": "a"}\n' * 1000)
+    monkeypatch.setattr(corpus_size, "SAMPLE", 1400)
+    assert documents_in(few) == 1000

@@ -11,14 +11,15 @@ FUNNEL = {"Calculator": {"positions": 9, "sampled": 1234, "parsed": 7, "executed
 
 
 def progress(documents: int, *, finished: bool = False) -> Progress:
-    return Progress(documents, 3, 20, 5_000, FUNNEL, last_error="QA: no answer", finished=finished)
+    # each document has two texts
+    return Progress(documents, 3, 20, 5_000, FUNNEL, documents // 2, last_error="QA: no answer", finished=finished)
 
 
 def test_plain_lines_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 10.0, 11.0, 12.0, 40.0])
     monkeypatch.setattr("time.monotonic", lambda: next(clock))
     out = io.StringIO()
-    with Display(total=320, stream=out) as display:
+    with Display(total=160, stream=out) as display:
         for documents in (120, 130, 140):  # at 10, 11 and 12 seconds: only the first is due
             display.show(progress(documents))
         display.show(progress(320, finished=True))
@@ -35,7 +36,7 @@ def test_a_table_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "120")
     out = io.StringIO()
-    with Display(total=320, stream=out) as display:
+    with Display(total=160, stream=out) as display:
         display.show(progress(120))
     assert "Calculator" in out.getvalue()
     assert "1,234" in out.getvalue()

@@ -206,6 +206,12 @@ def test_settings_that_cannot_be(settings: dict[str, Any], reason: str) -> None:
         Server(**{"url": "http://host", "model": "m", **settings})
 
 
+def test_half_a_surrogate_pair_in_a_text_is_no_matter() -> None:
+    with serving(said("ok")) as server, Client(Server(server.url, "m")) as client:
+        assert client.ask([{"prompt": "a\ud800é"}]) == [Reply("ok")]
+    assert asked(server.requests[0])["prompt"] == "a\ud800é"
+
+
 def test_half_a_surrogate_pair_in_a_reply_is_no_matter() -> None:
     with serving(answer(b'{"choices": [{"text": "a\\ud800"}]}')) as server:
         (reply,) = ask(server.url)

@@ -12,7 +12,7 @@ from tests.unit.test_run import content, documents
 from toolformer import ConfigError, Toolbox
 from toolformer.data_gen import annotate
 from toolformer.data_gen.pipeline import Annotator
-from toolformer.data_gen.run import run
+from toolformer.data_gen.run import Progress, run
 from toolformer.data_gen.workers import in_order
 from toolformer.tools.calculator import Calculator
 
@@ -56,8 +56,10 @@ def test_what_is_written_is_the_same_for_any_number(tmp_path: Path, workers: int
     def written(folder: Path, number: int) -> dict[str, bytes]:
         with Toolbox([Calculator()]) as box:
             annotators = [Annotator(paper_model(), box, [PAPER]) for _ in range(number)]
-            assert run(annotators, documents(30), folder, {}, shard_size=4).documents == 30
-            assert run(annotators, documents(30), folder, {}, shard_size=4).resumed == 30
+            for resumed in (0, 30):
+                progress = Progress()
+                run(annotators, documents(30), folder, {}, progress, shard_size=4)
+                assert (progress.documents, progress.resumed) == (30, resumed)
         return content(folder)
 
     assert written(tmp_path / "several", workers) == written(tmp_path / "one", 1)

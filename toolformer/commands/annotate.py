@@ -66,6 +66,7 @@ class Annotate:
 
     def _annotate(self) -> None:
         from toolformer.data_gen import annotate, load_lesson, read_corpus
+        from toolformer.data_gen.corpus_size import documents_in
         from toolformer.data_gen.progress import Display
 
         corpus = read_corpus(
@@ -76,7 +77,7 @@ class Annotate:
             url_column=self.url_column,
             split=self.split,
         )
-        with Display() as display:
+        with Display(documents_in(self.corpus, self.limit)) as display:
             annotate(
                 corpus,
                 make_tools(self.settings, self.tools.split(",")),
