@@ -5,6 +5,7 @@ import math
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -50,16 +51,16 @@ def perplexity(model: torch.nn.Module, rows: list[Row]) -> float:
     return math.exp(float(torch.cat(losses).mean()))
 
 
-def loaded_plainly(base: str, out: Path) -> torch.nn.Module:
+def loaded_plainly(base: str, out: Path) -> Any:
     """The run's model as anyone without this package loads it."""
     seq2seq = "t5" in base or "bart" in base
     kind = AutoModelForSeq2SeqLM if seq2seq else AutoModelForCausalLM
     if not (out / "adapter_config.json").exists():
-        return kind.from_pretrained(out)  # type: ignore[no-any-return]
-    model = kind.from_pretrained(base)
+        return kind.from_pretrained(out)
+    model: Any = kind.from_pretrained(base)
     if len(AutoTokenizer.from_pretrained(out)) > model.get_input_embeddings().weight.shape[0]:
         model.resize_token_embeddings(len(AutoTokenizer.from_pretrained(out)), mean_resizing=False)
-    return PeftModel.from_pretrained(model, out)  # type: ignore[no-any-return]
+    return PeftModel.from_pretrained(model, out)
 
 
 def check_written(base: str, out: Path, done: Trained, config: TrainConfig) -> None:
@@ -93,10 +94,10 @@ def test_the_call_tokens_are_learnt_where_they_are_read_and_where_they_are_said(
     base, out = saved(kind, tmp_path / kind), tmp_path / "run"
     trained(base, out, replace(SMALL, learning_rate=1e-2, keep="last"))
     model = loaded_plainly(base, out)
-    inner = model.get_base_model()  # type: ignore[operator]
+    inner = model.get_base_model()
     ids = torch.tensor(Codec(AutoTokenizer.from_pretrained(out), "run").encode_parts(CONTROL))
     like = torch.tensor(Codec(tiny_models.tokenizer(), "base").encode_parts([Part(" ["), Part(" ->"), Part("]")]))
-    before = tiny_models.model(kind)
+    before: Any = tiny_models.model(kind)
     read = inner.get_input_embeddings()(ids)
     width = read.shape[1]
     said = inner.get_output_embeddings()(torch.eye(width))[:, ids].T
@@ -126,12 +127,12 @@ def test_a_learned_prompt_writes_calls_as_text(kind: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("quantize", ["nf4", "int8"])
-def test_qlora(quantize: str, tmp_path: Path) -> None:
+def test_qlora(quantize: Literal["nf4", "int8"], tmp_path: Path) -> None:
     base, out = saved("llama", tmp_path / "llama"), tmp_path / "run"
     config = replace(SMALL, quantize=quantize, learning_rate=1e-2, keep="last", steps=6)
     done = trained(base, out, config)
     assert done.perplexity["calls"] < 0.9 * done.before["calls"]
-    assert load(str(out), quantize=quantize).context == 63  # type: ignore[arg-type]
+    assert load(str(out), quantize=quantize).context == 63
     assert perplexity(loaded_plainly(base, out), [*mixture(out).held_calls]) < done.before["calls"]
 
 

@@ -52,8 +52,7 @@ def test_a_text_that_spells_calls_stays_a_text() -> None:
     control = codec().encode_parts([part for part in TOKENS.parts(Call("C", "1", "2")) if part.control])
     assert [id_ for id_ in row.ids if id_ in control] == list(control)
     assert codec().decode(row.ids[1:-1]) == (
-        "An <API> opens [Calculator(1 + 1) -> 2] </API> → and is"
-        "<API> Calculator(<API> 2 + 3 </API>)→ 5 </API></API> 5."
+        "An <API> opens [Calculator(1 + 1) -> 2] </API> → and is<API> Calculator(<API> 2 + 3 </API>)→ 5 </API></API> 5."
     )
 
 

@@ -1,5 +1,6 @@
 """Training as a run: killed, on a full disk, on two devices, from the command line, for another round, to a hub."""
 
+import base64
 import json
 import multiprocessing
 import os
@@ -9,10 +10,13 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -28,6 +32,7 @@ from toolformer.data_gen.records import Document
 from toolformer.errors import ConfigError, DataError
 from toolformer.finetune import PAPER, train
 from toolformer.finetune.folder import TrainingFolder
+from toolformer.finetune.hub import push_to_hub
 from toolformer.finetune.progress import Display, Progress
 from toolformer.hf import load
 from toolformer.tools.calculator import Calculator
@@ -87,7 +92,7 @@ def test_killed_while_a_checkpoint_is_written_the_one_before_counts(tmp_path: Pa
                 os.kill(os.getpid(), signal.SIGKILL)
             complete(folder, checkpoint, best)
 
-        TrainingFolder.complete = killed  # type: ignore[method-assign]
+        TrainingFolder.complete = killed  # type: ignore[method-assign, assignment]
         trained(base, out, config)
 
     assert in_a_process(stop) == -signal.SIGKILL
@@ -227,3 +232,73 @@ def test_a_finetuned_model_annotates_another_round(tmp_path: Path) -> None:
     assert progress.documents == 4
     assert "<API> Calculator(" in seen[0]
     assert " [Calculator(" not in seen[0]
+
+
+class Hub(BaseHTTPRequestHandler):
+    """As much of a hub as an upload asks for. It remembers the files of the commit."""
+
+    files: ClassVar[dict[str, bytes]] = {}
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        address = f"http://127.0.0.1:{self.server.server_port}/someone/taught"  # type: ignore[attr-defined]
+        if self.path == "/api/repos/create":
+            return self.answer({"url": address, "id": "someone/taught", "name": "someone/taught"})
+        if "/preupload/" in self.path:
+            asked = json.loads(body)["files"]
+            return self.answer(
+                {"files": [{"path": one["path"], "uploadMode": "regular", "shouldIgnore": False} for one in asked]}
+            )
+        if "/commit/" in self.path:
+            for line in map(json.loads, body.splitlines()):
+                if line["key"] == "file":
+                    self.files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+            return self.answer({"success": True, "commitOid": "0" * 40, "commitUrl": f"{address}/commit/0"})
+        return self.answer({"valid": True})  # its check of the model card
+
+    def do_GET(self) -> None:
+        self.answer({"id": "someone/taught", "siblings": [], "sha": "0" * 40})
+
+    def answer(self, content: object) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_pushed_to_a_hub_it_is_the_folder_as_it_lies(tmp_path: Path) -> None:
+    """The real client, against a hub on this machine."""
+    base, out = saved("llama", tmp_path / "llama"), tmp_path / "run"
+    trained(base, out)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    code = "from pathlib import Path; from toolformer.finetune.hub import push_to_hub; "
+    code += f"print(push_to_hub(Path({str(out)!r}), 'someone/taught'))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ
+        | {
+            "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
+            "HF_TOKEN": "nobody's",
+            "HF_HOME": str(tmp_path / "home"),
+            "HF_HUB_OFFLINE": "0",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    server.shutdown()
+    server.server_close()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith("/someone/taught")
+    lying = {path.name: path.read_bytes() for path in out.iterdir() if not path.name.startswith(".")}
+    assert {name: content for name, content in Hub.files.items() if name != ".gitattributes"} == lying
+
+
+def test_only_a_finished_run_is_pushed(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="holds no finished run"):
+        push_to_hub(tmp_path, "someone/taught")

@@ -32,6 +32,8 @@ class Train:
     """Allow a corpus whose calls another model judged."""
     trackers: str = ""
     """Whom to report to, with commas: tensorboard, wandb, mlflow, ..."""
+    push: str | None = None
+    """In the end, put the folder on the hub, as this repository."""
     preset: Literal["small", "paper"] = "small"
     """Defaults of the flags below: for LoRA on small corpora, or those of Schick et al. 2023."""
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
@@ -55,9 +57,10 @@ class Train:
         from toolformer.data_gen.annotated_folder import AnnotatedFolder
         from toolformer.data_gen.corpus import read_corpus
         from toolformer.finetune import train
+        from toolformer.finetune.hub import push_to_hub
         from toolformer.finetune.progress import Display
 
-        disable_progress_bar()
+        disable_progress_bar()  # type: ignore[no-untyped-call]
         corpus = AnnotatedFolder(self.folder)
         made_with = corpus.config().get("model_fingerprint")
         with Display() as display:
@@ -71,6 +74,8 @@ class Train:
                 trackers=[name for name in self.trackers.split(",") if name],
                 on_progress=display.show,
             )
+        if self.push:
+            print(push_to_hub(self.out, self.push))
 
 
 def _without_calls(kept: "Iterable[KeptText]", documents: "Iterable[Document]") -> Iterator[str]:

@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import TrainerCallback, TrainingArguments
@@ -29,7 +30,9 @@ def training_arguments(config: TrainConfig, checkpoints: Path) -> TrainingArgume
     """What is known before the model and the texts are. From here on the process knows its device."""
     gpu = torch.cuda.is_available()
     bf16 = config.precision == "bf16" or (config.precision == "auto" and gpu and torch.cuda.is_bf16_supported())
-    again = {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}}
+    again: dict[str, Any] = {}
+    if config.checkpoint_gradients:
+        again = {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}}
     with warnings.catch_warnings():
         # The setting has another name in later versions, which the earlier ones do not know.
         warnings.simplefilter("ignore", FutureWarning)
@@ -52,7 +55,7 @@ def training_arguments(config: TrainConfig, checkpoints: Path) -> TrainingArgume
             disable_tqdm=True,
             use_cpu=not gpu,
             use_cache=True,
-            **(again if config.checkpoint_gradients else {}),
+            **again,
         )
 
 

@@ -5,7 +5,7 @@ Weights come from `hf.load`. A folder that an earlier run wrote goes on with the
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -71,7 +71,7 @@ def prepare(name: str, config: TrainConfig, device: str, dtype: str) -> Prepared
         warnings.simplefilter("ignore")
         model = _adapted(network, new, name if earlier else None, config)
     if config.how != "full":
-        settings = model.peft_config["default"]
+        settings: Any = model.peft_config["default"]
         settings.base_model_name_or_path = earlier or name
         if isinstance(targets := getattr(settings, "target_modules", None), set):
             # A set's order, and so the bytes written, would change from run to run.
@@ -115,9 +115,9 @@ def _add_tokens(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, na
     # Many models have more rows than their tokenizer has tokens: those are never cut off.
     if len(tokenizer) > network.config.get_text_config(decoder=True).vocab_size:
         network.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    ids = [int(id_) for id_ in tokenizer.convert_tokens_to_ids([*control])]
+    ids = list(Codec(tokenizer, name).encode_parts([Part(token, control=True) for token in control]))
     like = [codec.encode_parts([Part(marker)]) for marker in (text.open, text.arrow, text.close)]
-    for table in (network.get_input_embeddings(), network.get_output_embeddings()):
+    for table in (network.get_input_embeddings(), network.get_output_embeddings()):  # type: ignore[no-untyped-call]
         for id_, plain in zip(ids, like, strict=True):
             if control[ids.index(id_)] in missing:
                 _begin_as(table, id_, plain)
@@ -147,7 +147,8 @@ def _adapted(
     if config.how == "full":
         return network
     if config.quantize:
-        network = prepare_model_for_kbit_training(network, use_gradient_checkpointing=config.checkpoint_gradients)
+        again = config.checkpoint_gradients
+        network = prepare_model_for_kbit_training(network, use_gradient_checkpointing=again)  # type: ignore[no-untyped-call]
     if earlier:
         return PeftModel.from_pretrained(network, earlier, is_trainable=True)
     task = TaskType.SEQ_2_SEQ_LM if network.config.is_encoder_decoder else TaskType.CAUSAL_LM
@@ -170,7 +171,7 @@ def _indices(network: PreTrainedModel, new: list[int]) -> list[int] | dict[str, 
     """The new tokens as peft wants them: of the one table, or of the two by name."""
     if not new:
         return None
-    inputs, outputs = network.get_input_embeddings(), network.get_output_embeddings()
+    inputs, outputs = network.get_input_embeddings(), network.get_output_embeddings()  # type: ignore[no-untyped-call]
     if inputs.weight is outputs.weight:
         return new
     names = {id(module): name.rpartition(".")[2] for name, module in network.named_modules()}

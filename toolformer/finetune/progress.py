@@ -43,7 +43,7 @@ class Progress:
     finished: bool = False
 
 
-class Watcher(TrainerCallback):  # type: ignore[misc]
+class Watcher(TrainerCallback):
     """Tells of a trainer's progress."""
 
     def __init__(self, plan: Plan, tokens: list[int], tell: Callable[[Progress], None] | None) -> None:
@@ -51,15 +51,16 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         self.progress = Progress(plan.steps)
         self._tokens, self._tell = tokens, tell
 
-    def on_train_begin(self, _args: Any, state: TrainerState, _control: Any, **_: Any) -> None:
+    def on_train_begin(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:  # noqa: ARG002
         """Note where a resumed run begins, and what was measured before."""
         self.progress.resumed = self.progress.step = state.global_step
         for logs in state.log_history:
-            self._note(logs, logs["step"])
+            self._note(logs, int(logs["step"]))
         self.progress.measured = False
 
-    def on_log(self, _args: Any, state: TrainerState, _control: Any, logs: dict[str, float], **_: Any) -> None:
+    def on_log(self, args: Any, state: TrainerState, control: Any, **more: Any) -> None:  # noqa: ARG002
         """Tell of a step, or of what was measured behind it."""
+        logs: dict[str, float] = more["logs"]
         self._note(logs, state.global_step)
         self.progress.step = state.global_step
         self.progress.tokens = sum(self._tokens[self.progress.resumed : state.global_step])

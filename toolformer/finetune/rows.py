@@ -136,7 +136,8 @@ class RowMaker:
 
     def _joined(self, pieces: Sequence[_Piece]) -> tuple[list[int], list[tuple[int, _Piece]]]:
         """The ids of a row, and where each piece begins. What does not fit is left out: of a call, all of it."""
-        ids, places = [*self._start], []
+        ids = [*self._start]
+        places: list[tuple[int, _Piece]] = []
         room = self._most - len(self._end)
         for piece in pieces:
             if len(ids) + len(piece.ids) > room:

@@ -77,7 +77,7 @@ class CallTrainer(Trainer):
         """`held_out` is what is measured, by name; `save` writes the model and its tokenizer into a folder, `complete`
         is told of a whole checkpoint, and which step is the best so far."""
         # Several GPUs without a launcher would be threads of one process, slow and with one loss hook for all.
-        args._n_gpu = min(1, args.n_gpu)  # type: ignore[attr-defined]
+        args._n_gpu = min(1, args.n_gpu)
         super().__init__(model=model, args=args, eval_dataset=held_out or None, **more)
         self.remove_callback(PrinterCallback)
         self._loss, self._groups, self._held_out = loss, groups, held_out
@@ -87,7 +87,8 @@ class CallTrainer(Trainer):
         """This device's groups, in their order."""
         return _loader(self._groups)
 
-    def compute_loss(self, model: torch.nn.Module, inputs: Inputs, **_: Any) -> Any:
+    # Its other arguments are for models that compute a loss themselves.
+    def compute_loss(self, model: torch.nn.Module, inputs: Inputs, **_: Any) -> Any:  # type: ignore[override]
         """This group's part of the step's loss. Devices average their gradients, hence the factor."""
         return self._loss(model, inputs) * (self.accelerator.num_processes / inputs["count"])
 
@@ -126,12 +127,12 @@ class CallTrainer(Trainer):
         super().log(logs, start_time)
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
-        with writing(Path(self.args.output_dir)):
+        folder = Path(str(self.args.output_dir))
+        with writing(folder):
             super()._save_checkpoint(model, trial)
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
-                checkpoint = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-                self._complete(checkpoint, self.state.best_global_step)
+                self._complete(folder / f"checkpoint-{self.state.global_step}", self.state.best_global_step)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         if self.args.should_save and output_dir is not None:

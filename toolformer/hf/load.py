@@ -25,7 +25,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.integrations import is_deepspeed_zero3_enabled
+from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 from transformers.utils.logging import set_tqdm_hook
 
 from toolformer.errors import ConfigError, unknown_name
@@ -188,7 +188,7 @@ def _model(
             local_files_only=offline,
             dtype=dtype,
             # Where DeepSpeed splits the weights over devices, it does so while they are loaded.
-            device_map=None if is_deepspeed_zero3_enabled() else {"": device},
+            device_map=None if is_deepspeed_zero3_enabled() else {"": device},  # type: ignore[no-untyped-call]
             quantization_config=_quantization(quantize),
             attn_implementation="eager" if capped else None,
         )
