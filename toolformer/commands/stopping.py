@@ -16,37 +16,31 @@ _SHOW_CURSOR = "\033[?25h"
 
 @contextmanager
 def stopping(goes_on: str) -> Iterator[None]:
-    """Within the block, Ctrl-C ends the command with this line, or the process if the command does not end.
+    """Within the block, Ctrl-C ends the process with this line: when the block has ended, or when patience has.
 
     For commands whose files are whole or not there at any moment, so that nothing is lost by being ended. Waiting is
     no way out: a library may take the interruption for a failure of its own, or a tool's thread be joined at the exit.
     """
-    if (
-        signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-    ):  # ignored, as behind nohup, or somebody else's
+    # Who ignores it, as behind nohup, goes on doing so.
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
-    stopped = threading.Event()
+    stopped, said = threading.Event(), threading.Lock()
+
+    def end() -> NoReturn:
+        if said.acquire(blocking=False):
+            cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""
+            print(f"{cursor}toolformer: stopped; {goes_on}", file=sys.stderr, flush=True)
+        os._exit(STATUS)
 
     def stop(*_: object) -> NoReturn:
         if stopped.is_set():  # pressed again
-            os._exit(STATUS)
+            end()
         stopped.set()
         timer = threading.Timer(PATIENCE, end)
         timer.daemon = True
         timer.start()
         raise KeyboardInterrupt
-
-    said = threading.Lock()
-
-    def say() -> None:
-        if said.acquire(blocking=False):
-            cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""
-            print(f"{cursor}toolformer: stopped; {goes_on}", file=sys.stderr, flush=True)
-
-    def end() -> NoReturn:
-        say()
-        os._exit(STATUS)
 
     signal.signal(signal.SIGINT, stop)
     try:
@@ -54,8 +48,7 @@ def stopping(goes_on: str) -> Iterator[None]:
     except (KeyboardInterrupt, Exception):
         if not stopped.is_set():
             raise
-        say()
-        sys.exit(STATUS)
+        end()  # and not by sys.exit: taking torch apart takes seconds, in which no timer runs any more
     finally:
         if not stopped.is_set():
             signal.signal(signal.SIGINT, signal.default_int_handler)
