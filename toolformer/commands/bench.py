@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
 import tyro
 
@@ -12,11 +12,9 @@ from toolformer.commands.tools import Settings
 
 
 @dataclass(frozen=True)
-class Bench:
+class BenchAnnotate:
     """Time the annotator against a plain rendering of the method, and check that both keep the same calls."""
 
-    what: tyro.conf.Positional[Literal["annotate"]]
-    """What to measure."""
     corpus: Path | None = None
     """Texts to annotate; by default, those that come with the built-in model."""
     tools: str = "calculator,dates,qa"
@@ -48,3 +46,46 @@ class Bench:
                 samples=self.samples,
             )
         )
+
+
+@dataclass(frozen=True)
+class BenchDecode:
+    """Time the decoder against `generate` of transformers, on the same tokens."""
+
+    corpus: Path | None = None
+    """Texts whose beginnings are gone on from; by default, those that come with the built-in model."""
+    model: str = "builtin"
+    """A causal model by name or path."""
+    rounds: int = 5
+    """How often the two sides take turns; medians are compared."""
+
+    def run(self) -> None:
+        """Print a line for each comparison."""
+        from itertools import islice
+
+        from transformers.utils.logging import disable_progress_bar
+
+        from toolformer.data_gen.corpus import read_corpus
+        from toolformer.decode.bench import bench_decode
+
+        disable_progress_bar()
+        corpus = read_corpus(str(self.corpus or files("toolformer.builtin") / "corpus.jsonl"))
+        texts = [document.text for document in islice(corpus, 128)]
+        # Two in one, so that enough of them are long enough.
+        pairs = [f"{one} {other}" for one, other in zip(texts[::2], texts[1::2], strict=False)]
+        for line in bench_decode(self.model, pairs, rounds=self.rounds):
+            print(line, flush=True)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """How fast, against something plain, and with the same answers."""
+
+    command: (
+        Annotated[BenchAnnotate, tyro.conf.subcommand("annotate")]
+        | Annotated[BenchDecode, tyro.conf.subcommand("decode")]
+    )
+
+    def run(self) -> None:
+        """Run the command under this one."""
+        self.command.run()

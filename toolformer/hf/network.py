@@ -86,12 +86,12 @@ class Network:
         cache: Cache,
         ids: Tensor,
         positions: Tensor,
-        visible: Tensor,
+        visible: Tensor | None,
         key_positions: Tensor,
         wanted: Tensor,
         real: int,
     ) -> Tensor:
-        """Run a block behind a cache that keeps its own books; see `run`."""
+        """Run a block behind a cache that keeps its own books; see `run`. Without `visible`, all sees all."""
         return self.ask(
             ids,
             real,
@@ -124,13 +124,17 @@ class Network:
         """Places in a grid as an index."""
         return torch.tensor(wanted, dtype=torch.long, device=self.device)
 
-    def _masks(self, visible: Tensor, positions: Tensor, key_positions: Tensor) -> Tensor | dict[str, Tensor]:
+    def _masks(self, visible: Tensor | None, positions: Tensor, key_positions: Tensor) -> Tensor | dict[str, Tensor]:
         """The masks by kind of layer. A window counts positions, not columns: these have holes and branches."""
-        full = self._mask(visible)
+        shape = (*positions.shape, key_positions.shape[1])
+        if visible is None:
+            full = torch.zeros(1, 1, 1, 1, dtype=self.model.dtype, device=self.device).expand(shape[0], 1, *shape[1:])
+        else:
+            full = self._mask(visible)
         if self.window is None:
             return full
         near = positions[:, :, None] - key_positions[:, None, :] < self.window
-        sliding = self._mask(visible & near)
+        sliding = self._mask(near if visible is None else visible & near)
         return {"full_attention": full, "sliding_attention": sliding} if self._mixed else sliding
 
     def _mask(self, visible: Tensor) -> Tensor:

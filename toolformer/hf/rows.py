@@ -22,6 +22,7 @@ class CausalRows:
         self._start = start
         self._device = network.device
         self._cache = RowCache()
+        self._counted = torch.arange(0, device=self._device)
         self.logits = torch.zeros(0, network.vocabulary, device=self._device)
         self.lengths: list[int] = []
         self.add(prompts)
@@ -66,7 +67,7 @@ class CausalRows:
         grown = [row for row, new in enumerate(ids) if new]
         if max(map(len, ids), default=0) == 1 and 2 * len(grown) > len(ids):
             # A few that wait come along: reading the cache where it lies is cheaper than copying the others together.
-            self._forward([*range(len(ids))], ids)
+            self._forward(self._all, ids)
         elif grown:
             self._forward(grown, [ids[row] for row in grown])
 
@@ -74,33 +75,41 @@ class CausalRows:
         """Append to these rows their ids."""
         counts, starts = list(map(len, ids)), [self.lengths[row] for row in rows]
         depth, width = max(counts), max(starts) + max(counts)
-        whole = rows == list(range(len(self.lengths)))
-        index = torch.tensor(rows, device=self._device)
+        whole, one_start = rows == self._all, len(set(starts)) == 1
+        filler = self._network.filler
+        grid = torch.tensor([[*new, *[filler] * (depth - len(new))] for new in ids], device=self._device)
         begins = torch.tensor(starts, device=self._device)
-        one_start = len(set(starts)) == 1
-        self._cache.aim(slice(0, len(rows)) if whole else index, starts[0] if one_start else begins, depth, width)
-        columns = begins[:, None] + torch.arange(depth, device=self._device)
-        if one_start and depth == 1:
-            visible = torch.ones(1, 1, 1, dtype=torch.bool, device=self._device).expand(len(rows), 1, width)
-        else:
-            visible = torch.arange(width, device=self._device) <= columns[:, :, None]
+        place = slice(0, len(rows)) if whole else self._network.places(rows)
+        self._cache.aim(place, starts[0] if one_start else begins, depth, width)
+        columns = begins[:, None] if depth == 1 else begins[:, None] + self._columns(depth)
+        ends = [place * depth + count - 1 for place, count in enumerate(counts) if count]
         logits = self._network.forward(
             self._cache,
-            torch.tensor([[*new, *[self._network.filler] * (depth - len(new))] for new in ids], device=self._device),
+            grid,
             # What only fills a place may stand beyond the context.
-            columns.clamp(max=self._network.context - 1),
-            visible,
-            torch.arange(width, device=self._device).expand(len(rows), -1),
-            torch.tensor([place * depth + n - 1 for place, n in enumerate(counts) if n], device=self._device),
+            columns if depth == 1 and min(counts) else columns.clamp(max=self._network.context - 1),
+            None if one_start and depth == 1 else self._columns(width) <= columns[:, :, None],
+            self._columns(width).expand(len(rows), -1),
+            self._network.places(ends),
             real=sum(counts),
         )
-        if whole and min(counts) > 0:
+        if whole and len(ends) == len(rows):
             self.logits = logits
         else:
             grown = [row for row, count in zip(rows, counts, strict=True) if count]
-            self.logits = self.logits.index_copy(0, torch.tensor(grown, device=self._device), logits)
+            self.logits = self.logits.index_copy(0, self._network.places(grown), logits)
         for row, count in zip(rows, counts, strict=True):
             self.lengths[row] += count
+
+    def _columns(self, width: int) -> Tensor:
+        """0, 1, 2, ... up to a width."""
+        if len(self._counted) < width:
+            self._counted = torch.arange(2 * width, device=self._device)
+        return self._counted[:width]
+
+    @property
+    def _all(self) -> list[int]:
+        return list(range(len(self.lengths)))
 
     def truncate(self, row: int, length: int, logits: Tensor) -> None:
         """See `lm.Rows`."""
@@ -109,7 +118,7 @@ class CausalRows:
 
     def keep(self, rows: Sequence[int]) -> None:
         """See `lm.Rows`. Only rows that change their place are copied."""
-        if list(rows) == list(range(len(self.lengths))):
+        if list(rows) == self._all:
             return
         self.lengths = [self.lengths[row] for row in rows]
         self._cache.move(rows, max(self.lengths, default=0))
