@@ -75,7 +75,8 @@ class Annotator:
             raise DataError(f"two texts are called {twice!r}: give every document an id of its own, without #1, #2 ...")
         encoded = [self.model.encode(document.text) for document in documents]
         plain = self.model.log_probabilities([one.ids for one in encoded])
-        return [Text(*three) for three in zip(documents, encoded, map(tuple, plain), strict=True)]
+        rounding = self.model.rounding
+        return [Text(*three, rounding) for three in zip(documents, encoded, map(tuple, plain), strict=True)]
 
     def annotate(self, texts: Sequence[Text]) -> Iterator[Annotated | Rejected]:
         """All stages over some texts, taken together."""

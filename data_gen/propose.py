@@ -49,7 +49,7 @@ def propose(
 
 def hopeless(place: Place, lesson: Lesson) -> bool:
     """Whether no result could help there: L⁺ is never below zero, so that the plain loss bounds the gain."""
-    return place.text.plain_loss(place.position) < lesson.needed
+    return place.text.plain_loss(place.position) + place.text.rounding < lesson.needed
 
 
 def _likeliest(

@@ -29,6 +29,8 @@ class Text:
     document: Document
     encoded: Encoded
     log_probabilities: tuple[float, ...]
+    rounding: float = 0.0
+    """How far the loss of a window may be off, for want of the model's precision."""
 
     def token_at(self, start: int) -> int:
         """The token that covers the character `start`: where a call that another tokenizer placed is put."""

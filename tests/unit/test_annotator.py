@@ -161,6 +161,14 @@ def test_a_place_that_no_result_can_serve_is_never_sampled() -> None:
     assert (rejected.stage, rejected.place.start) == ("propose", PLACE)
 
 
+def test_a_place_in_doubt_is_not_given_up() -> None:
+    half = replace(paper_model(plain=0.49, empty=0.55, result=-0.02), rounding=0.1)
+    (annotated,), _ = annotate(half)
+    assert annotated.calls[0].losses.gain == pytest.approx(0.51)
+    annotated_again, (rejected,) = annotate(replace(half, rounding=0.005))
+    assert (annotated_again, rejected.stage) == ([], "propose")
+
+
 def test_pruning_before_the_cut_lets_others_move_up() -> None:
     def loss(prefix: str, text: str, position: int) -> float:
         if not prefix:
