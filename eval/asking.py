@@ -84,7 +84,8 @@ def _judged(example: Example, text: str) -> tuple[Verdict, float]:
 def _chosen(model: LanguageModel, example: Example) -> Outcome:
     """The likeliest of the letters."""
     letters = LETTERS[: len(example.choices)]
-    scores = score(model, [encode_pair(model, example.prompt, f" {letter}") for letter in letters])
+    pairs = [encode_pair(model, example.prompt, f" {letter}") for letter in letters]
+    scores = score(model, pairs)
     letter = letters[max(range(len(letters)), key=lambda place: scores[place].log_probability)]
     return Outcome(
         example.id,
@@ -96,6 +97,7 @@ def _chosen(model: LanguageModel, example: Example) -> Outcome:
         raw=letter,
         answer=letter,
         score=float(letter in example.answers),
+        cut=max(0, len(model.encode(example.prompt).ids) - len(pairs[0][0])),
     )
 
 

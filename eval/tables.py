@@ -81,7 +81,7 @@ def _line(cells: Sequence[str], around: str = "") -> str:
 def _plain(cell: str) -> str:
     """What would end a cell or begin markup is written so that it does not."""
     cell = cell.replace("&", "&amp;").replace("<", "&lt;")
-    for sign in "\\|`[]*_":
+    for sign in "\\|`[]*":
         cell = cell.replace(sign, f"\\{sign}")
     return " ".join(cell.split())
 
@@ -178,11 +178,15 @@ def _by_k(name: str, results: Sequence[Json]) -> Grid:
             kinds = ("accuracy", "accuracy_with_call", "accuracy_without_call", "called")
             tools = ", ".join(f"{tool} {100 * part:.1f}" for tool, part in counted["called_by_tool"].items())
             failed = f"{counted['undone_calls']} undone" if counted["undone_calls"] else ""
+            cut = f"{counted['prompts_cut']} prompts cut" if counted["prompts_cut"] else ""
             cells = (percent(counted[kind]) for kind in kinds)
-            rows.append(Row((label(result), k, *cells, "; ".join(filter(None, (tools, failed))))))
+            rows.append(Row((label(result), k, *cells, "; ".join(filter(None, (tools, failed, cut))))))
     title = f"{'Table 9: ' if name in BY_K else ''}{name} by k"
-    note = "Accuracy over all, of examples with a call, without one; how many had one, by which tool, in percent."
-    return Grid(title, ("Model", "k", "All", "With call", "Without", "Called", "Tools"), tuple(rows), note)
+    note = (
+        "Accuracy over all, of examples with a call, without one; how many had one, by which tool, in percent. A "
+        "prompt is cut at its front where the context is too short for it."
+    )
+    return Grid(title, ("Model", "k", "All", "With call", "Without", "Called", "Tools, failures"), tuple(rows), note)
 
 
 def _decisions(results: Sequence[Json]) -> Iterator[Grid]:

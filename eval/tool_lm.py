@@ -23,7 +23,7 @@ from toolformer.errors import CallFormatError, ConfigError
 from toolformer.eval.likelihood import Scored, encode_pair, roll, score
 from toolformer.eval.openings import Nearest, watched
 from toolformer.lm import LanguageModel, syntax_of
-from toolformer.tool import DocumentFacts, Tool
+from toolformer.tool import Bindable, DocumentFacts, Tool
 from toolformer.toolbox import Toolbox
 
 _MOST_NEW = 256
@@ -72,6 +72,7 @@ class ToolLM(LM):  # type: ignore[misc]
         super().__init__()
         self.model, self._tools, self._options, self._on_answer = model, tools, options or Options(), on_answer
         self._syntax = syntax_of(model)
+        self._dated = any(isinstance(tool, Bindable) for tool in tools)
         self.waited = 0.0
         """Seconds between calls and their answers, all calls added up. Other texts may have gone on meanwhile."""
         self._boxes: dict[tuple[str, ...], Toolbox] = {}
@@ -93,12 +94,14 @@ class ToolLM(LM):  # type: ignore[misc]
         return [roll(self.model, request.args[0]).log_probability for request in requests]
 
     def answers(self, requests: Sequence[Instance]) -> list[Answer]:
-        """All that came of the requests. Those with the same settings, tools and date go through the model together."""
+        """All that came of the requests. Those with the same settings and tools go through the model together; where a
+        tool knows the date, those of one date."""
         groups: dict[Any, list[int]] = defaultdict(list)
         for place, request in enumerate(requests):
             doc: Mapping[str, Any] = request.doc or {}
             options = _options(self._options, request.args[1])
-            groups[options, tuple(doc.get("without") or ()), doc.get("date") or ""].append(place)
+            date = doc.get("date") if self._dated and options.k else None
+            groups[options, tuple(doc.get("without") or ()), date or ""].append(place)
         found: dict[int, Answer] = {}
         for (options, without, date), places in groups.items():
             prompts = [requests[place].args[0] for place in places]
