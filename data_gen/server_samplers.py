@@ -19,6 +19,9 @@ from toolformer.data_gen.samplers import ModelSampler
 from toolformer.data_gen.server import Client, Reply
 from toolformer.lm import LanguageModel, Sample
 
+ROOM = 10_000
+"""Characters by which a reply in a chat may be longer than twice its text."""
+
 
 class CompletionSampler(ModelSampler):
     """A server that goes on with a prompt; the model in this process says where."""
@@ -132,6 +135,9 @@ def _calls_of(reply: Reply, text: Text, tool: str) -> Iterator[Candidate | Rejec
     if reply.refusal is not None or reply.cut:
         reason = f"the server refuses: {reply.refusal}" if reply.refusal else "the reply is cut off at its limit"
         yield Rejected(nowhere, "sample", reason)
+        return
+    if len(reply.text) > 2 * len(text.document.text) + ROOM:
+        yield Rejected(nowhere, "sample", f"the reply has {len(reply.text):,} characters, far more than the text")
         return
     try:
         calls = new_calls(reply.text, text.document.text)

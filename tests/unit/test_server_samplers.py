@@ -177,6 +177,12 @@ def test_a_changed_text_costs_its_reply_and_no_other() -> None:
     ]
 
 
+def test_a_reply_without_measure_is_not_even_read() -> None:
+    annotated, (rejected,), _ = by("chat", speaking(lambda body: ANSWERED + CALL * 1_000), samples=1)
+    assert not annotated
+    assert rejected.reason == f"the reply has {len(ANSWERED) + 1_000 * len(CALL):,} characters, far more than the text"
+
+
 def test_of_too_many_places_those_stay_that_most_replies_chose() -> None:
     model = replace(paper_model(), loss=lambda prefix, text, position: 0.0 if "-> " in prefix else 2.0)
     replies = iter(["1 [Calculator(1 + 1)] 2 3", "1 2 [Calculator(2 + 1)] 3", "1 2 [Calculator(1 + 2)] 3"])
