@@ -51,7 +51,7 @@ class Loading:
 
         from toolformer.model import Toolformer
 
-        disable_progress_bar()
+        disable_progress_bar()  # type: ignore[no-untyped-call]
         tools = make_tools(settings, [name for name in self.tools.split(",") if name.strip()])
         return Toolformer.from_pretrained(
             self.model,

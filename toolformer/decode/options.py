@@ -71,8 +71,9 @@ class Options:
         for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, not {getattr(self, name)}")
-        if isinstance(self.stop, str):
-            raise ConfigError(f"stop is a tuple of strings: write stop=({self.stop!r},)")
+        stop: object = self.stop
+        if isinstance(stop, str):
+            raise ConfigError(f"stop is a tuple of strings: write stop=({stop!r},)")
         if "" in self.stop:
             raise ConfigError("an empty stop string would end every text at once: leave it out")
         idle = [name for name in _ONLY_SAMPLED if getattr(self, name) is not None]
