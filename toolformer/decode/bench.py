@@ -31,6 +31,7 @@ from toolformer.toolbox import Toolbox
 
 TOKENS = 100
 """Tokens of a text, and so tokens per call."""
+BATCHES = (1, 8, 32)
 MANY, AT_ONCE = 128, 32
 """Prompts whose texts end at very different lengths, and rows at once for them, on both sides."""
 
@@ -65,9 +66,9 @@ def bench_decode(name: str, prompts: Sequence[str], *, rounds: int) -> Iterator[
     ids = [one[: 16 + number * 7 % 25] for number, one in enumerate(one for one in ids if len(one) >= 40)]
     bench = _Bench(model, network, rounds)
     yield f"{'':<34}{'tokens/s':>9}{'transformers':>14}{'ratio':>9}{'floor':>9}{'same':>9}"
-    for batch in (1, 8, 32):
+    for batch in BATCHES:
         yield str(bench.plain(ids[:batch]))
-    for batch in (1, 8, 32):
+    for batch in BATCHES:
         yield str(bench.with_calls(ids[:batch]))
     yield str(bench.uneven((ids * (MANY // len(ids) + 1))[:MANY]))
 

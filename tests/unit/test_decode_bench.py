@@ -1,0 +1,19 @@
+"""The decoder's bench: both sides say the same, and the table says who was faster."""
+
+import re
+
+import pytest
+
+from toolformer.decode import bench
+
+
+def test_both_sides_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "TOKENS", 31)
+    monkeypatch.setattr(bench, "BATCHES", (3,))
+    monkeypatch.setattr(bench, "MANY", 3)
+    texts = [f"Of the {number} boxes in the house, {number} were full of oranges. " * 3 for number in range(5)]
+    head, plain, calls, uneven = bench.bench_decode("builtin", texts, rounds=1)
+    assert head.split() == ["tokens/s", "transformers", "ratio", "floor", "same"]
+    assert re.fullmatch(r"no calls, batch 3 +[\d,]+ +[\d,]+ +\d+\.\d\d +0\.95 +100%( +MISSED)?", plain)
+    assert calls.startswith("a call each, batch 3 ")
+    assert re.match(r"3 texts of \d+ to \d+ .* 1\.30 +100%", uneven)
