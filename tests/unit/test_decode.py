@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from itertools import takewhile
+from typing import Any
 
 import pytest
 
@@ -58,7 +59,7 @@ def decode(
     tools: Sequence[Fake] = (Fake("Sum", adds),),
     syntax: CallSyntax = CallSyntax.TOKENS,
     context: int = 4096,
-    **options: object,
+    **options: Any,
 ) -> list[Event]:
     model = ScriptedLM(follows=follows, context=context)
     model.encode("xyzw")  # so that a prompt has the same ids whatever comes with it
@@ -68,6 +69,10 @@ def decode(
 
 def text(events: Sequence[Event], row: int = 0) -> str:
     return "".join(event.text for event in events if isinstance(event, Text) and event.row == row)
+
+
+def about(probability: float) -> Any:
+    return pytest.approx(probability, abs=0.01)
 
 
 def ending(events: Sequence[Event], row: int = 0) -> str:
@@ -112,9 +117,9 @@ def test_a_call_is_written_run_and_its_result_fed(syntax: CallSyntax, said: str)
     events = list(Decoder(model, Toolbox([Fake("Sum", adds)]), syntax).run([model.encode("x").ids], Options(k=1)))
     assert text(events).replace("_", " ") == " is 4."
     assert [event for event in events if not isinstance(event, Text | Ended)] == [
-        Opened(0, 3, pytest.approx(0.9, abs=0.01), 0),
+        Opened(0, 3, about(0.9), 0),
         Called(0, 3, Call("Sum", "2 + 2")),
-        Answered(0, 3, SUM, pytest.approx(0.9, abs=0.01), 0),
+        Answered(0, 3, SUM, about(0.9), 0),
     ]
 
 
@@ -145,7 +150,7 @@ def test_a_call_opens_where_the_opening_is_among_the_k_likeliest(k: int, opens: 
     assert kinds(events) == ([Opened, Called, Answered, Ended] if opens else [Ended])
     assert text(events) == (" 4." if opens else "a")
     if opens:
-        assert events[0] == Opened(0, 0, pytest.approx(0.1, abs=0.001), 2)
+        assert events[0] == Opened(0, 0, about(0.1), 2)
 
 
 def test_control_tokens_are_never_text() -> None:
@@ -190,7 +195,7 @@ def test_only_a_registered_name_can_follow_the_opening() -> None:
         (CALLED, {"context": 18}, "the context has no room for it"),  # for the result
     ],
 )
-def test_a_call_that_fails_is_undone(follows: str, options: dict[str, object], reason: str) -> None:
+def test_a_call_that_fails_is_undone(follows: str, options: dict[str, Any], reason: str) -> None:
     events = decode(either(follows, "x is so."), **options)
     undone = [event for event in events if isinstance(event, Undone)]
     assert len(undone) == 1
@@ -271,7 +276,7 @@ def test_calls_at_the_first_and_the_last_token() -> None:
         ({"context": 21}, " is 4", "context"),
     ],
 )
-def test_where_a_text_ends(options: dict[str, object], said: str, reason: str) -> None:
+def test_where_a_text_ends(options: dict[str, Any], said: str, reason: str) -> None:
     events = decode(script(CALLED), **options)
     assert text(events) == said
     assert ending(events) == reason
@@ -387,7 +392,7 @@ def test_a_branch_may_end_before_the_others() -> None:
 
 
 def test_randomness_belongs_to_the_prompt() -> None:
-    options = {"do_sample": True, "top_k": 9, "max_new_tokens": 12, "seed": 3}
+    options: dict[str, Any] = {"do_sample": True, "top_k": 9, "max_new_tokens": 12, "seed": 3}
 
     def letters(said: str) -> dict[str, float]:
         return dict.fromkeys("abcdefghi", 0.1)
@@ -413,6 +418,6 @@ def test_randomness_belongs_to_the_prompt() -> None:
         ({"do_sample": True, "top_p": 7.0}, "transformers refuses this option: "),
     ],
 )
-def test_wrong_options_are_refused(options: dict[str, object], message: str) -> None:
+def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         decode(script(), **options)

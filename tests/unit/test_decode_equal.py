@@ -5,6 +5,7 @@ import functools
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -115,7 +116,7 @@ def told(events: Sequence[Event], row: int) -> list[object]:
     return [*seen, sorted(undone)]
 
 
-def decode(kind: str, prompts: Sequence[str], **options: object) -> list[Event]:
+def decode(kind: str, prompts: Sequence[str], **options: Any) -> list[Event]:
     model = port(kind)
     eager = copy.copy(model)
     eager.rows = functools.partial(Eager, model)  # type: ignore[method-assign, assignment]
@@ -125,12 +126,12 @@ def decode(kind: str, prompts: Sequence[str], **options: object) -> list[Event]:
 
 
 SAMPLED = {"do_sample": True, "top_k": 20, "repetition_penalty": 1.2}
-CASES = [(kind, {}) for kind in ("gpt2", "llama", "opt", "mistral", "bart", "t5")]
+CASES: list[tuple[str, dict[str, Any]]] = [(kind, {}) for kind in ("gpt2", "llama", "opt", "mistral", "bart", "t5")]
 CASES += [(kind, options) for kind in ("llama", "t5") for options in (SAMPLED, {"branches": 2, "calls": 1})]
 
 
 @pytest.mark.parametrize(("kind", "options"), CASES)
-def test_a_row_does_not_depend_on_its_company(kind: str, options: dict[str, object]) -> None:
+def test_a_row_does_not_depend_on_its_company(kind: str, options: dict[str, Any]) -> None:
     together = decode(kind, PROMPTS, batch=3, **options)
     seen = [type(event) for event in together]
     assert {Answered, Undone} <= {*seen}
@@ -141,7 +142,7 @@ def test_a_row_does_not_depend_on_its_company(kind: str, options: dict[str, obje
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_calls_it_says_what_transformers_says(kind: str) -> None:
     model = port(kind)
-    network = model._network.model
+    network: Any = model._network.model
     control = [*model.encode_parts([Part(token, control=True) for token in CallSyntax.TOKENS.control_tokens])]
     texts = []
     for prompt in PROMPTS:
@@ -156,6 +157,6 @@ def test_without_calls_it_says_what_transformers_says(kind: str) -> None:
     events = list(Decoder(model, Toolbox([Slow("Slow")])).run(prompts, Options(k=0, max_new_tokens=15, batch=4)))
     said = {event.row: list(event.ids) for event in events if isinstance(event, Ended)}
     assert [said[row] for row in range(len(texts))] == texts
-    for row, prompt in enumerate(prompts):
-        before = () if model.reads_apart else prompt
+    for row, read in enumerate(prompts):
+        before = () if model.reads_apart else read
         assert told(events, row)[0] == model.decode([*before, *said[row]])[len(model.decode(before)) :]
