@@ -4,6 +4,7 @@ An example's prompt is final: what is shown before a question is in it, so every
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,13 +38,22 @@ class Example:
 
 
 def splits(examples: Iterable[Example], task: str) -> dict[str, Any]:
-    """The examples as lm-eval wants them: a dataset by the name of its split."""
+    """The examples as lm-eval wants them: a dataset by the name of its split. Ids that come twice are told apart."""
     from datasets import Dataset
 
-    rows = [dataclasses.asdict(example) for example in examples]
+    seen: Counter[str] = Counter()
+    rows = []
+    try:
+        for example in examples:
+            seen[example.id] += 1
+            id_ = example.id if seen[example.id] == 1 else f"{example.id}#{seen[example.id]}"
+            rows.append(dataclasses.asdict(example) | {"id": id_, "target": next(iter(example.answers), "")})
+        made = Dataset.from_list(rows)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise DataError(f"{task}: row {len(rows) + 1} is not as its publisher writes it: {error!r}") from error
     if not rows:
         raise DataError(f"{task}: the data holds no example that can be asked")
-    return {"test": Dataset.from_list([row | {"target": next(iter(row["answers"]), "")} for row in rows])}
+    return {"test": made}
 
 
 def example_of(doc: Mapping[str, Any]) -> Example:

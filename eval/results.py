@@ -67,8 +67,11 @@ class Cost:
 
 def add_cost(out: Path, task: str, k: int, cost: Cost) -> None:
     """One more line of `cost.jsonl`."""
-    with (out / "cost.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"task": task, "k": k, **asdict(cost)}) + "\n")
+    try:
+        with (out / "cost.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"task": task, "k": k, **asdict(cost)}) + "\n")
+    except OSError as error:
+        raise DataError(f"cannot write {out / 'cost.jsonl'}: {error.strerror}. What was asked is kept") from error
 
 
 def costs(out: Path) -> dict[tuple[str, int], Cost]:

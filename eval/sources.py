@@ -23,16 +23,27 @@ def published(data: str | Path, *names: str) -> Path:
 
 def lines(path: Path) -> Iterator[Row]:
     """The objects of a JSONL file."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                yield _object(line, f"{path}, line {number}")
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield _object(line, f"{path}, line {number}")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def text(path: Path) -> str:
+    """A whole file of text."""
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as text: {error}") from error
 
 
 def array(path: Path, key: str | None = None) -> list[Row]:
     """The objects of a JSON file: an array, or the array under a key."""
     try:
-        whole = json.loads(path.read_bytes())
+        whole = json.loads(text(path))
         rows = whole if key is None else whole[key]
     except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise DataError(f"{path} is damaged, or no such file as its publisher made it: {error!r}") from error

@@ -11,7 +11,7 @@ from typing import Any
 
 from toolformer.errors import DataError
 from toolformer.eval.examples import Example, splits
-from toolformer.eval.sources import array, field, hub, published
+from toolformer.eval.sources import array, field, hub, published, text
 
 _THINK = "A: Let's think step by step.\n"
 _SHOT = re.compile(rf"{re.escape(_THINK)}.*?the answer is (.*?)\.?(?=\n\s*\nQ: |\s*\Z)", re.DOTALL | re.IGNORECASE)
@@ -67,7 +67,7 @@ Subtask = tuple[str, list[dict[str, Any]], str]
 def _published(data: str) -> Iterator[Subtask]:
     """`bbh/bbh/*.json` and `bbh/cot-prompts/*.txt`, as in the publisher's repository."""
     for path in sorted(published(data, "bbh/bbh").glob("*.json")):
-        shots = published(data, f"bbh/cot-prompts/{path.stem}.txt").read_text("utf-8")
+        shots = text(published(data, f"bbh/cot-prompts/{path.stem}.txt"))
         # The first line says that none of it should be trained on.
         yield path.stem, array(path, "examples"), shots.partition("-----\n")[2].strip() or shots.strip()
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from toolformer.errors import ConfigError, DataError
+from toolformer.errors import ConfigError
+from toolformer.eval import sources
 from toolformer.eval.examples import Example, splits
 from toolformer.eval.sources import field, hub, lines, published
 
@@ -24,7 +25,7 @@ def wikitext(data: str | None = None, **_: object) -> dict[str, Any]:
 
 def _articles(path: Path) -> Iterator[str]:
     """One file holds all articles; a title between single equals signs begins one."""
-    text = path.read_text("utf-8")
+    text = sources.text(path)
     starts = [match.start() for match in _TITLE.finditer(text)] or [0]
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
         yield text[start:end]
@@ -43,14 +44,8 @@ def plain_text(text: str | None = None, **_: object) -> dict[str, Any]:
     if text is None:
         raise ConfigError("the task text needs a file: --text FILE")
     path = Path(text)
-    try:
-        found = (
-            [str(field(row, "text", path)) for row in lines(path)]
-            if path.suffix == ".jsonl"
-            else [path.read_text("utf-8")]
-        )
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as text: {error}") from error
+    rows = path.suffix == ".jsonl"
+    found = [str(field(row, "text", path)) for row in lines(path)] if rows else [sources.text(path)]
     made = (Example(f"{path.stem}-{n}", one, words=len(one.split())) for n, one in enumerate(found) if one.strip())
     return splits(made, path.name)
 

@@ -7,6 +7,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from toolformer.errors import DataError
+from toolformer.eval import sources
 from toolformer.eval.examples import Example, splits
 from toolformer.eval.sources import array, field, hub, lines, published
 
@@ -32,7 +33,7 @@ def mawps(data: str | None = None, **_: object) -> dict[str, Any]:
     """MAWPS, its test set: `mawps/testset.json`, or the hub's mwpt5/MAWPS."""
     if data is not None:
         rows = array(published(data, "mawps/testset.json"))
-        made = [_problem(str(field(row, "id", "MAWPS")), _joined(row["original_text"]), row["ans"]) for row in rows]
+        made = (_problem(str(field(row, "id", "MAWPS")), _joined(row["original_text"]), row["ans"]) for row in rows)
         return splits(made, "MAWPS")
     found = enumerate(hub("mwpt5/MAWPS", None, "test"))
     return splits((_problem(str(n), _filled(row), row["Answer"]) for n, row in found), "MAWPS")
@@ -49,9 +50,9 @@ def _problem(id_: str, text: str, answer: object) -> Example:
 
 
 def _xml(path: Path) -> list[Example]:
+    # A document that declares entities could expand without end: the publisher's declares none.
+    text = sources.text(path)
     try:
-        # A document that declares entities could expand without end: the publisher's declares none.
-        text = path.read_text("utf-8")
         if "<!" in re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL):
             raise DataError(f"{path} declares entities, which ASDiv's own file does not: it is not read")
         problems = ElementTree.fromstring(text.encode()).iter("Problem")  # noqa: S314 - see above
@@ -61,7 +62,7 @@ def _xml(path: Path) -> list[Example]:
             )
             for one in problems
         ]
-    except (ElementTree.ParseError, UnicodeDecodeError) as error:
+    except ElementTree.ParseError as error:
         raise DataError(f"{path} is no XML: {error}") from error
 
 

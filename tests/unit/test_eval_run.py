@@ -2,6 +2,8 @@
 
 import copy
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,23 @@ def test_a_run_goes_on_where_it_was_and_ends_with_the_same_bytes(tmp_path: Path,
     asked = model.counter.tokens
     evaluate(model, [Calculator()], settings(data), out)
     assert model.counter.tokens == asked
+
+
+@pytest.mark.parametrize("answers", [1, 8, 13])
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path: Path, data: Path, answers: int) -> None:
+    def kill(progress: Progress) -> None:
+        if progress.done == answers:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    evaluate(ScriptedLM(follows=follows), [Calculator()], settings(data), tmp_path / "whole")
+    out = tmp_path / "out"
+    child = os.fork()
+    if child == 0:
+        evaluate(ScriptedLM(follows=follows), [Calculator()], settings(data), out, on_progress=kill)
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    evaluate(ScriptedLM(follows=follows), [Calculator()], settings(data), out)
+    assert bytes_of(out) == bytes_of(tmp_path / "whole")
 
 
 def test_a_large_task_is_kept_in_parts_and_an_unfinished_one_is_not_counted(

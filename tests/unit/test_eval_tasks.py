@@ -231,6 +231,70 @@ def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
         mmlu.mmlu(written(tmp_path, "mmlu/dev/a_dev.csv", "only,three,columns\n"))
 
 
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("lama/Squad/test.jsonl", [{"masked_sentences": 3, "obj_label": "x"}]),
+        ("lama/Squad/test.jsonl", [{"masked_sentences": ["It is [MASK]."], "obj_label": "x", "obj_aliases": 7}]),
+        ("lama/Squad/test.jsonl", [{"masked_sentences": ["It is \ud800 [MASK]."], "obj_label": "x"}]),
+    ],
+)
+def test_rows_of_another_shape_are_refused(tmp_path: Path, name: str, rows: list[object]) -> None:
+    with pytest.raises(DataError, match="is not as its publisher writes it"):
+        lama.squad(written(tmp_path, name, rows))
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    (tmp_path / "svamp").mkdir()
+    (tmp_path / "svamp" / "SVAMP.json").write_bytes(b"\xff\xfe[")
+    with pytest.raises(DataError, match=r"SVAMP\.json cannot be read as text"):
+        word_problems.svamp(str(tmp_path))
+    with pytest.raises(DataError, match=r"p\.jsonl cannot be read"):
+        texts.text_to_text(pairs=str(tmp_path / "p.jsonl"))
+    with pytest.raises(DataError, match=r"cannot be read as text"):
+        texts.plain_text(text=str(tmp_path))
+
+
+def test_ids_that_come_twice_are_told_apart(tmp_path: Path) -> None:
+    row = {"masked_sentences": ["It is [MASK]."], "obj_label": "x", "id": "a"}
+    made = docs(lama.squad(written(tmp_path, "lama/Squad/test.jsonl", [row, row])))
+    assert [one["id"] for one in made] == ["a", "a#2"]
+
+
+HUB: dict[str, dict[str, Any]] = {
+    # Rows in the columns of the hub's copies.
+    "EleutherAI/asdiv": {"body": "Two plums.", "question": "How many?", "answer": "2 (plums)"},
+    "ChilleD/SVAMP": {"ID": "c", "Body": "Two plums.", "Question": "How many?", "Answer": "2.0"},
+    "mwpt5/MAWPS": {"Question": "N_00 plums , N_01 eggs . How many ?", "Numbers": "2.0 1.5", "Answer": 3.5},
+    "openai/gsm8k": {"question": "How many?", "answer": "#### 2"},
+    "stanfordnlp/web_questions": {"question": "who?", "answers": ["A"]},
+    "google-research-datasets/nq_open": {"question": "who", "answer": ["A"]},
+    "mandarjoshi/trivia_qa": {"question_id": "q", "question": "Who?", "answer": {"value": "A", "aliases": ["B"]}},
+    "SaylorTwift/bbh": {"input": "Which?", "target": "(A)"},
+    "cais/mmlu": {"subject": "a_b", "question": "Why?", "choices": ["1", "2", "3", "4"], "answer": 3},
+    "EleutherAI/wikitext_document_level": {"page": " = One = \n Text , more . \n"},
+}
+
+
+def test_the_hubs_copies_are_read_in_their_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def load_dataset(name: str, config: str | None, split: str) -> list[dict[str, Any]]:
+        asked.append(name)
+        return [HUB[name]]
+
+    monkeypatch.setattr("datasets.load_dataset", load_dataset)
+    hub = {name: reader for name, reader in READERS.items() if not name.startswith("lama")}
+    made = {name: docs(reader(None)) for name, reader in hub.items()}
+    assert set(asked) == set(HUB)
+    assert made["mawps"][0]["prompt"] == "2 plums, 1.5 eggs. How many? The answer is"
+    assert len(made["svamp"]) == 2  # train and test together are the whole set
+    assert made["triviaqa"][0]["answers"] == ["A", "B"]
+    assert len({one["group"] for one in made["bbh_direct"]}) == 27
+    assert made["mmlu"][0]["answers"] == ["D"]
+    assert made["bbh_cot"][0]["prompt"].count("A: Let's think step by step.") == 4
+
+
 READERS = {
     "lama_squad": lama.squad,
     "lama_google_re": lama.google_re,
