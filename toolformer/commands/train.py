@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from toolformer.commands.stopping import stopping
 from toolformer.finetune.config import PAPER, TrainConfig
 
 if TYPE_CHECKING:
@@ -47,6 +48,10 @@ class Train:
 
     def run(self) -> None:
         """Train, showing how it goes."""
+        with stopping(f"the same command goes on with {self.out} where it was"):
+            self._train()
+
+    def _train(self) -> None:
         import logging
 
         from transformers.utils.logging import disable_progress_bar

@@ -71,8 +71,10 @@ def schedule(arguments: TrainingArguments, config: TrainConfig, rows: Sequence[R
 
 
 def measure(arguments: TrainingArguments, config: TrainConfig, held_out: Sequence[str], *, resumed: bool) -> None:
-    """Say what is measured, and by what the best checkpoint is chosen: by nothing if that was not held out."""
+    """Say what is measured, and by what the best checkpoint is chosen: the last is kept if that was not held out."""
     arguments.eval_strategy = "steps" if held_out else "no"
     arguments.eval_on_start = bool(held_out) and not resumed
     if config.keep in held_out:
         arguments.metric_for_best_model = f"perplexity_{config.keep}"
+    elif config.keep == "both" and held_out:
+        arguments.metric_for_best_model = "loss"

@@ -23,6 +23,7 @@ model = load("{folder}")
 {table}
 
 Kept: step {step:,} of {steps:,}. {speed:,.0f} tokens/s; {padding:.1%} of what went through the model was padding.
+{cut:,} rows were longer than {longest:,} tokens and lost their ends.
 
 ```json
 {settings}
@@ -64,5 +65,7 @@ def model_card(config: Mapping[str, Any], results: Mapping[str, Any], folder: st
         steps=results["steps"],
         speed=results["tokens_per_second"],
         padding=results["padding"],
+        cut=results["cut"],
+        longest=settings["max_length"],
         settings=json.dumps(config, indent=1, ensure_ascii=False),
     )

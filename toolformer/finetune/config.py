@@ -60,9 +60,9 @@ class TrainConfig:
     """auto is bf16 on GPUs that have it, fp32 elsewhere."""
     evaluate_every: int | None = None
     """Steps between measurements on held-out texts, each followed by a checkpoint; by default a tenth of the run."""
-    keep: Literal["plain", "calls", "last"] = "plain"
-    """Which checkpoint is kept in the end: the one with the best perplexity on held-out texts without calls, on those
-    with calls, or the last."""
+    keep: Literal["both", "plain", "calls", "last"] = "both"
+    """Which checkpoint is kept in the end: the one with the lowest loss on all held-out texts, on those without calls,
+    on those with calls, or the last."""
     seed: int = 0
     """Of everything that is random."""
 

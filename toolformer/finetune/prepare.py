@@ -4,11 +4,13 @@ Weights come from `hf.load`. A folder that an earlier run wrote goes on with the
 """
 
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
 from toolformer.calls import CallSyntax, Part
 from toolformer.errors import ConfigError
@@ -127,9 +129,20 @@ def _add_tokens(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, na
 @torch.no_grad()
 def _begin_as(table: torch.nn.Module, id_: int, plain: tuple[int, ...]) -> None:
     """Set the row of a token to the mean of others'."""
-    for values in (table.weight, getattr(table, "bias", None)):
-        if isinstance(values, torch.Tensor):
-            values[id_] = values[list(plain)].float().mean(0).to(values.dtype)
+    with _whole(table):
+        for values in (table.weight, getattr(table, "bias", None)):
+            if isinstance(values, torch.Tensor):
+                values[id_] = values[list(plain)].float().mean(0).to(values.dtype)
+
+
+def _whole(table: torch.nn.Module) -> AbstractContextManager[object]:
+    """Within the block a table can be changed, also where DeepSpeed has split it over devices."""
+    if not is_deepspeed_zero3_enabled():  # type: ignore[no-untyped-call]
+        return nullcontext()
+    import deepspeed
+
+    gathered: AbstractContextManager[object] = deepspeed.zero.GatheredParameters([*table.parameters()], modifier_rank=0)
+    return gathered
 
 
 def _adapted(

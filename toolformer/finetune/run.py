@@ -43,6 +43,8 @@ class Trained:
     tokens_per_second: float
     padding: float
     """The share of what went through the model that only filled up."""
+    cut: int
+    """Rows that lost their ends because they were too long."""
 
 
 def train(
@@ -127,7 +129,8 @@ def _run(
     prepared = prepare(name, config, str(arguments.device), "bfloat16" if arguments.bf16 else "float32")
     if config.pack:
         check_packing(prepared)
-    mixture = make_rows(texts, _row_maker(prepared, config), config)
+    maker = _row_maker(prepared, config)
+    mixture = make_rows(texts, maker, config)
     planned = schedule(arguments, config, mixture.rows)
     groups = partial(
         Groups,
@@ -161,6 +164,7 @@ def _run(
         **_kept(trainer.state),
         "tokens_per_second": round(speed, 1),
         "padding": round(padding(mixture.rows, planned), 4),
+        "cut": maker.cut,
     }
     if trainer.is_world_process_zero():
         log = [line for line in trainer.state.log_history if "train_runtime" not in line]
