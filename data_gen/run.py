@@ -80,8 +80,9 @@ def annotate(
             several. What is written is the same for any number.
         on_progress: Called after each shard.
     """
-    if limit is not None and limit < 1:
-        raise ConfigError(f"limit={limit}: ask for one document at least")
+    for name, value in (("limit", limit), ("passage_tokens", passage_tokens), ("shard_size", shard_size)):
+        if value is not None and value < 1:
+            raise ConfigError(f"{name}={value}: it must be 1 at least")
     if workers < 1 or (workers > 1 and not all(isinstance(one, str | Server | None) for one in (model, sampler))):
         raise ConfigError(f"workers={workers}: one at least; for several, name the models, so that each loads its own")
     documents = itertools.islice(read_corpus(corpus) if isinstance(corpus, str | Path) else corpus, limit)
@@ -91,11 +92,7 @@ def annotate(
         toolbox = stack.enter_context(Toolbox(tools, workers=max(2, workers)))
         chosen = _chosen_lessons(toolbox.names, lessons)
         asked = stack.enter_context(_checked_client(sampler)) if isinstance(sampler, Server) else sampler
-        annotators = []
-        for device in _devices(workers):
-            judge = _loaded(model, device)
-            writer = _sampler(asked, judge, method, device)
-            annotators.append(Annotator(judge, toolbox, chosen, method, sampler=writer))
+        annotators = list(_annotators(model, asked, toolbox, chosen, method, workers))
         most = min(passage_tokens, annotators[0].longest_text())
         progress = Progress()
 
@@ -116,11 +113,24 @@ def _checked_client(server: Server) -> Iterator[Client]:
         yield client
 
 
-def _sampler(chosen: str | LanguageModel | Client | None, judge: LanguageModel, method: Method, device: str) -> Sampler:
-    if isinstance(chosen, Client):
-        by_server = CompletionSampler if chosen.server.by == "completions" else ChatSampler
-        return by_server(judge, method, chosen)
-    return ModelSampler(judge if chosen is None else _loaded(chosen, device), method)
+def _annotators(
+    model: str | LanguageModel,
+    sampler: str | LanguageModel | Client | None,
+    toolbox: Toolbox,
+    lessons: Sequence[Lesson],
+    method: Method,
+    workers: int,
+) -> Iterator[Annotator]:
+    """One for each worker, with models of its own."""
+    for device in _devices(workers):
+        judge = _loaded(model, device)
+        writer: Sampler
+        if isinstance(sampler, Client):
+            by_server = CompletionSampler if sampler.server.by == "completions" else ChatSampler
+            writer = by_server(judge, method, sampler)
+        else:
+            writer = ModelSampler(judge if sampler is None else _loaded(sampler, device), method)
+        yield Annotator(judge, toolbox, lessons, method, sampler=writer)
 
 
 def _devices(workers: int) -> list[str]:

@@ -89,7 +89,7 @@ def test_annotate_reads_the_columns_it_is_told(tmp_path: Path, capsys: pytest.Ca
         (("--text-column", "nothing"), "corpus.jsonl:1 has no column 'nothing'; it has: 'text'. Name the right one"),
         (("--sampler", "http://localhost:1"), "which of the models of http://localhost:1? Name one: --sampler-model"),
         (("--sampler-model", "m"), "--sampler-model is one of a server's models: give the server's URL with --sampler"),
-        (("--limit", "0"), "limit=0: ask for one document at least"),
+        (("--limit", "0"), "limit=0: it must be 1 at least"),
     ],
 )
 def test_what_annotate_cannot_do_is_said_before_a_model_is_loaded(

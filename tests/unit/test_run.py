@@ -173,6 +173,13 @@ def test_two_texts_of_one_name_are_refused(tmp_path: Path) -> None:
         run(tmp_path / "out", seed_documents=iter(twice))
 
 
+@pytest.mark.parametrize("setting", ["limit", "passage_tokens", "shard_size"])
+def test_numbers_that_cannot_be(tmp_path: Path, setting: str) -> None:
+    with pytest.raises(ConfigError, match=f"{setting}=0: it must be 1 at least"):
+        annotate(documents(), [Calculator()], tmp_path / "out", **{setting: 0})  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_empty_corpus_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no text"):
         run(tmp_path / "out", seed_documents=iter([]))
