@@ -2,6 +2,8 @@
 
 import copy
 import json
+import os
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, PreTrained
 
 from tests import tiny_models
 from tests.fakes import END, ScriptedLM, script
+from toolformer import load
 from toolformer.decode.options import Options
 from toolformer.errors import ConfigError
 from toolformer.eval.likelihood import encode_pair, roll, score
@@ -138,7 +141,7 @@ def theirs(network: PreTrainedModel, *, seq2seq: bool = False, starts: bool = Tr
 
 def examples(folder: Path) -> list[dict[str, Any]]:
     """Some of GSM8K, BBH and MMLU, in their publishers' formats."""
-    files = {
+    texts = {
         "gsm8k/test.jsonl": "\n".join(
             json.dumps({"question": f"Ann has {n} eggs and {m} hens. How many?", "answer": f"#### {n + m}"})
             for n, m in ((2, 3), (10, 4), (7, 7))
@@ -148,7 +151,7 @@ def examples(folder: Path) -> list[dict[str, Any]]:
         "mmlu/dev/a_dev.csv": "What is 2 + 2?,1,2,3,4,D\n" * 5,
         "mmlu/test/a_test.csv": "What is 2 + 1?,1,2,3,4,C\nWhy is it so?,a,b,c,d,A\n",
     }
-    for name, text in files.items():
+    for name, text in texts.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, "utf-8")
     readers = (word_problems.gsm8k, bbh.direct, bbh.chain_of_thought, mmlu.mmlu)
@@ -210,3 +213,20 @@ def test_choices_share_the_context_they_stand_behind() -> None:
     assert not second.greedy
     assert first.log_probability > second.log_probability > third.log_probability - 1
     assert nothing == (0.0, True)
+
+
+@pytest.mark.needs("data")
+@pytest.mark.filterwarnings("ignore")
+def test_the_built_in_model_too_on_the_publishers_examples() -> None:
+    model = load("builtin")
+    folder = str(files("toolformer.builtin") / "model")
+    reference = HFLM(folder, dtype="float32", device="cpu", batch_size=1, add_bos_token=True)
+    readers = (word_problems.gsm8k, bbh.direct, mmlu.mmlu)
+    found = [list(reader(os.environ["TOOLFORMER_DATA"])["test"])[5::90] for reader in readers]
+    docs = [doc for some in found for doc in some if len(model.encode(doc["prompt"]).ids) < 800]
+    asked = [generate(doc["prompt"], max_gen_toks=16, do_sample=False) for doc in docs]
+    ours = ToolLM(model)
+    assert ours.generate_until(asked) == reference.generate_until(asked, disable_tqdm=True)
+    pairs = [request("loglikelihood", doc["prompt"], f" {letter}") for doc in docs for letter in "ABCD"]
+    mine, expected = ours.loglikelihood(pairs), reference.loglikelihood(pairs, disable_tqdm=True)
+    assert [one.log_probability for one in mine] == pytest.approx([value for value, _ in expected], abs=1e-3)

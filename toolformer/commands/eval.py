@@ -11,7 +11,9 @@ from toolformer.catalog import ToolSettings, make_tools
 from toolformer.commands.tools import Settings
 from toolformer.errors import ConfigError
 
+_TASKS = "lama,math,qa,dateset,bbh,mmlu,ppl"
 _PAPER_TASKS = "lama,asdiv,svamp,mawps,qa,dates,ppl"
+_TOOLS = "calculator,calendar,dates,qa,wiki"
 _PAPER_TOOLS = "calculator,calendar,qa,wiki"
 _PAPER_K = "0,1,3,10"
 
@@ -27,9 +29,11 @@ class Eval:
     adapter: str | None = None
     """A LoRA or prompt-tuning adapter for the model, by name or path."""
     tasks: str | None = None
-    """Names with commas: lama, math, qa, dates, bbh, mmlu, ppl, or single ones, such as svamp; also text and pairs."""
+    """Names with commas: lama, math, qa, dates, bbh, mmlu, ppl, or single ones, such as svamp; also text and pairs. By
+    default, all but TempLAMA and those that need a file of yours."""
     k: str | None = None
-    """Numbers with commas: a call opens where its opening is among the k likeliest tokens; 0 disables calls."""
+    """Numbers with commas: a call opens where its opening is among the k likeliest tokens; 0 disables calls. By
+    default, 0,1,3,10."""
     preset: Literal["paper"] | None = None
     """The tasks, tools and k of the paper, for what is not said otherwise."""
     data: Path | None = None
@@ -41,7 +45,8 @@ class Eval:
     pairs: Path | None = None
     """For the task pairs: a .jsonl file with `prompt` and `references`, scored by ROUGE and BLEU."""
     tools: str | None = None
-    """Their names, with commas, as `toolformer tools` lists them; "none" for a plain model."""
+    """Their names, with commas, as `toolformer tools` lists them; "none" for a plain model. By default, calculator,
+    calendar, dates, qa and wiki."""
     vote: int = 1
     """Sample so many texts for each example, and take the answer that most of them give."""
     seed: int = 0
@@ -68,7 +73,7 @@ class Eval:
 
         paper = self.preset == "paper"
         chosen = run.Settings(
-            tasks=_names(self.tasks or (_PAPER_TASKS if paper else "lama,math,qa,bbh,mmlu,ppl")),
+            tasks=_names(self.tasks or (_PAPER_TASKS if paper else _TASKS)),
             k=_numbers(self.k or _PAPER_K),
             limit=self.limit,
             data=self.data,
@@ -78,7 +83,7 @@ class Eval:
             seed=self.seed,
             batch=self.batch,
         )
-        tools = self.tools or (_PAPER_TOOLS if paper else "calculator,calendar,dates,qa,wiki")
+        tools = self.tools or (_PAPER_TOOLS if paper else _TOOLS)
         made = [] if tools == "none" else make_tools(self.settings, _names(tools))
         tasks = run.load_tasks(chosen)  # before the model, which may take long: what is missing is said at once
         about = {"adapter": self.adapter or "", "label": self.label or ""}
