@@ -26,7 +26,7 @@ LAYERS = [
     {"toolformer.data_gen"},
     {"toolformer.builtin"},
     {"toolformer.eval"},
-    {"toolformer.catalog", "toolformer.commands", "toolformer.cli"},
+    {"toolformer.catalog", "toolformer.commands", "toolformer.cli", "toolformer.builtin.compare"},
 ]
 """Left never imports right. A package stands for all its modules; `import toolformer` itself loads the second layer."""
 

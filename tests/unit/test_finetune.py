@@ -44,7 +44,7 @@ def perplexity(model: torch.nn.Module, rows: list[Row]) -> float:
     for row in rows:
         inputs = collate([row], filler=0)
         labels = inputs.pop("labels")[0]
-        inputs.pop("quiet")
+        del inputs["quiet"], inputs["own"]
         with torch.no_grad():
             logits = model.eval()(**inputs).logits[0, -len(labels) :]
         losses.append(cross_entropy(logits.float(), labels, reduction="none", ignore_index=IGNORED))
@@ -187,6 +187,18 @@ def test_the_best_checkpoint_is_kept(tmp_path: Path) -> None:
     assert done.step == min(by_step, key=by_step.__getitem__)
     assert done.perplexity["plain"] == by_step[done.step]
     assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_anchored_it_stays_what_it_was_where_it_does_not_call(tmp_path: Path) -> None:
+    base = saved("llama", tmp_path / "llama")
+    config = replace(SMALL, steps=16, learning_rate=2e-2, evaluate_every=16, keep="last")
+    free, anchored = (trained(base, tmp_path / str(a), replace(config, anchor=a)) for a in (False, True))
+    # What stands behind calls is learnt in any case, and rubs off on texts without.
+    assert free.perplexity["plain"] < 0.2 * free.before["plain"]
+    assert anchored.perplexity["plain"] > 0.5 * anchored.before["plain"]
+    assert anchored.perplexity["calls"] < 0.9 * anchored.before["calls"]
+    with pytest.raises(ConfigError, match="anchor needs the model as it was: it goes with how=lora, not full"):
+        trained(base, tmp_path / "full", replace(config, anchor=True, how="full"))
 
 
 def test_a_finished_run_is_not_done_again_and_other_settings_are_refused(tmp_path: Path) -> None:

@@ -97,12 +97,13 @@ def said(row: Row) -> int:
 
 
 def collate(rows: Sequence[Row], filler: int, pack: int | None = None) -> Inputs:
-    """Rows as tensors: what is read, what is to be said behind each token, and where no call may be opened."""
+    """Rows as tensors: what is read, what is to be said behind each token, where no call may be opened, and what is the
+    text's own."""
     lines = [[row] for row in rows] if pack is None else _packed(rows, pack)
     width = max(sum(len(row.ids) - 1 for row in line) for line in lines)
     shape = (len(lines), width)
     ids, labels = torch.full(shape, filler), torch.full(shape, IGNORED)
-    quiet = torch.zeros(shape, dtype=torch.bool)
+    quiet, own = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape, dtype=torch.bool)
     positions, mask = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.long)
     for at, line in enumerate(lines):
         begin = 0
@@ -113,12 +114,13 @@ def collate(rows: Sequence[Row], filler: int, pack: int | None = None) -> Inputs
             labels[at, here] = torch.tensor(row.ids[1:])
             labels[at, [begin + place - 1 for place in row.ignored]] = IGNORED
             quiet[at, [begin + place - 1 for place in row.quiet]] = True
+            own[at, begin : begin + row.own - 1] = True
             positions[at, here] = torch.arange(length)
             mask[at, here] = 1
             begin += length
         # What only fills up is a text of its own, which nobody asks.
         positions[at, begin:] = torch.arange(width - begin)
-    inputs = {"labels": labels, "quiet": quiet}
+    inputs = {"labels": labels, "quiet": quiet, "own": own}
     if rows[0].source is not None:
         return inputs | {"decoder_input_ids": ids} | _sources(rows, filler)
     # Without a mask, transformers separates packed texts by where their positions begin anew.

@@ -46,6 +46,9 @@ class TrainConfig:
     without_calls: float = 1.0
     """Copies without calls for each text with calls, so that the model stays as good as it was where calls are
     disabled. Where a copy lacks a call, opening one is left out of the loss, so that it is not unlearnt."""
+    anchor: bool = False
+    """Up to a text's first call, learn what the model itself would have said instead of the text's words, and that no
+    call opens: so it stays what it was where it does not call, and learns no text by heart. With LoRA only."""
     control: bool = False
     """Train on the same texts without any call, to compare with."""
     mask_results: bool = False
@@ -81,6 +84,8 @@ class TrainConfig:
             raise ConfigError(f"max_length={self.max_length}: a call does not fit; at least 16")
         if self.quantize and self.how != "lora":
             raise ConfigError(f"quantize={self.quantize} freezes the weights: it goes with how=lora, not {self.how}")
+        if self.anchor and self.how != "lora":
+            raise ConfigError(f"anchor needs the model as it was: it goes with how=lora, not {self.how}")
         if self.pack and self.how == "prompt":
             raise ConfigError("pack does not go with how=prompt: a learned prompt stands before every single text")
 

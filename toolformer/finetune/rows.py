@@ -53,6 +53,8 @@ class Row:
     """Places in `ids` that are read but not learnt."""
     quiet: frozenset[int] = frozenset()
     """Places whose token is predicted as if no call could be opened there."""
+    own: int = 0
+    """So many of the ids, from the first on, are text that no call stands before."""
     source: "array[int] | None" = None
     """What an encoder reads; the ids are then the decoder's."""
 
@@ -152,7 +154,7 @@ class RowMaker:
     def _row(self, ids: list[int], ignored: set[int], quiet: set[int], first: int, seed: str) -> Row:
         """The row; of an encoder-decoder's, the encoder reads the beginning, up to somewhere before the first call."""
         if self._decoder_start is None:
-            return Row(array("i", ids), frozenset(ignored), frozenset(quiet))
+            return Row(array("i", ids), frozenset(ignored), frozenset(quiet), first)
         text = ids[len(self._start) :]
         read = random.Random(f"{seed} {len(text)}").randint(0, max(0, min(first - len(self._start), len(text) - 1)))
         before, behind = self._frame
@@ -161,6 +163,7 @@ class RowMaker:
             array("i", [*self._start, *text[read:]]),
             frozenset(place - read for place in ignored if place > read),
             frozenset(place - read for place in quiet if place > read),
+            first - read,
             array("i", source),
         )
 

@@ -150,7 +150,9 @@ def _run(
     trainer = CallTrainer(
         prepared.model,
         arguments,
-        LossAtLabels(prepared.network, *_call_ids(prepared)),
+        LossAtLabels(
+            prepared.network, *_call_ids(prepared), as_it_was=prepared.model.disable_adapter if config.anchor else None
+        ),
         groups(mixture.rows, planned),
         held,
         partial(save, prepared),

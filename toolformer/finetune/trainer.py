@@ -6,6 +6,7 @@ runs only where something is to be said.
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,26 @@ from toolformer.errors import DataError
 from toolformer.finetune.batches import IGNORED, Groups, Inputs
 from toolformer.finetune.folder import writing
 
+_OURS = {"labels", "quiet", "own", "count"}
+"""Inputs that the model does not know."""
+_NEVER = -1e4
+"""The logit of what cannot be said. Finite, so that it may be asked for with probability zero."""
+
 
 class LossAtLabels:
     """The loss of a batch. It stands between a model's layers and its vocabulary head."""
 
-    def __init__(self, network: PreTrainedModel, opening: int, control: Sequence[int]) -> None:
-        """`opening` is the token that opens a call; `control` are those that are no text at all."""
+    def __init__(
+        self,
+        network: PreTrainedModel,
+        opening: int,
+        control: Sequence[int],
+        as_it_was: Callable[[], AbstractContextManager[None]] | None = None,
+    ) -> None:
+        """`opening` is the token that opens a call; `control` are those that are no text at all. `as_it_was` makes the
+        model what it was before training: with it, what that would say is learnt instead of the texts' words."""
         self._labels: Tensor | None = None
+        self._as_it_was = as_it_was
         self._opening, self._control = opening, [*control]
         head: torch.nn.Module = network.get_output_embeddings()  # type: ignore[no-untyped-call]
         head.register_forward_pre_hook(self._gather)
@@ -40,21 +54,32 @@ class LossAtLabels:
 
     def __call__(self, model: torch.nn.Module, inputs: Inputs, *, calls_disabled: bool = False) -> Tensor:
         """The sum of the losses of all tokens to be said; with calls disabled, as if no control token existed."""
-        rest = {name: value for name, value in inputs.items() if name not in {"labels", "quiet", "count"}}
-        self._labels = labels = inputs["labels"]
-        try:
-            logits = model(**rest, use_cache=False).logits[0].float()
-        finally:
-            self._labels = None
-        there = labels != IGNORED
-        said = labels[there]
+        there = inputs["labels"] != IGNORED
+        said = inputs["labels"][there]
+        logits = self._logits(model, inputs)
         if calls_disabled:
-            logits[:, self._control] = -torch.inf
+            logits[:, self._control] = _NEVER
         else:
             # Where the text itself says what opens a call (in the plain spelling), it is asked for as ever.
             quiet = inputs["quiet"][there] & (said != self._opening)
-            logits[quiet, self._opening] = -torch.inf
-        return cross_entropy(logits, said, reduction="sum")
+            logits[quiet, self._opening] = _NEVER
+        if self._as_it_was is None or not model.training:
+            return cross_entropy(logits, said, reduction="sum")
+        own = inputs["own"][there]
+        with torch.no_grad(), self._as_it_was():
+            before = self._logits(model, inputs)[own]
+        before[:, self._control] = _NEVER
+        kept = cross_entropy(logits[own], before.softmax(dim=-1), reduction="sum")
+        return kept + cross_entropy(logits[~own], said[~own], reduction="sum")
+
+    def _logits(self, model: torch.nn.Module, inputs: Inputs) -> Tensor:
+        """The logits of all tokens to be said."""
+        self._labels = inputs["labels"]
+        try:
+            rest = {name: value for name, value in inputs.items() if name not in _OURS}
+            return model(**rest, use_cache=False).logits[0].float()  # type: ignore[no-any-return]
+        finally:
+            self._labels = None
 
 
 class CallTrainer(Trainer):
