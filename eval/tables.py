@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolformer.eval.calls import CASES
+from toolformer.eval.overlap import KINDS
 from toolformer.eval.paper import BY_K, TABLES, Table
 from toolformer.eval.results import Cost
 
@@ -40,10 +41,10 @@ def grids(results: Sequence[Json]) -> list[Grid]:
     """All tables that there are numbers for."""
     made = [_paper(table, results) for table in TABLES if _any(table.tasks, results)]
     quoted = {name for table in TABLES for name in table.tasks}
-    others = sorted({name for one in results for name in one["tasks"] if name not in quoted})
+    others = sorted({n for one in results for n, task in one["tasks"].items() if n not in quoted and "k" in task})
     if others:
         made.append(_others(others, results))
-    made += [grid for grid in (_normalised(results),) if grid]
+    made += [grid for grid in (_normalised(results), _perplexities(results), _overlaps(results)) if grid]
     for name in sorted({name for one in results for name, task in one["tasks"].items() if "k" in task}):
         made.append(_by_k(name, results))
     return [*made, *_decisions(results)]
@@ -134,9 +135,37 @@ def percent(share: Mapping[str, float] | None) -> str:
 
 
 def _others(names: Sequence[str], results: Sequence[Json]) -> Grid:
-    tasks = [name for name in names if any("k" in one["tasks"].get(name, {}) for one in results)]
-    rows = [row for one in results for row in _ours(tasks, one)]
-    return Grid("Other tasks", ("Model", *tasks), tuple(rows), "Accuracy in percent; not in the paper.")
+    rows = [row for one in results for row in _ours(names, one)]
+    return Grid("Other tasks", ("Model", *names), tuple(rows), "Accuracy in percent; not in the paper.")
+
+
+def _perplexities(results: Sequence[Json]) -> Grid | None:
+    """Every text by tokens, words and bytes: the last two compare models with different vocabularies."""
+    rows = [
+        Row((label(one), name, *(_figure(task["perplexity"][kind]) for kind in _PERPLEXITY)))
+        for one in results
+        for name, task in one["tasks"].items()
+        if "perplexity" in task
+    ]
+    head = ("Model", "Task", "Tokens", "by token", "by word", "Bits per byte")
+    return Grid("Perplexity, calls disabled", head, tuple(rows)) if rows else None
+
+
+def _figure(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
+
+
+_PERPLEXITY = ("tokens", "perplexity", "word_perplexity", "bits_per_byte")
+
+
+def _overlaps(results: Sequence[Json]) -> Grid | None:
+    rows = [
+        Row((label(one), k, *(f"{100 * scores[kind]:.1f}" for kind in KINDS), f"{scores['bleu']:.1f}"))
+        for one in results
+        for task in one["tasks"].values()
+        for k, scores in task.get("overlap", {}).items()
+    ]
+    return Grid("Overlap with the references", ("Model", "k", *KINDS, "BLEU"), tuple(rows)) if rows else None
 
 
 _COMPARED = "mmlu_letters"

@@ -17,6 +17,7 @@ from toolformer.eval.outcomes import read_outcomes
 from toolformer.eval.progress import Progress, line
 from toolformer.eval.results import costs, results, write_results
 from toolformer.eval.run import GROUPS, TASKS, Settings, evaluate, load_tasks
+from toolformer.eval.tables import grids
 from toolformer.eval.tool_lm import ToolLM
 from toolformer.hf.encode import Codec
 from toolformer.hf.seq2seq import Seq2SeqModel
@@ -200,6 +201,9 @@ def test_perplexity_and_pairs(tmp_path: Path) -> None:
     assert found["text"]["perplexity"]["tokens"] == 9
     assert found["text"]["perplexity"]["perplexity"] == pytest.approx(7.38906)
     assert found["text"]["perplexity"]["bits_per_byte"] == pytest.approx(2.88539)
+    tables = {grid.title: grid.rows for grid in grids([results(tmp_path / "out")])}
+    assert tables["Perplexity, calls disabled"][0].cells[:4] == ("scripted", "text", "9", "7.38906")
+    assert tables["Overlap with the references"][0].cells == ("scripted", "0", "100.0", "100.0", "100.0", "100.0")
     assert found["pairs"]["overlap"]["0"] == {"rouge1": 1.0, "rouge2": 1.0, "rougeL": 1.0, "bleu": 100.0}
 
 
