@@ -176,6 +176,7 @@ def _save(out: Path, model: Any, twins: Twins, optims: list[torch.optim.Optimize
     del weights["lm_head.weight"]  # the embeddings, once more
     save_file(weights, out / "model.safetensors", {"format": "pt"})
     model.config.dtype = torch.bfloat16
+    model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(out)
 
 
