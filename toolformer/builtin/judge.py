@@ -59,7 +59,7 @@ def _judge(one: KeptCall, truth: tuple[TrueCall, ...], verdict: Verdict) -> None
 
 def _right(call: Call, truth: tuple[TrueCall, ...]) -> Iterator[TrueCall]:
     for true in truth:
-        found = true.tool == "WikiSearch" and true.said.casefold() in call.result.casefold()
+        found = true.tool == "WikiSearch" and true.said.casefold() in (call.result or "").casefold()
         if call.tool == true.tool and (found or call.result == true.result):
             yield true
 

@@ -15,14 +15,11 @@ class Demo:
 
     def run(self) -> None:
         """Do the three steps, showing how each goes; what it prints at the end was measured just then."""
-        from transformers.utils.logging import disable_progress_bar
-
         from toolformer.builtin.compare import TOOLS, compared, examples
         from toolformer.catalog import ToolSettings, make_tools
         from toolformer.data_gen.report import write_report
         from toolformer.model import Toolformer
 
-        disable_progress_bar()
         begun = time.monotonic()
         tools = make_tools(ToolSettings(), TOOLS)
         corpus = Path(str(files("toolformer.builtin") / "corpus.jsonl"))
@@ -55,13 +52,14 @@ class Demo:
     def _train(self, corpus: Path) -> None:
         from toolformer.data_gen.annotated_folder import AnnotatedFolder
         from toolformer.data_gen.corpus import read_corpus
-        from toolformer.finetune import train
+        from toolformer.finetune import TrainConfig, train
         from toolformer.finetune.progress import Display
 
         with Display() as display:
             train(
                 AnnotatedFolder(self.out / "annotated").kept(),
                 self.out / "model",
+                config=TrainConfig(anchor=True),
                 plain=(document.text for document in read_corpus(corpus)),
                 on_progress=display.show,
             )

@@ -3,11 +3,13 @@
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from peft import PeftModel
 from transformers import TrainerCallback, TrainerState
 
 import toolformer
@@ -150,9 +152,7 @@ def _run(
     trainer = CallTrainer(
         prepared.model,
         arguments,
-        LossAtLabels(
-            prepared.network, *_call_ids(prepared), as_it_was=prepared.model.disable_adapter if config.anchor else None
-        ),
+        LossAtLabels(prepared.network, *_call_ids(prepared), as_it_was=_as_it_was(prepared, config)),
         groups(mixture.rows, planned),
         held,
         partial(save, prepared),
@@ -187,6 +187,14 @@ def _row_maker(prepared: Prepared, config: TrainConfig) -> RowMaker:
         decoder_start=network.decoder_start_token_id if network.is_encoder_decoder else None,
         mask_results=config.mask_results,
     )
+
+
+def _as_it_was(prepared: Prepared, config: TrainConfig) -> Callable[[], AbstractContextManager[None]] | None:
+    """What makes the model what it was before training, where it is to be anchored there."""
+    if not config.anchor:
+        return None
+    assert isinstance(prepared.model, PeftModel)
+    return prepared.model.disable_adapter
 
 
 def _call_ids(prepared: Prepared) -> tuple[int, tuple[int, ...]]:
