@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from transformers import AutoModelForSeq2SeqLM
 
 from tests import tiny_models
@@ -107,6 +108,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path: Path, data:
     out = tmp_path / "out"
     child = os.fork()
     if child == 0:
+        torch.set_num_threads(1)  # the parent's threads do not survive a fork
         evaluate(ScriptedLM(follows=follows), [Calculator()], settings(data), out, on_progress=kill)
         os._exit(1)
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
