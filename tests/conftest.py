@@ -6,6 +6,7 @@ Where it is missing, those tests are left out and the summary says what to insta
 
 import os
 import shutil
+import signal
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -79,3 +80,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     for (name, file), count in sorted(config.stash.get(LEFT_OUT, Counter()).items()):
         terminalreporter.line(f"left out: {count} of {file}, for want of {name} ({NEEDS[name].advice})", yellow=True)
+
+
+# A shell has Ctrl-C ignored by what it runs in the background, and by all that this starts; some tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
