@@ -14,7 +14,7 @@ from toolformer.tools.solver import Solver
 from toolformer.tools.solver_text import MAX_CHARS, Apply, Name, Number, parse
 
 # What sympy works on for far longer than the tool's limit, although it looks small: no estimate of ours sees it coming.
-ENDLESS = "integrate(e^(x^2)/x^x, x)"
+ENDLESS = "integrate(e^sin(x)*tan(x^2)*sqrt(x+1)*log(x), x)"
 
 solve = Solver()
 
