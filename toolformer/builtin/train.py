@@ -41,8 +41,6 @@ class Recipe:
     vector_lr: float = 0.004
     warmup: int = 60
     """Steps of rising learning rate."""
-    joined: int = 0
-    """The step from which on twins are one (see twins.py)."""
     decay: float = 0.3
     """The share of all steps at the end in which the learning rate falls to nothing."""
 
@@ -119,23 +117,20 @@ def train(recipe: Recipe, texts: list[str], run: Run) -> Iterator[str]:
     model = new_model(tokenizer, recipe).to(run.device)
     twins = Twins(model.get_input_embeddings().weight, tokenizer.get_vocab())
     optims = optimizers(model, twins, recipe)
+    twins.join()
     done = _restore(run.out / CHECKPOINT, model, twins, optims, recipe) if run.resume else 0
     half = run.device == "cuda" or (run.device == "cpu" and _cpu_has_bf16())
     body = torch.compile(model.model, dynamic=True) if run.compiled else model.model
     began, losses = time.monotonic(), []
     for step, batches in enumerate(steps(tokenizer, texts, recipe.seed, done, recipe.steps), done):
-        if step == recipe.joined:
-            twins.join()
         with torch.autocast(run.device, torch.bfloat16, enabled=half):
             losses.append(_gradients(body, model.lm_head.weight, batches, run.device))
-        if step >= recipe.joined:
-            twins.gather()
+        twins.gather()
         for optim, lr in zip(optims, (recipe.matrix_lr, recipe.vector_lr), strict=True):
             optim.param_groups[0]["lr"] = lr * recipe.rate(step)
             optim.step()
             optim.zero_grad(set_to_none=True)
-        if step >= recipe.joined:
-            twins.spread()
+        twins.spread()
         if (step + 1) % 20 == 0:
             speed = (step + 1 - done) * TOKENS * BATCHES / (time.monotonic() - began)
             left = (recipe.steps - step - 1) * TOKENS * BATCHES / speed / 60

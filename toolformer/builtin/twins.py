@@ -1,4 +1,4 @@
-"""Tokens that differ by the space before them, as `12` and ` 12`: from some step on one is the other plus a vector.
+"""Tokens that differ by the space before them, as `12` and ` 12`: one is the other plus a vector.
 
 All pairs share that vector, so that what is learnt about a number after a space holds for the number after a bracket.
 Only numbers and what begins with a capital letter are paired; other pieces without a space mostly stand inside a word.
@@ -24,7 +24,7 @@ class Twins:
 
     @torch.no_grad()
     def join(self) -> None:
-        """Begin: the vector is the mean of what lies between the twins so far."""
+        """Begin: the vector is the mean of what lies between the twins at first."""
         self.offset.copy_((self.table[self.bare] - self.table[self.spaced]).mean(0))
         self.spread()
 

@@ -63,12 +63,9 @@ class BenchDecode:
         """Print a line for each comparison."""
         from itertools import islice
 
-        from transformers.utils.logging import disable_progress_bar
-
         from toolformer.data_gen.corpus import read_corpus
         from toolformer.decode.bench import bench_decode
 
-        disable_progress_bar()  # type: ignore[no-untyped-call]
         corpus = read_corpus(str(self.corpus or files("toolformer.builtin") / "corpus.jsonl"))
         texts = [document.text for document in islice(corpus, 128)]
         # Two in one, so that enough of them are long enough.

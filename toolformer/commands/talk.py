@@ -47,11 +47,8 @@ class Loading:
 
     def toolformer(self, settings: ToolSettings) -> "Toolformer":
         """The model with its tools."""
-        from transformers.utils.logging import disable_progress_bar
-
         from toolformer.model import Toolformer
 
-        disable_progress_bar()  # type: ignore[no-untyped-call]
         tools = make_tools(settings, [name for name in self.tools.split(",") if name.strip()])
         return Toolformer.from_pretrained(
             self.model,
