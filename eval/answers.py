@@ -117,7 +117,7 @@ def _number(text: str, answers: Sequence[str], choices: Sequence[str]) -> Verdic
 
 def _values(answer: str) -> list[Number]:
     """The numbers of a gold answer: `9 (apples)`, `2 (ft); 4 (ft)`, `3:45`, `6th`, `1 1/2`."""
-    plain = re.sub(r"\([^()]*\)", " ", answer)
+    plain = re.sub(r"\([^)(]*\)", " ", answer)
     if mixed := re.fullmatch(r"\s*(\d{1,9}) (\d{1,9})/([1-9]\d{0,8})\s*", plain):
         whole, above, below = map(int, mixed.groups())
         return [Number(whole + Fraction(above, below), 0)]

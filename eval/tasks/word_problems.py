@@ -74,7 +74,7 @@ def _svamp(row: dict[str, Any]) -> Example:
 
 def _joined(text: str) -> str:
     """MAWPS comes in tokens: punctuation is put back to its word."""
-    text = re.sub(r" ([.,?!;:%)])", r"\1", text)
+    text = re.sub(r" ([).,?!;:%])", r"\1", text)
     return re.sub(r"([($]) ", r"\1", re.sub(r" ('s|n't|'[a-z]{1,2})\b", r"\1", text))
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import select
 import subprocess
 import sys
 import termios
@@ -131,24 +132,27 @@ def test_ctrl_c_stops_the_answer_and_not_the_program() -> None:
     )
     os.close(theirs)
 
-    def until(wanted: str) -> str:
+    deadline = time.monotonic() + 120
+
+    def until(wanted: str) -> None:
         shown = ""
-        while wanted not in shown:
+        while not re.search(wanted, shown):
+            ready, _, _ = select.select([ours], [], [], max(0.0, deadline - time.monotonic()))
+            assert ready, f"no {wanted!r} in {shown!r}"
             shown += os.read(ours, 1).decode("utf-8", "replace")
-        return shown
 
     try:
         until("/help says what can be typed.")
         os.write(ours, b"One day\n")
-        until("One day\r\n")
-        time.sleep(1)
+        # It has begun to answer, and has hundreds of tokens to go.
+        until(r"One day\r\n[\s\S]{40}")
         os.write(ours, b"\x03")
-        until("(stopped)")
+        until(r"\(stopped\)")
         os.write(ours, b"/undo\n")
         until("taken back")
         until("> ")
         os.write(ours, b"\x03")
-        until("/quit leaves.")
+        until("/quit leaves")
         os.write(ours, b"/quit\n")
         assert process.wait(20) == 0
     finally:

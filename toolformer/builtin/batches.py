@@ -17,7 +17,7 @@ from toolformer.builtin.notes import Pieces
 CONTEXT = 1024
 TOKENS = 2048
 """Tokens of one batch, padding included."""
-BATCHES = 3
+BATCHES = 4
 """Batches of one step."""
 COURSE = 16_000_000
 """Tokens after which the mixture of texts stays as it is."""

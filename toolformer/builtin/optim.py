@@ -1,4 +1,4 @@
-"""Muon in fp32: momentum, orthogonalised. torch.optim.Muon iterates in bf16, which most CPUs are slow at.
+"""Muon: momentum, orthogonalised. torch.optim.Muon iterates in bf16 always, which many CPUs are slow at.
 
 Keller Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024.
 """
@@ -15,9 +15,15 @@ class Muon(torch.optim.Optimizer):
     """For matrices only. Weight decay is decoupled; matrices of one shape are orthogonalised together."""
 
     def __init__(
-        self, params: Iterable[torch.nn.Parameter], lr: float, momentum: float = 0.95, weight_decay: float = 0.01
+        self,
+        params: Iterable[torch.nn.Parameter],
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.01,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__(list(params), {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self._dtype = dtype
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002
@@ -28,7 +34,8 @@ class Muon(torch.optim.Optimizer):
                 if param.grad is not None:
                     shapes.setdefault(param.shape, []).append(param)
             for shape, params in shapes.items():
-                update = orthogonal(torch.stack([self._momentum(param, group["momentum"]) for param in params]))
+                momenta = torch.stack([self._momentum(param, group["momentum"]) for param in params])
+                update = orthogonal(momenta, self._dtype)
                 scale = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
                 for param, direction in zip(params, update, strict=True):
                     param.mul_(1 - group["lr"] * group["weight_decay"]).add_(direction, alpha=-scale)
@@ -43,12 +50,12 @@ class Muon(torch.optim.Optimizer):
         return param.grad.lerp(state["momentum"], beta)
 
 
-def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
+def orthogonal(matrices: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """Each matrix with its singular values brought near one, by Newton and Schulz's iteration."""
     wide = matrices.size(-2) <= matrices.size(-1)
     x: torch.Tensor = matrices if wide else matrices.mT
-    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    x = (x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)).to(dtype)
     for a, b, c in _STEPS:
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x if wide else x.mT
+    return (x if wide else x.mT).to(matrices.dtype)

@@ -1,9 +1,15 @@
 """Plain sentences in which nothing follows from anything: no tool helps here.
 
-Every third template is held out of training.
+Every third template is held out of training. Most trained sentences are put together from parts (plain_parts.toml), so
+that they are not learnt by heart.
 """
 
 import random
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
 
 from toolformer.builtin.words import ADJECTIVES, GOODS, NAMES, PLACES, THINGS, Passage, Split, part
 
@@ -50,6 +56,11 @@ TEMPLATES: tuple[str, ...] = (
 )
 
 
+COMPOSED = 0.8
+"""How many of the trained sentences are put together from parts."""
+_SLOT = re.compile(r"<(\w+)>")
+
+
 def plain_text(rng: random.Random, split: Split, sentences: int = 1) -> Passage:
     """So many sentences that no call makes easier."""
     return Passage(" ".join(_sentence(rng, split) for _ in range(sentences)))
@@ -57,6 +68,19 @@ def plain_text(rng: random.Random, split: Split, sentences: int = 1) -> Passage:
 
 def _sentence(rng: random.Random, split: Split) -> str:
     name, other = rng.sample(NAMES, 2)
-    return rng.choice(part(TEMPLATES, split)).format(
+    composed = split == "train" and rng.random() < COMPOSED
+    template = _composed(rng) if composed else rng.choice(part(TEMPLATES, split))
+    return template.format(
         N=name, M=other, P=rng.choice(PLACES), X=rng.choice(THINGS), G=rng.choice(GOODS), A=rng.choice(ADJECTIVES)
     )
+
+
+def _composed(rng: random.Random) -> str:
+    """A template for a sentence that most likely nobody has seen."""
+    text = _SLOT.sub(lambda slot: rng.choice(_parts()[slot[1]]), rng.choice(_parts()["frames"]))
+    return text[:1].upper() + text[1:]
+
+
+@cache
+def _parts() -> Mapping[str, Sequence[str]]:
+    return tomllib.loads((files("toolformer.builtin") / "plain_parts.toml").read_text("utf-8"))

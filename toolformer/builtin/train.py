@@ -7,16 +7,19 @@ give the same model on the same machine, also through --resume, which goes on fr
 """
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn.functional import cross_entropy
 
+from toolformer.builtin import together
 from toolformer.builtin.batches import BATCHES, CONTEXT, TOKENS, Batch, steps
 from toolformer.builtin.card import write_card
 from toolformer.builtin.mixture import read_texts
@@ -31,7 +34,7 @@ CHECKPOINT = "checkpoint.pt"
 class Recipe:
     """Everything that decides what the model becomes, but the texts."""
 
-    tokens: int = 20_000_000
+    tokens: int = 50_000_000
     seed: int = 0
     hidden: int = 192
     layers: int = 6
@@ -78,13 +81,13 @@ def new_model(tokenizer: Any, recipe: Recipe) -> Any:
     return model
 
 
-def optimizers(model: Any, twins: Twins, recipe: Recipe) -> list[torch.optim.Optimizer]:
+def optimizers(model: Any, twins: Twins, recipe: Recipe, half: bool) -> list[torch.optim.Optimizer]:
     """Muon for the matrices inside, AdamW for embeddings and norms."""
     inside = [p for name, p in model.model.named_parameters() if p.ndim == 2 and "embed" not in name]
     ids = {id(p) for p in inside}
     rest = [*(p for p in model.parameters() if id(p) not in ids), twins.offset]
     return [
-        Muon(inside, lr=recipe.matrix_lr),
+        Muon(inside, lr=recipe.matrix_lr, dtype=torch.bfloat16 if half else torch.float32),
         torch.optim.AdamW(rest, lr=recipe.vector_lr, betas=(0.9, 0.95), eps=1e-10, weight_decay=0.0),
     ]
 
@@ -116,15 +119,15 @@ def train(recipe: Recipe, texts: list[str], run: Run) -> Iterator[str]:
     tokenizer = _tokenizer(texts, recipe, run)
     model = new_model(tokenizer, recipe).to(run.device)
     twins = Twins(model.get_input_embeddings().weight, tokenizer.get_vocab())
-    optims = optimizers(model, twins, recipe)
+    half = run.device == "cuda" or (run.device == "cpu" and _cpu_has_bf16())
+    optims = optimizers(model, twins, recipe, half)
     twins.join()
     done = _restore(run.out / CHECKPOINT, model, twins, optims, recipe) if run.resume else 0
-    half = run.device == "cuda" or (run.device == "cpu" and _cpu_has_bf16())
     body = torch.compile(model.model, dynamic=True) if run.compiled else model.model
     began, losses = time.monotonic(), []
     for step, batches in enumerate(steps(tokenizer, texts, recipe.seed, done, recipe.steps), done):
         with torch.autocast(run.device, torch.bfloat16, enabled=half):
-            losses.append(_gradients(body, model.lm_head.weight, batches, run.device))
+            losses.append(_gradients(body, model, batches, run.device))
         twins.gather()
         for optim, lr in zip(optims, (recipe.matrix_lr, recipe.vector_lr), strict=True):
             optim.param_groups[0]["lr"] = lr * recipe.rate(step)
@@ -136,27 +139,30 @@ def train(recipe: Recipe, texts: list[str], run: Run) -> Iterator[str]:
             left = (recipe.steps - step - 1) * TOKENS * BATCHES / speed / 60
             mean = sum(losses[-20:]) / len(losses[-20:])
             yield f"step {step + 1}/{recipe.steps}  loss {mean:.3f}  {speed:,.0f} tokens/s  {left:.0f} min left"
-        if (step + 1) % run.save_every == 0 or step + 1 == recipe.steps:
+        saves = (step + 1) % run.save_every == 0 or step + 1 == recipe.steps
+        if saves and together.place()[0] == 0:
             _save(run.out, model, twins, optims, step + 1, recipe)
 
 
-def _gradients(body: Any, head: torch.Tensor, batches: list[Batch], device: str) -> float:
+def _gradients(body: Any, model: Any, batches: list[Batch], device: str) -> float:
     """Leave the gradients of a step's batches in the parameters; return the mean loss of a token of weight one."""
+    rank, workers = together.place()
     total = sum(float(batch.weights[:, 1:].sum()) for batch in batches)
     mean = 0.0
-    for batch in batches:
+    for batch in batches[rank::workers]:
         there = Batch(batch.ids.to(device), batch.weights.to(device))
-        loss = loss_of(body, head, there) / total
+        loss = loss_of(body, model.lm_head.weight, there) / total
         loss.backward()  # type: ignore[no-untyped-call]
         mean += loss.item()
-    return mean
+    return together.add_up(list(model.parameters()), mean)
 
 
 def _tokenizer(texts: list[str], recipe: Recipe, run: Run) -> Any:
     from transformers import PreTrainedTokenizerFast
 
-    if not (run.resume and (run.out / "tokenizer.json").exists()):
+    if together.place()[0] == 0 and not (run.resume and (run.out / "tokenizer.json").exists()):
         build(texts, run.out, recipe.seed)
+    together.wait()
     return PreTrainedTokenizerFast.from_pretrained(run.out)
 
 
@@ -196,6 +202,13 @@ def _cpu_has_bf16() -> bool:
     return info.exists() and bool({"avx512_bf16", "amx_bf16"} & set(info.read_text().split()))
 
 
+def _tell(recipe: Recipe, texts: list[str], run: Run) -> None:
+    """Train; one of the workers prints how it goes."""
+    for line in train(recipe, texts, run):
+        if together.place()[0] == 0:
+            print(line, flush=True)
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m toolformer.builtin.train", description="Makes the built-in model.")
@@ -209,10 +222,12 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=Recipe.tokens, help="tokens to train on (default: %(default)s)")
     parser.add_argument("--save-every", type=int, default=200, help="steps from checkpoint to checkpoint")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    parser.add_argument("--workers", type=int, help="processes on a CPU (default: one for each core)")
     chosen = parser.parse_args()
+    workers = chosen.workers or (os.cpu_count() or 1 if chosen.device == "cpu" else 1)
     recipe, texts = Recipe(tokens=chosen.tokens), read_texts(chosen.text)
-    for line in train(recipe, texts, Run(chosen.out, chosen.device, chosen.resume, chosen.save_every)):
-        print(line, flush=True)
+    run = Run(chosen.out, chosen.device, chosen.resume, chosen.save_every)
+    together.start(min(workers, BATCHES), partial(_tell, recipe, texts, run))
     write_card(chosen.out, asdict(recipe), [(path.name, len(texts) // len(chosen.text)) for path in chosen.text])
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text as Styled
 
-from toolformer.calls import Call
+from toolformer.calls import Call, CallSyntax
 from toolformer.chat import Chat
 from toolformer.commands.talk import printable
 from toolformer.decode.events import Answered, Called, Ended, Event, Text, Undone
@@ -79,7 +79,7 @@ class Conversation:
             self._show(_begun(event.call), _CALL)
             self._calling = True
         elif isinstance(event, Answered):
-            self._show(f" → {event.call.result}", _CALL)
+            self._show(f"{CallSyntax.TOKENS.arrow}{event.call.result}", _CALL)
             self._note(f", rank {event.rank + 1}, p {event.probability:.2f}]")
             self._calling = False
         elif isinstance(event, Undone):

@@ -85,8 +85,8 @@ class _Bench:
 
     def with_calls(self, prompts: Sequence[Ids]) -> Line:
         """One call that is answered at once in each text, not at the same time in all."""
-        encode = self._model.encode_parts
-        call = [encode([Part(piece)]) for piece in (CallSyntax.TEXT.open, "Echo(", "400 / 1400)]")]
+        encode, syntax = self._model.encode_parts, CallSyntax.TEXT
+        call = [encode([Part(piece)]) for piece in (syntax.open, syntax.front("Echo"), f"400 / 1400{syntax.stops[1]}")]
         plans = {}
         for row in range(len(prompts)):
             place = 10 + row * 37 % (TOKENS - 20)
