@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Callable
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toolformer.builtin import corpus, lookups, plain_texts, stories
-from toolformer.builtin.batches import POOL, encode, steps
+from toolformer.builtin import corpus, lookups, plain_texts, stories, together
+from toolformer.builtin.batches import BATCHES, POOL, TOKENS, encode, steps
 from toolformer.builtin.check import Row, gains
 from toolformer.builtin.date_texts import TEMPLATES as DATE_TEMPLATES
 from toolformer.builtin.date_texts import date_text, today_text
@@ -28,7 +28,7 @@ from toolformer.builtin.mixture import example, read_texts
 from toolformer.builtin.notes import astray, noted
 from toolformer.builtin.optim import orthogonal
 from toolformer.builtin.plain_model import Model
-from toolformer.builtin.train import Recipe, Run, train
+from toolformer.builtin.train import Recipe, Run, _tell
 from toolformer.builtin.twins import Twins
 from toolformer.builtin.variety import varied
 from toolformer.builtin.words import Passage, Split, TrueCall, part
@@ -120,6 +120,16 @@ def test_the_corpus_files_are_what_the_generator_makes(split: Split) -> None:
     stored = (files("toolformer.builtin") / corpus.FILES[split]).read_text(encoding="utf-8")
     assert corpus.to_jsonl(corpus.build(split)) == stored
     assert corpus.load(split) == corpus.build(split)
+
+
+def test_the_plain_documents_are_what_the_generator_makes_and_none_is_held_out() -> None:
+    stored = (files("toolformer.builtin") / corpus.PLAIN_FILE).read_text(encoding="utf-8")
+    assert corpus.to_jsonl(corpus.build_plain()) == stored
+    held = {plain_texts.TEMPLATES[number].split("{")[0] for number in range(2, len(plain_texts.TEMPLATES), 3)}
+    sentences = [sentence for line in stored.splitlines() for sentence in json.loads(line)["text"].split(". ")]
+    assert len(set(sentences)) > 0.9 * len(sentences)
+    long_ = {start for start in held if len(start) > 20}
+    assert not [sentence for sentence in sentences if sentence.startswith(tuple(long_))]
 
 
 def test_the_corpus_is_as_large_and_as_varied_as_promised() -> None:
@@ -292,23 +302,32 @@ def test_twins_stay_one_vector_apart_and_share_what_they_learn() -> None:
     assert twins.offset.grad.tolist() == [1, 1, 1, 1]
 
 
-def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
-    def weights(name: str, steps_: int) -> dict[str, torch.Tensor]:
-        out = tmp_path / name
-        out.mkdir(exist_ok=True)
-        for file in ("tokenizer.json", "tokenizer_config.json"):
-            shutil.copy(MODEL / file, out)
-        recipe = Recipe(tokens=steps_ * 6144, hidden=16, layers=1, heads=2, inner=16, warmup=2, decay=0.0)
-        list(train(recipe, [], Run(out, resume=True, compiled=False)))
-        state = torch.load(out / "checkpoint.pt", weights_only=True)
-        assert state["step"] == steps_
-        return dict(state["model"])
+def trained(out: Path, steps_: int, workers: int = 1) -> dict[str, torch.Tensor]:
+    """The weights of a tiny run after so many steps; it goes on where the folder's last one ended."""
+    out.mkdir(exist_ok=True)
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(MODEL / file, out)
+    recipe = Recipe(tokens=steps_ * TOKENS * BATCHES, hidden=16, layers=1, heads=2, inner=16, warmup=2, decay=0.0)
+    together.start(workers, partial(_tell, recipe, [], Run(out, resume=True, compiled=False)))
+    state = torch.load(out / "checkpoint.pt", weights_only=True)
+    assert state["step"] == steps_
+    return dict(state["model"])
 
-    straight = weights("straight", 4)
-    halfway = weights("halted", 2)
-    resumed = weights("halted", 4)
+
+def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
+    straight = trained(tmp_path / "straight", 4)
+    halfway = trained(tmp_path / "halted", 2)
+    resumed = trained(tmp_path / "halted", 4)
     assert not torch.equal(halfway["model.embed_tokens.weight"], resumed["model.embed_tokens.weight"])
     assert all(torch.equal(resumed[name], straight[name]) for name in straight)
+
+
+def test_two_processes_make_the_steps_of_one(tmp_path: Path) -> None:
+    alone = trained(tmp_path / "alone", 1)
+    both = trained(tmp_path / "both", 1, workers=2)
+    for name, weight in alone.items():
+        # A step moves most weights by the learning rate: 0.02 and less. In bf16, sums in another order differ.
+        assert (both[name] - weight).abs().mean() < 2e-4, name
 
 
 def test_the_shipped_model_is_small_and_loads_quickly() -> None:

@@ -1,12 +1,15 @@
 """Base model against tool user: what counts as right, and where a call is counted."""
 
 import math
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from tests.fakes import ScriptedLM, script
 from toolformer.builtin import corpus
-from toolformer.builtin.compare import begins_with, called_in, cut, perplexity, score
+from toolformer.builtin.compare import ADAPTER, begins_with, called_in, cut, perplexity, sameness, score
 from toolformer.builtin.corpus import Entry
 from toolformer.builtin.words import TrueCall
 from toolformer.calls import Call, CallSyntax
@@ -65,3 +68,15 @@ def test_a_call_is_counted_where_its_opening_is_among_the_k_likeliest_anywhere()
 def test_perplexity_is_over_the_tokens_of_all_texts() -> None:
     model = ScriptedLM(loss=lambda prefix, text, position: 1.0 if text == "ab" else 4.0)
     assert perplexity(model, ["ab", "c"]) == pytest.approx(math.exp((1 + 1 + 4) / 3))
+
+
+def test_an_adapter_made_again_is_compared_in_every_weight(tmp_path: Path) -> None:
+    shipped = load_file(str(files("toolformer.builtin") / "tools_adapter" / ADAPTER))
+    name = sorted(shipped)[0]
+    save_file(shipped, tmp_path / ADAPTER)
+    assert "in every weight" in sameness(tmp_path)
+    changed = {**shipped, name: shipped[name] + 0.5}
+    save_file(changed, tmp_path / ADAPTER)
+    assert "up to 0.5 a weight" in sameness(tmp_path)
+    save_file({name: shipped[name]}, tmp_path / ADAPTER)
+    assert "other settings" in sameness(tmp_path)

@@ -12,6 +12,8 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
 
 from toolformer.builtin import corpus
 from toolformer.builtin.corpus import Entry, Kind
@@ -21,6 +23,7 @@ from toolformer.model import Generation, Toolformer
 ASKED: Mapping[Kind, str] = {"sum": "sums", "fact": "unseen facts", "date": "dates"}
 TOOLS = ("calculator", "dates", "qa", "wiki")
 RANKS = (0, 1, 10)
+ADAPTER = "adapter_model.safetensors"
 TOKENS = 16
 """Tokens that a model may write behind the cut; the longest answers are names of five words."""
 FLOORS: Mapping[Kind, tuple[float, float]] = {"sum": (0.15, 0.90), "fact": (0.20, 0.85), "date": (1.0, 0.97)}
@@ -94,6 +97,20 @@ def compared(base: Toolformer, user: Toolformer) -> Iterator[str]:
     yield f"{f'{len(plain)} plain texts: a call at k = 1':<50}{called:6.1%}" + _asked("at most 10%", called <= 0.1)
     more = perplexity(user.model, plain) / perplexity(base.model, plain) - 1
     yield f"{'their perplexity without calls, against the base':<50}{more:+6.1%}" + _asked("at most +2%", more <= 0.02)
+
+
+def sameness(made: Path) -> str:
+    """How far the adapter in a folder, made by the same commands, is from the one that the package ships."""
+    from safetensors.torch import load_file
+
+    ours = load_file(str(files("toolformer.builtin") / "tools_adapter" / ADAPTER))
+    theirs = load_file(made / ADAPTER)
+    if {name: value.shape for name, value in ours.items()} != {name: value.shape for name, value in theirs.items()}:
+        return "the adapter has other weights than builtin-tools: it was made with other settings"
+    apart = max(float((theirs[name].float() - value.float()).abs().max()) for name, value in ours.items())
+    if apart == 0:
+        return "the adapter is the one that ships as builtin-tools, in every weight"
+    return f"the adapter is up to {apart:.2g} a weight from builtin-tools: other machines round differently"
 
 
 def examples(base: Toolformer, user: Toolformer, number: int) -> Iterator[str]:

@@ -1,13 +1,14 @@
 """The corpus that comes with the built-in model: short documents, and which calls are right for each of them.
 
-    python -m toolformer.builtin.corpus     writes corpus.jsonl and corpus_held.jsonl again, byte for byte
+    python -m toolformer.builtin.corpus     writes corpus*.jsonl again, byte for byte
 
 Each line holds `id`, `text`, `kind` (sum, fact, date, today, plain), for some a `date` or `url`, and `truth`: the calls
 that are right, each with `tool`, `input`, other inputs that are `also` right, `result`, and `start`, the character of
 `text` where the answer begins. What a search finds may be worded otherwise than `result` says.
 
 corpus.jsonl is told in wordings that the model was trained on; corpus_held.jsonl in others, with facts, pairs of
-numbers and templates that it never met.
+numbers and templates that it never met. corpus_plain.jsonl is nothing but plain sentences, from which a finetuning
+learns where no call helps.
 """
 
 import datetime
@@ -31,6 +32,9 @@ COUNTS: dict[Split, dict[Kind, int]] = {
     "train": {"sum": 320, "fact": 320, "date": 160, "today": 20, "plain": 140},
     "held": {"sum": 130, "fact": 130, "date": 60, "today": 10, "plain": 70},
 }
+PLAIN = 1500
+"""Documents of corpus_plain.jsonl."""
+PLAIN_FILE = "corpus_plain.jsonl"
 FILES: dict[Split, str] = {"train": "corpus.jsonl", "held": "corpus_held.jsonl"}
 
 
@@ -64,6 +68,15 @@ def build(split: Split, seed: int = 3) -> list[Entry]:
     untold = list(facts(split))
     rng.shuffle(untold)
     return [_entry(rng, split, kind, number, untold) for number, kind in enumerate(kinds)]
+
+
+def build_plain(seed: int = 3) -> list[Entry]:
+    """The plain documents, made anew."""
+    rng = random.Random(f"corpus {seed} plain")
+    return [
+        Entry(f"plain-{number:04d}", plain_text(rng, "train", rng.randint(2, 3)).text, "plain", ())
+        for number in range(PLAIN)
+    ]
 
 
 def to_jsonl(entries: list[Entry]) -> str:
@@ -113,9 +126,9 @@ def _fields(call: TrueCall) -> Iterator[tuple[str, object]]:
 
 
 def main() -> None:
-    """Write both files beside this one."""
-    for split, name in FILES.items():
-        entries = build(split)
+    """Write the files beside this one."""
+    made = [*((name, build(split)) for split, name in FILES.items()), (PLAIN_FILE, build_plain())]
+    for name, entries in made:
         Path(__file__).with_name(name).write_text(to_jsonl(entries), encoding="utf-8", newline="\n")
         print(f"{len(entries):5} documents in {name}")
 

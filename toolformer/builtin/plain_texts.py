@@ -70,9 +70,10 @@ def _sentence(rng: random.Random, split: Split) -> str:
     name, other = rng.sample(NAMES, 2)
     composed = split == "train" and rng.random() < COMPOSED
     template = _composed(rng) if composed else rng.choice(part(TEMPLATES, split))
-    return template.format(
+    text = template.format(
         N=name, M=other, P=rng.choice(PLACES), X=rng.choice(THINGS), G=rng.choice(GOODS), A=rng.choice(ADJECTIVES)
     )
+    return re.sub(r"\b(a) (?=[aeiou])", r"\1n ", text, flags=re.IGNORECASE) if composed else text
 
 
 def _composed(rng: random.Random) -> str:

@@ -15,7 +15,7 @@ class Demo:
 
     def run(self) -> None:
         """Do the three steps, showing how each goes; what it prints at the end was measured just then."""
-        from toolformer.builtin.compare import TOOLS, compared, examples
+        from toolformer.builtin.compare import TOOLS, compared, examples, sameness
         from toolformer.catalog import ToolSettings, make_tools
         from toolformer.data_gen.report import write_report
         from toolformer.model import Toolformer
@@ -37,7 +37,8 @@ class Demo:
                 print(line, flush=True)
             for example in examples(base, user, 5):
                 print(f"\n{example}", flush=True)
-        print(f"\n{time.monotonic() - begun:.0f} s. The calls in their texts: {page}")
+        print(f"\n{sameness(self.out / 'model')}")
+        print(f"{time.monotonic() - begun:.0f} s. The calls in their texts: {page}")
         print(f"Talk to the model: toolformer chat --model {self.out / 'model'}")
 
     def _annotate(self, corpus: Path) -> None:
@@ -50,6 +51,7 @@ class Demo:
             annotate(corpus, make_tools(ToolSettings(), TOOLS), self.out / "annotated", on_progress=display.show)
 
     def _train(self, corpus: Path) -> None:
+        from toolformer.builtin.corpus import PLAIN_FILE
         from toolformer.data_gen.annotated_folder import AnnotatedFolder
         from toolformer.data_gen.corpus import read_corpus
         from toolformer.finetune import TrainConfig, train
@@ -60,6 +62,6 @@ class Demo:
                 AnnotatedFolder(self.out / "annotated").kept(),
                 self.out / "model",
                 config=TrainConfig(anchor=True),
-                plain=(document.text for document in read_corpus(corpus)),
+                plain=(document.text for document in read_corpus(corpus.with_name(PLAIN_FILE))),
                 on_progress=display.show,
             )
