@@ -1,21 +1,28 @@
 """The command `toolformer`: thin. Each command is a dataclass of `toolformer.commands` whose fields are its flags."""
 
+import functools
+import inspect
+import operator
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 import tyro
 
+import toolformer
 from toolformer.commands.annotate import Annotate, Export, Report
 from toolformer.commands.bench import Bench
+from toolformer.commands.completion import Completion
 from toolformer.commands.demo import Demo
+from toolformer.commands.doctor import Doctor
 from toolformer.commands.eval import Eval
+from toolformer.commands.flags import MARKERS, RULES
 from toolformer.commands.index import Index
 from toolformer.commands.talk import Chat, Generate
 from toolformer.commands.tools import CallTool, ListTools
 from toolformer.commands.train import Train
-from toolformer.errors import ToolformerError
+from toolformer.errors import ConfigError, ToolformerError, unknown_name
 
 
 class Runs(Protocol):
@@ -26,25 +33,32 @@ class Runs(Protocol):
         ...
 
 
-Command = (
-    Annotated[Demo, tyro.conf.subcommand("demo")]
-    | Annotated[ListTools, tyro.conf.subcommand("tools")]
-    | Annotated[CallTool, tyro.conf.subcommand("call")]
-    | Annotated[Annotate, tyro.conf.subcommand("annotate")]
-    | Annotated[Report, tyro.conf.subcommand("report")]
-    | Annotated[Export, tyro.conf.subcommand("export")]
-    | Annotated[Generate, tyro.conf.subcommand("generate")]
-    | Annotated[Chat, tyro.conf.subcommand("chat")]
-    | Annotated[Eval, tyro.conf.subcommand("eval")]
-    | Annotated[Index, tyro.conf.subcommand("index")]
-    | Annotated[Bench, tyro.conf.subcommand("bench")]
-)
+COMMANDS: dict[str, dict[str, type[Runs]]] = {
+    "To begin with": {"doctor": Doctor, "demo": Demo, "completion": Completion},
+    "Tools by themselves": {"tools": ListTools, "call": CallTool, "index": Index},
+    "A corpus with calls": {"annotate": Annotate, "report": Report, "export": Export},
+    "A model that calls tools": {"train": Train, "generate": Generate, "chat": Chat},
+    "How good, how fast": {"eval": Eval, "bench": Bench},
+}
+"""Every command by its name, as `toolformer --help` lists them. What each does is the first line of its docstring."""
+
+_HELP = """\
+usage: toolformer COMMAND ...
+
+Teach a language model to use tools from plain text alone.
+{commands}
+
+toolformer COMMAND --help lists what a command can be told, toolformer --version says which this is.
+
+Exit status: 0, it is done; 2, it is not, and standard error says why and what to do; 130, stopped by Ctrl-C, what is
+written stays; 1, a fault of toolformer's own, with a traceback. $NO_COLOR turns colours off; pipes and files get none.
+With $HF_HUB_OFFLINE=1 nothing is fetched from the hub; $HF_HOME is where models are kept."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command. What went wrong is one line on standard error: exit status 2, or 130 after Ctrl-C."""
+    """Run one command. What went wrong is said on standard error, with the exit status that the help names."""
     try:
-        _run(arguments)
+        _run([*(sys.argv[1:] if arguments is None else arguments)])
         sys.stdout.flush()
     except ToolformerError as error:
         print(f"toolformer: {error}", file=sys.stderr)
@@ -58,18 +72,44 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _run(arguments: Sequence[str] | None) -> None:
-    given = sys.argv[1:] if arguments is None else arguments
-    # A preset of training decides the other flags' defaults, so it is looked for beforehand.
-    training = Annotated[Train, tyro.conf.subcommand("train", default=Train.defaults(given))]
-    command: Runs = tyro.cli(
-        Command | training,
-        prog="toolformer",
-        description="Teach a language model to use tools from plain text alone.",
-        args=given,
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
-    )
+def _run(given: list[str]) -> None:
+    first = given[0] if given else "--help"
+    if first in ("-h", "--help"):
+        print(overview(), file=sys.stdout if given else sys.stderr)
+        sys.exit(0 if given else 2)
+    if first == "--version":
+        print(f"toolformer {toolformer.__version__}")
+        return
+    by_name = {name: command for group in COMMANDS.values() for name, command in group.items()}
+    if first not in by_name:
+        raise ConfigError(unknown_name("command", first, by_name))
+    command: Runs = _parse(by_name[first], given[1:], prog=f"toolformer {first}")
     command.run()
+
+
+def overview() -> str:
+    """What `toolformer --help` prints."""
+    lines = []
+    for title, commands in COMMANDS.items():
+        lines.append(f"\n{title}")
+        lines += [f"  {name:<11} {(inspect.getdoc(one) or '').partition(chr(10))[0]}" for name, one in commands.items()]
+    return _HELP.format(commands="\n".join(lines))
+
+
+def parse_any(given: Sequence[str]) -> Runs:
+    """The command that these words are, whichever it is: what a shell's completion is made of."""
+    every = [Annotated[one, tyro.conf.subcommand(name)] for group in COMMANDS.values() for name, one in group.items()]
+    command: Runs = _parse(functools.reduce(operator.or_, every), given, prog="toolformer")
+    return command
+
+
+def _parse(kind: Any, given: Sequence[str], prog: str) -> Any:
+    # tyro itself asks only whether standard output is a terminal, also for what it writes to standard error.
+    colours = not os.environ.get("NO_COLOR") and sys.stdout.isatty() and sys.stderr.isatty()
+    tyro._experimental_options["ansi_codes"] = colours
+    # A preset of training decides the other flags' defaults, so it is looked for beforehand.
+    default = Train.defaults(given) if kind is Train else tyro.MISSING_NONPROP
+    return tyro.cli(kind, prog=prog, args=given, default=default, config=MARKERS, registry=RULES)
 
 
 if __name__ == "__main__":

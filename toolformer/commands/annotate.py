@@ -1,6 +1,6 @@
 """`toolformer annotate`, `report` and `export`: from a plain corpus to one with calls, and out of it."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,6 +17,47 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Rows:
+    """Where in its rows the corpus has what."""
+
+    text_column: str = "text"
+    """The column with the text."""
+    id_column: str | None = None
+    """The column with the ids, all different: by default "id" where there is one; with "", rows have their numbers."""
+    date_column: str | None = None
+    """The column with the date, for the calendar: by default "date" where there is one."""
+    url_column: str | None = None
+    """The column with the address, which may tell the date: by default "url" where there is one."""
+    split: str = "train"
+    """Which split of a dataset."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Who proposes and samples the calls, where it is not the model that judges them."""
+
+    sampler: str | None = None
+    """Another model, by name or path; or the URL of an OpenAI-compatible server."""
+    sampler_model: str | None = None
+    """Which of the server's models. Its key, if it wants one, is read from $OPENAI_API_KEY."""
+    sampler_by: Literal["completions", "chat"] = "completions"
+    """How the server is asked: to go on with a text, or, where it does nothing else, by chat."""
+    sampler_parallel: int = 8
+    """Requests to the server at a time."""
+
+    def made(self) -> "str | Server | None":
+        """What `data_gen.annotate` takes."""
+        from toolformer.data_gen.server import Server
+
+        sampler = self.sampler or ""
+        if sampler.startswith(("http://", "https://")):
+            return Server(sampler, self.sampler_model or "", by=self.sampler_by, parallel=self.sampler_parallel)
+        if self.sampler_model is not None:
+            raise ConfigError("--sampler-model is one of a server's models: give the server's URL with --sampler")
+        return self.sampler
+
+
+@dataclass(frozen=True)
 class Annotate:
     """Find the calls that help a model, in a corpus of plain text."""
 
@@ -28,26 +69,8 @@ class Annotate:
     """Their names, with commas, as `toolformer tools` lists them."""
     model: str = "builtin"
     """The model that judges the calls: the one to be finetuned. By name or path."""
-    sampler: str | None = None
-    """Another model that proposes and samples the calls, by name or path; or the URL of an OpenAI-compatible server."""
-    sampler_model: str | None = None
-    """Which of the server's models. Its key, if it wants one, is read from $OPENAI_API_KEY."""
-    sampler_by: Literal["completions", "chat"] = "completions"
-    """How the server is asked: to go on with a text, or, where it does nothing else, by chat."""
-    sampler_parallel: int = 8
-    """Requests to the server at a time."""
     lesson: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """A TOML file with a lesson of your own for one of the tools; may be given several times."""
-    text_column: str = "text"
-    """The corpus's column with the text."""
-    id_column: str | None = None
-    """The column with the ids, all different: by default "id" where there is one; with "", rows have their numbers."""
-    date_column: str | None = None
-    """The column with the date, for the calendar: by default "date" where there is one."""
-    url_column: str | None = None
-    """The column with the address, which may tell the date: by default "url" where there is one."""
-    split: str = "train"
-    """Which split of a dataset."""
     limit: int | None = None
     """Stop after so many documents; with a higher one, or none, the same command goes on from there."""
     passage_tokens: int = 1024
@@ -56,7 +79,9 @@ class Annotate:
     """Texts that are annotated and written together."""
     workers: int = 1
     """Shards annotated at a time, each with models of its own: one for each GPU, say. The bytes are the same."""
-    method: Annotated[Method, tyro.conf.arg(name="")] = field(default_factory=Method)
+    rows: Annotated[Rows, tyro.conf.arg(name="corpus")] = field(default_factory=Rows)
+    sampling: Annotated[Sampling, tyro.conf.arg(name="sampler")] = field(default_factory=Sampling)
+    method: Annotated[Method, tyro.conf.arg(name="method")] = field(default_factory=Method)
     settings: Settings = field(default_factory=ToolSettings)
 
     def run(self) -> None:
@@ -69,21 +94,14 @@ class Annotate:
         from toolformer.data_gen.corpus_size import documents_in
         from toolformer.data_gen.progress import Display
 
-        corpus = read_corpus(
-            self.corpus,
-            text_column=self.text_column,
-            id_column=self.id_column,
-            date_column=self.date_column,
-            url_column=self.url_column,
-            split=self.split,
-        )
+        corpus = read_corpus(self.corpus, **asdict(self.rows))
         with Display(documents_in(self.corpus, self.limit)) as display:
             annotate(
                 corpus,
                 make_tools(self.settings, self.tools.split(",")),
                 self.out,
                 model=self.model,
-                sampler=self._sampler(),
+                sampler=self.sampling.made(),
                 lessons=[load_lesson(path) for path in self.lesson],
                 method=self.method,
                 passage_tokens=self.passage_tokens,
@@ -92,16 +110,6 @@ class Annotate:
                 workers=self.workers,
                 on_progress=display.show,
             )
-
-    def _sampler(self) -> "str | Server | None":
-        from toolformer.data_gen.server import Server
-
-        sampler = self.sampler or ""
-        if sampler.startswith(("http://", "https://")):
-            return Server(sampler, self.sampler_model or "", by=self.sampler_by, parallel=self.sampler_parallel)
-        if self.sampler_model is not None:
-            raise ConfigError("--sampler-model is one of a server's models: give the server's URL with --sampler")
-        return self.sampler
 
 
 @dataclass(frozen=True)

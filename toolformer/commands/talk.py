@@ -60,8 +60,8 @@ class Loading:
         )
 
 
-Load = Annotated[Loading, tyro.conf.arg(name="")]
-Decoding = Annotated[Options, tyro.conf.arg(name="")]
+Load = Annotated[Loading, tyro.conf.arg(name="model")]
+Decoding = Annotated[Options, tyro.conf.arg(name="writing")]
 
 
 @dataclass(frozen=True)

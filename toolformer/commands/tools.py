@@ -9,7 +9,7 @@ import tyro
 from toolformer.catalog import CATALOG, ToolSettings, make_tools
 from toolformer.errors import ToolformerError
 
-Settings = Annotated[ToolSettings, tyro.conf.arg(name="")]
+Settings = Annotated[ToolSettings, tyro.conf.arg(name="tool")]
 """What the tools need, as flags of a command that uses them."""
 
 

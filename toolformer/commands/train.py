@@ -37,7 +37,7 @@ class Train:
     """In the end, put the folder on the hub, as this repository."""
     preset: Literal["small", "paper"] = "small"
     """Defaults of the flags below: for LoRA on small corpora, or those of Schick et al. 2023."""
-    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
+    config: Annotated[TrainConfig, tyro.conf.arg(name="training")] = field(default_factory=TrainConfig)
 
     @classmethod
     def defaults(cls, arguments: Sequence[str]) -> "Train":

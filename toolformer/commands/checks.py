@@ -1,0 +1,254 @@
+"""What `toolformer doctor` looks at: one function each, which tries a thing rather than asks whether it is there.
+
+Nothing here changes anything, and nothing is downloaded.
+"""
+
+import contextlib
+import logging
+import os
+import platform
+import queue
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from toolformer.errors import ToolTimeout
+from toolformer.tool import Traits, tool
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+HUB_SECONDS = 4.0
+"""How long the hub may take to answer."""
+LEAST_GB = 1.0
+"""Of disk and of memory: with less, not even the built-in model can be trained."""
+_NAMED = ("torch", "transformers", "peft", "datasets")
+"""The packages whose versions matter most; of the others, only how many they are."""
+_PROMPT = "There are 8 boxes with 76 oranges in each, so there are"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came of one check."""
+
+    name: str
+    state: Literal["ok", "missing", "failed"]
+    """`missing` is what most people can do without, `failed` what nobody can."""
+    says: str
+    advice: str = ""
+    """The next step, where not all is well."""
+
+
+def python() -> Iterator[Finding]:
+    """The interpreter."""
+    where = f"{platform.python_version()}, {platform.system()} {platform.machine()}, {sys.prefix}"
+    if sys.version_info[:2] <= (3, 13):
+        yield Finding("python", "ok", where)
+    else:
+        yield Finding("python", "missing", f"{where}: newer than what this was made for", "take 3.11, 3.12 or 3.13")
+
+
+def packages() -> Iterator[Finding]:
+    """What is installed of what this package asks for, and of its extras."""
+    from packaging.requirements import Requirement
+
+    try:
+        metadata = distribution("toolformer").metadata
+    except PackageNotFoundError:
+        yield Finding("packages", "failed", "toolformer itself is not installed", "pip install toolformer")
+        return
+    wanted = [Requirement(line) for line in metadata.get_all("Requires-Dist") or ()]
+    extras = [extra for extra in metadata.get_all("Provides-Extra") or () if extra != "dev"]
+    for extra in ("", *extras):
+        own = [one for one in wanted if (one.marker.evaluate({"extra": extra}) if one.marker else not extra)]
+        yield _installed(own, extra)
+
+
+def _installed(wanted: "list[Requirement]", extra: str) -> Finding:
+    name = f"extra {extra}" if extra else "packages"
+    problems, there, needed = [], {}, []
+    for one in wanted:
+        try:
+            there[one.name] = version(one.name)
+        except PackageNotFoundError:
+            problems.append(f"{one.name} is not installed")
+        else:
+            if one.specifier.contains(there[one.name], prereleases=True):
+                continue
+            problems.append(f"{one.name} {there[one.name]} is not {one.specifier}")
+        needed.append(f"'{one.name}{one.specifier}'")
+    if problems:
+        install = f"'toolformer[{extra}]'" if extra else " ".join(needed)
+        return Finding(name, "missing" if extra else "failed", "; ".join(problems), f"pip install {install}")
+    shown = [package for package in there if extra or package in _NAMED]
+    others = len(there) - len(shown)
+    says = ", ".join(f"{package} {there[package]}" for package in shown) + (f", and {others} more" if others else "")
+    return Finding(name, "ok", says)
+
+
+def device() -> Iterator[Finding]:
+    """Where a model runs, in which precision, and what else would be possible there."""
+    import torch
+
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        says = f"{torch.cuda.get_device_name()}, {free / 2**30:.1f} of {total / 2**30:.1f} GB free; "
+        yield Finding("device", "ok", f"{says}weights in the precision of the checkpoint")
+    elif shutil.which("nvidia-smi") and not torch.version.cuda:
+        says = f"an NVIDIA GPU may be here, but torch {torch.__version__} is built for CPUs; float32"
+        yield Finding("device", "missing", says, "install a CUDA build of torch: https://pytorch.org/get-started")
+    else:
+        yield Finding("device", "ok", f"CPU, {torch.get_num_threads()} threads; weights in float32")
+    yield _tried("bf16", _multiply, "bfloat16 is computed; train takes it on GPUs, elsewhere with --precision bf16")
+    yield _tried("quantize", _quantize, "int8 and nf4")
+
+
+def _tried(name: str, use: Callable[[], None], says: str) -> Finding:
+    try:
+        use()
+    except Exception as error:  # noqa: BLE001 - what does not work on a machine says so in any way
+        why = f"not possible here: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        return Finding(name, "missing", why, "do without: float32 works everywhere")
+    return Finding(name, "ok", says)
+
+
+def _multiply() -> None:
+    import torch
+
+    gpu = torch.cuda.is_available()
+    if gpu and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise RuntimeError(f"{torch.cuda.get_device_name()} has no bfloat16")
+    one = torch.ones(8, 8, dtype=torch.bfloat16, device="cuda" if gpu else "cpu")
+    if (one @ one).sum().item() != 512:
+        raise ArithmeticError("8 x 8 ones, multiplied, are wrong")
+
+
+def _quantize() -> None:
+    import torch
+
+    # It says that a kernel which nobody here uses is not installed.
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+    from bitsandbytes.functional import dequantize_4bit, int8_vectorwise_quant, quantize_4bit
+
+    some = torch.linspace(-1, 1, 4096, device="cuda" if torch.cuda.is_available() else "cpu").reshape(64, 64)
+    packed, state = quantize_4bit(some, quant_type="nf4")
+    if (dequantize_4bit(packed, state) - some).abs().max().item() > 0.2:
+        raise ArithmeticError("weights that were packed into 4 bits come back wrong")
+    int8_vectorwise_quant(some.half())
+
+
+def hub() -> Iterator[Finding]:
+    """Whether models and data can be fetched."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        says = "not asked: HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set; models come from the cache alone"
+        yield Finding("hub", "ok", says)
+        return
+    answers: queue.Queue[str] = queue.Queue()
+    # A name server that does not answer keeps to no time limit; a thread of this kind stops nobody from leaving.
+    threading.Thread(target=lambda: answers.put(_asked(constants.ENDPOINT)), daemon=True).start()
+    try:
+        problem = answers.get(timeout=HUB_SECONDS)
+    except queue.Empty:
+        problem = f"no answer within {HUB_SECONDS:g} s"
+    if problem:
+        advice = "models by path and builtin work without; behind a proxy set $HTTPS_PROXY, or $HF_ENDPOINT to a mirror"
+        yield Finding("hub", "missing", f"{constants.ENDPOINT} cannot be reached: {problem}", advice)
+    else:
+        yield Finding("hub", "ok", f"{constants.ENDPOINT} answers")
+
+
+def _asked(address: str) -> str:
+    """What was wrong, if anything."""
+    import httpx
+
+    try:
+        status = httpx.head(address, timeout=HUB_SECONDS).status_code
+    except (httpx.HTTPError, httpx.InvalidURL, ImportError, OSError, ValueError) as error:
+        return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return f"it answers with HTTP {status}" if status >= 500 else ""
+
+
+@tool(name="Probe", traits=Traits(seconds=0.5))
+def _probe(text: str) -> str:
+    """Say which process this is, or never answer."""
+    if text == "who":
+        return str(os.getpid())
+    threading.Event().wait()
+    return ""
+
+
+def sandbox() -> Iterator[Finding]:
+    """Whether a tool runs in a process of its own, and is killed at its time limit."""
+    from toolformer.toolbox import Toolbox
+
+    with Toolbox([_probe]) as box:
+        process = int(box.run("Probe", "who"))
+        with contextlib.suppress(ToolTimeout):
+            box.run("Probe", "for ever")
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            yield Finding("sandbox", "ok", "tools run in worker processes, and are killed at their time limit")
+            return
+    says = f"the worker process {process} lived on behind its time limit"
+    yield Finding("sandbox", "failed", says, "use none but the tools of the package on this system")
+
+
+def model() -> Iterator[Finding]:
+    """Whether the model that comes with the package is there, loads, and goes on from a text."""
+    from toolformer.model import Toolformer
+
+    with Toolformer.from_pretrained("builtin-tools") as toolformer:
+        made = toolformer.generate(_PROMPT, max_new_tokens=2)
+    calls = ", ".join(f"{call.tool}({call.input})" for call in made.calls) or "no call"
+    if made.text.strip():
+        yield Finding("model", "ok", f"builtin-tools answers: {_PROMPT} {made.text.strip()} ({calls})")
+    else:
+        yield Finding("model", "failed", "builtin-tools says nothing", "install toolformer again")
+
+
+def room() -> Iterator[Finding]:
+    """Disk where one stands and where models are kept, and memory."""
+    import psutil
+    from huggingface_hub import constants
+
+    places = (
+        ("disk", Path.cwd(), "write elsewhere: every command that writes has --out"),
+        ("cache", Path(constants.HF_HUB_CACHE), "name another folder with $HF_HOME"),
+    )
+    for name, path, elsewhere in places:
+        there = next(one for one in (path, *path.parents) if one.exists())
+        free = shutil.disk_usage(there).free / 2**30
+        says = f"{free:.1f} GB free in {path}"
+        if os.access(there, os.W_OK):
+            yield _enough(name, free, says, elsewhere)
+        else:
+            yield Finding(name, "missing", f"{says}, which cannot be written", elsewhere)
+    memory = psutil.virtual_memory()
+    says = f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GB free"
+    yield _enough("memory", memory.available / 2**30, says, "end other programs")
+
+
+def _enough(name: str, free: float, says: str, advice: str) -> Finding:
+    if free >= LEAST_GB:
+        return Finding(name, "ok", says)
+    return Finding(name, "failed", f"{says}: too little, {LEAST_GB:g} GB is wanted", advice)
+
+
+CHECKS: dict[str, Callable[[], Iterator[Finding]]] = {
+    "python": python,
+    "packages": packages,
+    "device": device,
+    "room": room,
+    "hub": hub,
+    "sandbox": sandbox,
+    "model": model,
+}
+"""In the order in which they are shown."""
