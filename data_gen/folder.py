@@ -10,19 +10,19 @@ Every file is written beside its place, synced, and renamed; then its folder is 
 shard either done or not there. A second run on the folder is refused while the first is alive.
 """
 
-import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from toolformer.data_gen.records import Document
-from toolformer.data_gen.whole_file import whole_file
-from toolformer.errors import ConfigError, DataError
+from toolformer.errors import DataError
+from toolformer.lock import sole_writer
+from toolformer.whole_file import make_folder, remove_unfinished, whole_file
 
 Json = Mapping[str, object]
 FUNNEL = ("positions", "sampled", "parsed", "executed", "scored", "kept")
@@ -47,35 +47,19 @@ class RunFolder:
         self._config = config
 
     def __enter__(self) -> Self:
-        try:
-            for name in ("kept", "rejected", "shards"):
-                (self.path / name).mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise DataError(
-                f"cannot write to {self.path}: {error.strerror}; choose another folder with --out"
-            ) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._clear()
+        with ExitStack() as stack:
+            stack.enter_context(sole_writer(self.path))
+            for folder in (self.path, *(self.path / name for name in ("kept", "rejected", "shards"))):
+                make_folder(folder)
+                remove_unfinished(folder)
             self._check_config()
-        except BlockingIOError:
-            os.close(self._lock)
-            raise ConfigError(f"another run is writing to {self.path}; wait for it, or choose another folder") from None
-        except DataError:
-            os.close(self._lock)
-            raise
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.close(self._lock)
-
-    def _clear(self) -> None:
-        """Remove what a killed run was writing. Nobody else can be: the folder is locked."""
-        for unfinished in (*self.path.glob(".*.tmp"), *self.path.glob("*/.*.tmp")):
-            unfinished.unlink()
+        self._stack.close()
 
     def _check_config(self) -> None:
         """Write the settings into a new folder; in an old one, find the same."""

@@ -21,8 +21,8 @@ from pathlib import Path
 from string import Template
 
 from toolformer.data_gen.annotated_folder import AnnotatedFolder, KeptText, Numbers, RejectedCall
-from toolformer.data_gen.whole_file import whole_file
 from toolformer.errors import ConfigError
+from toolformer.whole_file import whole_file
 
 EXAMPLES = 100
 """Rejected calls shown at most of one tool and kind of reason."""

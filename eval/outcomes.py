@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toolformer.data_gen.whole_file import whole_file
 from toolformer.errors import DataError
 from toolformer.eval.tool_lm import Answer, Made
+from toolformer.whole_file import whole_file
 
 Header = dict[str, Any]
 """Everything that decides what is in the file."""

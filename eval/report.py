@@ -16,12 +16,12 @@ from string import Template
 from typing import Any
 
 from toolformer.calls import CallSyntax
-from toolformer.data_gen.whole_file import whole_file
 from toolformer.eval import plots
 from toolformer.eval.calls import case
 from toolformer.eval.outcomes import Outcome, read_header, read_outcomes
 from toolformer.eval.results import costs, results
 from toolformer.eval.tables import SHOWN, Grid, cost_table, grids, label, markdown
+from toolformer.whole_file import whole_file
 
 Json = dict[str, Any]
 SHOWN_OF_A_CASE = 3

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from toolformer.data_gen.whole_file import whole_file
 from toolformer.errors import DataError
 from toolformer.eval.calls import against_oracle, calibration, cases, mended, statistics
 from toolformer.eval.outcomes import Header, Outcome, check_header, read_outcomes
 from toolformer.eval.overlap import KINDS, bleu, rouge
+from toolformer.whole_file import whole_file
 
 Json = dict[str, Any]
 SHARED = ("model", "fingerprint", "about", "tools", "vote", "seed", "versions")
@@ -71,7 +71,7 @@ def add_cost(out: Path, task: str, k: int, cost: Cost) -> None:
         with (out / "cost.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({"task": task, "k": k, **asdict(cost)}) + "\n")
     except OSError as error:
-        raise DataError(f"cannot write {out / 'cost.jsonl'}: {error.strerror}. What was asked is kept") from error
+        raise DataError(f"cannot write to {out / 'cost.jsonl'}: {error.strerror}. What was asked is kept") from error
 
 
 def costs(out: Path) -> dict[tuple[str, int], Cost]:

@@ -22,7 +22,7 @@ from lm_eval.tasks import TaskManager
 
 import toolformer
 from toolformer.decode.options import Options
-from toolformer.errors import ConfigError, DataError, unknown_name
+from toolformer.errors import ConfigError, unknown_name
 from toolformer.eval.asking import ask, generates
 from toolformer.eval.examples import Example, example_of
 from toolformer.eval.outcomes import Header, check_header, read_header, read_outcomes, write_outcomes
@@ -31,6 +31,7 @@ from toolformer.eval.results import SHARED, Cost, add_cost
 from toolformer.eval.tool_lm import ToolLM
 from toolformer.lm import LanguageModel
 from toolformer.tool import Tool, traits_of
+from toolformer.whole_file import make_folder
 
 PREFIX = "toolformer_"
 """What our tasks are called in lm-eval, before their own name."""
@@ -150,10 +151,7 @@ def evaluate(
 
 def _check_company(out: Path, units: Sequence[Unit]) -> None:
     """A folder holds what one model gave, with the same tools and settings."""
-    try:
-        (out / "examples").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"cannot write to {out}: {error.strerror}; choose another folder with --out") from error
+    make_folder(out / "examples")
     for path in sorted((out / "examples").glob("*.jsonl")):
         check_header(path, read_header(path), units[0].header, SHARED)
 

@@ -8,7 +8,6 @@ vectors already computed are kept, the rest is quick to redo.
 import array
 import contextlib
 import dataclasses
-import fcntl
 import gzip
 import itertools
 import json
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from toolformer.errors import ConfigError, DataError
+from toolformer.lock import LOCK, sole_writer
 from toolformer.tools.embedding import Embedder
 from toolformer.tools.index_folder import (
     MANIFEST,
@@ -34,12 +34,13 @@ from toolformer.tools.index_folder import (
     read_manifest,
     seal,
     sha256,
-    write_whole,
+    write_ours,
 )
 from toolformer.tools.passages import Passage
 from toolformer.tools.search_index import Words
+from toolformer.whole_file import remove_unfinished
 
-LOCK, PLAN = ".lock", "plan.json"
+PLAN = "plan.json"
 CHUNK = 256
 """Passages that are embedded and synced to the disk together."""
 MAX_LINE = 16 << 20
@@ -79,7 +80,7 @@ def _build(passages: Path, out: Path, embedder: Embedder | None) -> Manifest:
         plan = Plan("dense", plan.input_sha256, embedder.name, embedder.fingerprint, embedder.dimension)
     out.mkdir(mode=0o755, parents=True, exist_ok=True)
     check_ours(out, os.listdir(out))
-    with _sole_builder(out):
+    with sole_writer(out):
         if (out / MANIFEST).exists():
             return _finished(out, plan)
         _take_up(out, plan)
@@ -88,20 +89,9 @@ def _build(passages: Path, out: Path, embedder: Embedder | None) -> Manifest:
             raise DataError(f"{passages} was changed while it was read: delete {out} and build again")
         names = _write_words(out, count) if embedder is None else _write_vectors(out, count, embedder)
         manifest = Manifest(plan, count, seal(out, [PASSAGES, OFFSETS, *names]))
-        write_whole(out / MANIFEST, manifest.to_json())
+        write_ours(out / MANIFEST, manifest.to_json())
         (out / PLAN).unlink()
         return manifest
-
-
-@contextlib.contextmanager
-def _sole_builder(out: Path) -> Iterator[None]:
-    """Keep a second build out of the folder. The lock ends with the process, however it ends."""
-    with (out / LOCK).open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(f"another build is at work in {out}: wait for it, or name another folder") from None
-        yield
 
 
 def _finished(out: Path, plan: Plan) -> Manifest:
@@ -113,6 +103,7 @@ def _finished(out: Path, plan: Plan) -> Manifest:
 
 def _take_up(out: Path, plan: Plan) -> None:
     """Write the plan into an empty folder, or find the same one there."""
+    remove_unfinished(out)
     path = out / PLAN
     if path.exists():
         try:
@@ -120,10 +111,10 @@ def _take_up(out: Path, plan: Plan) -> None:
         except (ValueError, TypeError) as error:
             raise DataError(f"{path} is damaged ({error}): delete {out} and build again") from error
         _check_same(out, found, plan)
-    elif foreign := sorted(set(os.listdir(out)) - {LOCK, f"{PLAN}.tmp"}):
+    elif foreign := sorted(set(os.listdir(out)) - {LOCK}):
         raise ConfigError(f"{out} is not empty (there is {foreign[0]}) and holds no index: name a new or empty folder")
     else:
-        write_whole(path, json.dumps(dataclasses.asdict(plan)))
+        write_ours(path, json.dumps(dataclasses.asdict(plan)))
 
 
 def _check_same(out: Path, found: Plan, plan: Plan) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from toolformer.errors import DataError
+from toolformer.whole_file import sync, whole_file
 
 FORMAT = 1
 MANIFEST, PASSAGES, OFFSETS, VECTORS = "manifest.json", "passages.jsonl", "offsets.npy", "vectors.f32"
@@ -143,31 +144,16 @@ def seal(folder: Path, names: Iterable[str]) -> dict[str, Seal]:
     for name in sorted(names):
         path = folder / name
         path.chmod(path.stat().st_mode & ~(stat.S_IWGRP | stat.S_IWOTH))
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+        sync(path)
         seals[name] = Seal(path.stat().st_size, sha256(path))
     return seals
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is there in full or not at all, even after a power cut."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.chmod(0o644)
-    temporary.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the folder's entries, renamed or removed ones too, survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def write_ours(path: Path, text: str) -> None:
+    """Write a whole file that nobody else can change."""
+    with whole_file(path) as file:
+        os.fchmod(file.fileno(), 0o644)
+        file.write(text.encode())
 
 
 def sha256(path: Path) -> str:

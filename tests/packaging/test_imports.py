@@ -19,7 +19,7 @@ FOLDERS = {
 }
 
 LAYERS = [
-    {"toolformer.errors", "toolformer.calls"},
+    {"toolformer.errors", "toolformer.calls", "toolformer.whole_file", "toolformer.lock", "toolformer.screen"},
     {"toolformer.tool", "toolformer.worker", "toolformer.toolbox", "toolformer.lm", "toolformer"},
     {"toolformer.hf", "toolformer.decode", "toolformer.finetune", "toolformer.model", "toolformer.chat"},
     {"toolformer.tools"},

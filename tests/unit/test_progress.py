@@ -1,11 +1,13 @@
 """What a run shows: plain lines for a log, a table on a terminal."""
 
 import io
+from dataclasses import replace
 
 import pytest
 
 from toolformer.data_gen.progress import Display
 from toolformer.data_gen.run import Progress
+from toolformer.screen import span
 
 FUNNEL = {"Calculator": {"positions": 9, "sampled": 1234, "parsed": 7, "executed": 6, "scored": 5, "kept": 4}}
 
@@ -16,12 +18,14 @@ def progress(documents: int, *, finished: bool = False) -> Progress:
 
 
 def test_plain_lines_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([0.0, 10.0, 11.0, 12.0, 40.0])
-    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
     out = io.StringIO()
     with Display(total=160, stream=out) as display:
-        for documents in (120, 130, 140):  # at 10, 11 and 12 seconds: only the first is due
+        for seconds, documents in ((10.0, 120), (11.0, 130), (19.0, 140)):  # only the first is due
+            clock[0] = seconds
             display.show(progress(documents))
+        clock[0] = 40.0
         display.show(progress(320, finished=True))
     first, last = out.getvalue().splitlines()
     # 100 of the 120 texts were made in this run's 10 seconds
@@ -30,6 +34,17 @@ def test_plain_lines_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert last.startswith("320 of 320 texts, 7.5 texts/s")
     assert "left" not in last
+
+
+def test_what_a_tool_says_is_no_markup() -> None:
+    out = io.StringIO()
+    with Display(stream=out) as display:
+        display.show(replace(progress(20), last_error="QA: no [/b] in [red]"))
+    assert out.getvalue().endswith("last error: QA: no [/b] in [red]\n")
+
+
+def test_times_in_words() -> None:
+    assert [span(seconds) for seconds in (3.9, 303, 7_500)] == ["3 s", "5 min 03 s", "2 h 05 min"]
 
 
 def test_a_table_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

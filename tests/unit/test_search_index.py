@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from toolformer.errors import ConfigError, DataError, ToolError
+from toolformer.lock import sole_writer
 from toolformer.tools import index_build, index_folder
 from toolformer.tools.index_build import build_index
 from toolformer.tools.index_folder import read_manifest, sha256
@@ -239,7 +240,7 @@ def test_a_folder_with_other_things_is_left_alone(source: Path) -> None:
 def test_two_builds_on_one_folder(tmp_path: Path, source: Path) -> None:
     out = tmp_path / "index"
     out.mkdir()
-    with index_build._sole_builder(out), pytest.raises(ConfigError, match="another build is at work"):
+    with sole_writer(out), pytest.raises(ConfigError, match="another run is writing to"):
         build_index(source, out)
     assert build_index(source, out).passages == len(PASSAGES)
 

@@ -88,7 +88,8 @@ class Eval:
         tasks = run.load_tasks(chosen)  # before the model, which may take long: what is missing is said at once
         about = {"adapter": self.adapter or "", "label": self.label or ""}
         model = load(self.model, adapter=self.adapter)
-        run.evaluate(model, made, chosen, self.out, tasks=tasks, about=about, on_progress=Display().show)
+        with Display() as display:
+            run.evaluate(model, made, chosen, self.out, tasks=tasks, about=about, on_progress=display.show)
         write_results(self.out)
         page, tables = write_reports([self.out, *self.beside])
         print(tables.read_text("utf-8"))

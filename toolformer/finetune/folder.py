@@ -9,9 +9,7 @@ the first is alive, and so is one with other settings.
 """
 
 import contextlib
-import fcntl
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -19,7 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from toolformer.errors import ConfigError, DataError
+from toolformer.errors import DataError
+from toolformer.lock import LOCK, sole_writer
+from toolformer.whole_file import remove_unfinished, sync, whole_file
 
 Json = dict[str, Any]
 _COMPLETE = "complete"
@@ -39,34 +39,24 @@ class TrainingFolder:
         self.checkpoints = path / "checkpoints"
 
     def __enter__(self) -> Self:
-        if not self._main:
-            return self
-        with writing(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._clear()
-            self._check_config()
-        except BlockingIOError:
-            os.close(self._lock)
-            raise ConfigError(f"another run is writing to {self.path}; wait for it, or choose another folder") from None
-        except DataError:
-            os.close(self._lock)
-            raise
+        with contextlib.ExitStack() as stack:
+            if self._main:
+                stack.enter_context(sole_writer(self.path))
+                self._clear()
+                self._check_config()
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._main:
-            os.close(self._lock)
+        self._stack.close()
 
     def _check_config(self) -> None:
         """Write the settings into a new folder; in an old one, find the same."""
         file = self.path / "training.json"
         if not file.exists():
-            if foreign := sorted({path.name for path in self.path.iterdir()} - {"checkpoints", ".lock"}):
+            if foreign := sorted({path.name for path in self.path.iterdir()} - {"checkpoints", LOCK}):
                 raise DataError(f"{self.path} holds something else ({foreign[0]}): choose another folder with --out")
             self._write("training.json", json.dumps(self._config, indent=1, ensure_ascii=False) + "\n")
             return
@@ -85,8 +75,7 @@ class TrainingFolder:
         for path in self.checkpoints.glob("checkpoint-*"):
             if not (path / _COMPLETE).exists():
                 shutil.rmtree(path)
-        for path in self.path.glob(".*.tmp"):
-            path.unlink()
+        remove_unfinished(self.path)
 
     def read(self) -> Json:
         """What training.json says."""
@@ -113,9 +102,9 @@ class TrainingFolder:
         """Say that a checkpoint is whole, and remove all others but the best."""
         for file in checkpoint.rglob("*"):
             if file.is_file():
-                _sync(file)
+                sync(file)
         (checkpoint / _COMPLETE).touch()
-        _sync(checkpoint)
+        sync(checkpoint)
         for other in self.checkpoints.glob("checkpoint-*"):
             if other != checkpoint and step_of(other) != best:
                 shutil.rmtree(other)
@@ -126,10 +115,8 @@ class TrainingFolder:
         with writing(self.path):
             for file in chosen.iterdir():
                 if file.is_file() and not file.name.startswith(_OF_TRAINING):
-                    temporary = self.path / f".{file.name}.tmp"
-                    shutil.copyfile(file, temporary)
-                    _sync(temporary)
-                    temporary.replace(self.path / file.name)
+                    with file.open("rb") as source, whole_file(self.path / file.name) as copy:
+                        shutil.copyfileobj(source, copy, 1 << 20)
             self._write("README.md", card)
             lines = ",\n".join(f"  {json.dumps(line)}" for line in log)
             whole = json.dumps({**self._config, "results": results}, indent=1, ensure_ascii=False)
@@ -138,13 +125,8 @@ class TrainingFolder:
 
     def _write(self, name: str, text: str) -> None:
         """Put a file there whole or not at all."""
-        temporary = self.path / f".{name}.tmp"
-        with writing(self.path), temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-            temporary.replace(self.path / name)
-        _sync(self.path)
+        with whole_file(self.path / name) as file:
+            file.write(text.encode())
 
 
 def step_of(checkpoint: Path) -> int:
@@ -180,11 +162,3 @@ def _changes(before: Json, now: Json) -> Iterator[tuple[str, object, object]]:
 def _short(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 80 else text[:79] + "…"
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

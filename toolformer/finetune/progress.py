@@ -1,25 +1,20 @@
 """What training shows while it goes: the step, losses and perplexities, tokens per second, the time left.
 
-On a terminal a block that stays in place; elsewhere a plain line now and then, for logs. It only looks on.
+It only looks on: nothing of a run depends on it.
 """
 
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any
 
-from rich.console import Console, Group
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 from transformers import TrainerCallback, TrainerState
 
 from toolformer.finetune.batches import Plan
+from toolformer.screen import Screen, span
 
-LINE_SECONDS = 10.0
-"""Between two plain lines, if nothing was measured."""
 _NAMES = {"eval_perplexity_plain": "without calls", "eval_perplexity_calls": "with calls"}
 
 
@@ -77,38 +72,16 @@ class Watcher(TrainerCallback):
             self.progress.first |= found
 
 
-class Display:
+class Display(Screen):
     """Shows a run's progress. Use it in a `with` statement and give its `show` to the run."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._console = Console(file=stream or sys.stderr)
-        self._live = Live(console=self._console, transient=False) if self._console.is_terminal else None
-        self._begun = time.monotonic()
-        self._said = -LINE_SECONDS
-
-    def __enter__(self) -> Self:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live:
-            self._live.stop()
-
     def show(self, progress: Progress) -> None:
-        """Show it now, or as a line if there is news or the last one is some time ago."""
-        now = time.monotonic()
+        """Show it as a line and a bar, or as the line alone."""
         if progress.step == progress.resumed:
-            self._begun = now
-        line = self._line(progress, now - self._begun)
-        if self._live:
-            bar = ProgressBar(total=progress.steps, completed=progress.step, width=60)
-            self._live.update(Group(Text(line), bar), refresh=True)
-        elif progress.measured or progress.finished or now - self._said >= LINE_SECONDS:
-            self._said = now
-            self._console.print(line, soft_wrap=True, highlight=False)
+            self.begun = time.monotonic()
+        line = self._line(progress, time.monotonic() - self.begun)
+        bar = ProgressBar(total=progress.steps, completed=progress.step, width=60)
+        self.put(line, Text(line), bar, news=progress.measured or progress.finished)
 
     def _line(self, progress: Progress, seconds: float) -> str:
         words = [f"step {progress.step:,} of {progress.steps:,}"]
@@ -122,11 +95,5 @@ class Display:
         if done and seconds:
             words.append(f"{progress.tokens / seconds:,.0f} tokens/s")
         if done and not progress.finished:
-            words.append(f"{_span((progress.steps - progress.step) * seconds / done)} left")
+            words.append(f"{span((progress.steps - progress.step) * seconds / done)} left")
         return ", ".join(words)
-
-
-def _span(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,4 +1,7 @@
-"""Files that are there in full or not at all, whatever happens while they are written."""
+"""Files that are there in full or not at all, whatever happens while they are written.
+
+Nothing here keeps two programs from writing into one folder: that is what `lock.py` does.
+"""
 
 import os
 from collections.abc import Iterator
@@ -30,17 +33,31 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
                 temporary.replace(path)
             finally:
                 temporary.unlink(missing_ok=True)
-        _sync(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise DataError(
-            f"cannot write {path}: {error.strerror or error}. What was written before is safe: make room or rights and "
-            "run the same again, or choose another place"
+            f"cannot write to {path}: {error.strerror or error}. What was written before is safe: make room or rights "
+            "and run the same again, or choose another place"
         ) from error
 
 
-def _sync(folder: Path) -> None:
-    """Make the folder's entries survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def make_folder(path: Path) -> None:
+    """Make a folder to write to, unless it is there."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot write to {path}: {error.strerror}; choose another folder with --out") from error
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a writer that was killed has left. For a folder that nobody writes to."""
+    for unfinished in folder.glob(".*.[0-9]*.tmp"):
+        unfinished.unlink()
+
+
+def sync(path: Path) -> None:
+    """Make a file's content, or the entries of a folder, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
