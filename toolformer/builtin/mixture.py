@@ -81,13 +81,13 @@ def example(rng: random.Random, progress: float, texts: Sequence[str]) -> Pieces
 
 def _any_source(rng: random.Random) -> Passage:
     luck = rng.random()
-    if luck < 0.45:
+    if luck < 0.53:
         return _sum(rng)
-    if luck < 0.57:
+    if luck < 0.63:
         return _date(rng)
-    if luck < 0.60:
+    if luck < 0.66:
         return _today(rng)
-    if luck < 0.88:
+    if luck < 0.90:
         return _fact(rng)
     return _lookup(rng)[1](rng)
 

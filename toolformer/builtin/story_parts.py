@@ -40,10 +40,10 @@ def _body(rng: random.Random, parts: Mapping[str, Any]) -> tuple[Kind, str]:
     luck = rng.random()
     if luck < 0.40:
         return _happening(rng, parts)
-    if luck < 0.58:
+    if luck < 0.62:
         kind, text = rng.choice(parts["compared"])
         return kind, text
-    kind, told, ends = rng.choices(_TOLD, (9, 12, 8, 5, 4, 4))[0]
+    kind, told, ends = rng.choices(_TOLD, (9, 13, 8, 4, 4, 8))[0]
     return kind, rng.choice(parts[told]) + rng.choice(parts[ends]).replace(" {X}", "")
 
 
