@@ -48,11 +48,21 @@ usage: toolformer COMMAND ...
 Teach a language model to use tools from plain text alone.
 {commands}
 
-toolformer COMMAND --help lists what a command can be told, toolformer --version says which this is.
+toolformer COMMAND --help lists what a command can be told; toolformer --version
+says which this is. With --json, commands that answer do so for machines.
 
-Exit status: 0, it is done; 2, it is not, and standard error says why and what to do; 130, stopped by Ctrl-C, what is
-written stays; 1, a fault of toolformer's own, with a traceback. $NO_COLOR turns colours off; pipes and files get none.
-With $HF_HUB_OFFLINE=1 nothing is fetched from the hub; $HF_HOME is where models are kept."""
+Exit status
+  0    it is done
+  1    a fault of toolformer's own, with a traceback: please report it
+  2    it is not done, and standard error says why and what to do
+  130  it was stopped by Ctrl-C; what is written stays
+
+Environment
+  NO_COLOR            no colours; files and pipes never get any
+  HF_HUB_OFFLINE=1    nothing is fetched from the Hugging Face hub
+  HF_HOME             where its models and data are kept
+  TOOLFORMER_CONTACT  your mail address or page, which Wikipedia asks for
+  OPENAI_API_KEY      the key of a server that samples calls"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,7 +1,10 @@
 """The command line: what it prints, and how it fails."""
 
+import contextlib
 import io
 import json
+import os
+import pty
 import re
 import subprocess
 import sys
@@ -9,11 +12,14 @@ from pathlib import Path
 
 import pytest
 
+import toolformer
 from tests.bounds import cpu_seconds
 from toolformer.catalog import CATALOG, ToolSettings, _own_knowledge, make_tools
-from toolformer.cli import main
+from toolformer.cli import COMMANDS, main
 from toolformer.errors import ConfigError
 from toolformer.tool import traits_of
+
+NAMES = [name for group in COMMANDS.values() for name in group]
 
 
 def status(*arguments: str) -> int:
@@ -27,6 +33,121 @@ def status(*arguments: str) -> int:
 
 def test_help_answers_at_once() -> None:
     assert cpu_seconds(sys.executable, "-m", "toolformer.cli", "--help") < 0.5
+
+
+def test_the_overview_names_every_command_and_fits_a_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("--help") == 0
+    out, _ = capsys.readouterr()
+    assert [word for word in re.findall(r"^  (\w+) +[A-Z]", out, re.MULTILINE) if word.islower()] == NAMES
+    assert len(out.splitlines()) <= 50
+    assert max(map(len, out.splitlines())) <= 80
+    assert status() == 2  # a newcomer gets it, too, but not as an answer
+    assert capsys.readouterr() == ("", out)
+    assert status("--version") == 0
+    assert capsys.readouterr().out == f"toolformer {toolformer.__version__}\n"
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("columns", [80, 100])
+def test_each_commands_help_reads_well(
+    name: str, columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert status(name, "--help") == 0
+    out, _ = capsys.readouterr()
+    assert out.startswith(f"usage: toolformer {name} [-h] ")
+    text = " ".join(out.split())
+    for unclear in ("None", "(default: )", "(default: False)", ", --no-", "STR (required)", "invalid"):
+        assert unclear not in text
+    assert max(map(len, out.splitlines())) <= columns
+
+
+def test_flags_stand_in_groups(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("annotate", "--help") == 0
+    titles = re.findall(r"^ ([a-z ]+?) +\n -----", capsys.readouterr().out, re.MULTILINE)
+    assert titles == [
+        "positional arguments",
+        "options",
+        "corpus options",
+        "sampler options",
+        "method options",
+        "tool options",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("anotate", "c.jsonl"), "no command is called 'anotate': did you mean annotate? There is: annotate, bench"),
+        (("--hepl",), "no command is called '--hepl'"),
+        (("call", "calc", "1", "--decimals", "two"), "'two' is not a whole number"),
+        (("generate", "x", "--temperature", "hot"), "'hot' is not a number"),
+        (("call", "calc", "1", "--date", "tomorrow"), "Invalid isoformat string: 'tomorrow'"),
+        (("call", "calc", "1", "--decimal", "2"), "Perhaps you meant: --decimals INT"),
+        (("report",), "Missing from toolformer report: FOLDER"),
+        (
+            ("export", "x", "--out", "o", "--format", "xml"),
+            "one of ('text', 'messages', 'sharegpt', 'parquet')",
+        ),
+        (("train", "x", "--out", "o", "--quantize", "None"), "Expected one of ('int8', 'nf4')"),
+        (("completion", "ksh"), "Expected one of ('bash', 'zsh', 'fish')"),
+    ],
+)
+def test_a_wrong_word_is_named_with_what_would_be_right(
+    arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status(*arguments) == 2
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert said in " ".join(error.split())
+    assert "NoneType" not in error
+
+
+@pytest.mark.parametrize(("set_to", "coloured"), [("", True), ("1", False)])
+@pytest.mark.parametrize("words", [("tools", "--help"), ("call",), ("doctor",)])
+def test_colours_are_for_terminals_that_want_them(words: tuple[str, ...], set_to: str, coloured: bool) -> None:
+    code = (
+        "import sys; from toolformer.commands import checks, doctor; doctor.CHECKS = {'python': checks.python};"
+        "from toolformer.cli import main; main(sys.argv[1:])"
+    )
+    terminal, ours = pty.openpty()
+    environment = {**os.environ, "NO_COLOR": set_to, "TERM": "xterm-256color"}
+    with subprocess.Popen([sys.executable, "-c", code, *words], stdout=ours, stderr=ours, env=environment) as process:
+        os.close(ours)
+        said = b""
+        with contextlib.suppress(OSError):  # how a terminal ends whose other side is closed
+            while some := os.read(terminal, 65536):
+                said += some
+        os.close(terminal)
+    assert process.returncode == (2 if words == ("call",) else 0)
+    assert bool(re.search(rb"\x1b\[[0-9;]*3[0-9]", said)) == coloured
+    piped = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, env=environment, check=False)
+    assert b"\x1b" not in piped.stdout + piped.stderr
+
+
+def test_bash_completes_commands_flags_choices_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("completion", "bash") == 0
+    (tmp_path / "script").write_text(capsys.readouterr().out)
+    (tmp_path / "corpus.jsonl").touch()
+    ask = """source ./script
+        ask() { COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _tyro_toolformer; echo "${COMPREPLY[@]}"; }
+        ask toolformer ann; ask toolformer annotate --sampler-; ask toolformer train x --preset ''
+        ask toolformer index build x --out cor; ask toolformer annotate cor; complete -p toolformer"""
+    done = subprocess.run(["bash", "--norc", "-c", ask], cwd=tmp_path, capture_output=True, text=True, check=True)
+    commands, flags, choices, files, nothing, registered = done.stdout.splitlines()
+    assert commands == "annotate"
+    assert set(flags.split()) == {"--sampler-model", "--sampler-by", "--sampler-parallel"}
+    assert (choices, files, nothing) == ("small paper", "corpus.jsonl", "")
+    assert registered.startswith("complete -o default -F ")  # so that bash offers files where there is nothing
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_get_their_script_and_files(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("completion", shell) == 0
+    script, error = capsys.readouterr()
+    assert error == ""
+    assert "annotate" in script
+    assert ("_files || _describe" in script) if shell == "zsh" else ("--no-files" not in script)
 
 
 def test_call_prints_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,8 +234,26 @@ def test_lines_of_standard_input_are_asked_one_by_one(
     assert status("call", "Calculator", "-") == 2
     out, error = capsys.readouterr()
     assert out == "2\n\n4\n"
-    assert "division by zero" in error
+    assert "line 2: Calculator: division by zero" in error
     assert "1 of the inputs had no answer" in error
+
+
+def test_json_is_a_line_for_each_answer(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def told() -> list[dict[str, str]]:
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    monkeypatch.setattr("sys.stdin", io.StringIO("1 + 1\n1 / 0\n"))
+    assert status("call", "calculator", "-", "--json") == 2
+    assert told() == [
+        {"tool": "Calculator", "input": "1 + 1", "result": "2"},
+        {"tool": "Calculator", "input": "1 / 0", "error": "Calculator: division by zero"},
+    ]
+    assert status("call", "calculator", "2 / 3", "--json") == 0
+    assert told() == [{"tool": "Calculator", "input": "2 / 3", "result": "0.67"}]
+    assert status("tools", "--json") == 0
+    listed = told()
+    assert [one["name"] for one in listed] == list(CATALOG)
+    assert {frozenset(one) for one in listed} == {frozenset({"name", "short", "description", "example"})}
 
 
 def test_tools_lists_every_tool_with_a_call_to_try(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """`toolformer annotate`, `report` and `export`: from a plain corpus to one with calls, and out of it."""
 
+import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -122,12 +123,18 @@ class Report:
     """The file to write; by default report.html in the folder."""
     limit: int = 2000
     """How many texts, and how many rejected calls, are shown. The counts are of all."""
+    json: bool = False
+    """Print a line of JSON: page, documents, and for each tool how many came how far (funnel)."""
 
     def run(self) -> None:
         """Write it and say where it is."""
+        from toolformer.data_gen.annotated_folder import AnnotatedFolder
         from toolformer.data_gen.report import write_report
 
-        print(write_report(self.folder, self.out, limit=self.limit))
+        page = write_report(self.folder, self.out, limit=self.limit)
+        corpus = AnnotatedFolder(self.folder)
+        told = {"page": str(page), "documents": corpus.documents(), "funnel": corpus.funnel()}
+        print(json.dumps(told) if self.json else page)
 
 
 @dataclass(frozen=True)

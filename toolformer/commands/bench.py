@@ -1,6 +1,7 @@
 """`toolformer bench`: how fast, against something plain, and with the same answers."""
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
@@ -29,23 +30,24 @@ class BenchAnnotate:
     """k, for every lesson."""
     samples: int = 5
     """m, for every lesson."""
+    json: bool = False
+    """Print a line of JSON with the figures."""
     settings: Settings = field(default_factory=ToolSettings)
 
     def run(self) -> None:
         """Run both and print what came out."""
         from toolformer.data_gen.bench import bench_annotate
 
-        print(
-            bench_annotate(
-                self.corpus or Path(str(files("toolformer.builtin") / "corpus.jsonl")),
-                make_tools(self.settings, self.tools.split(",")),
-                self.model,
-                texts=self.texts,
-                plain_texts=self.plain_texts,
-                positions=self.positions,
-                samples=self.samples,
-            )
+        result = bench_annotate(
+            self.corpus or Path(str(files("toolformer.builtin") / "corpus.jsonl")),
+            make_tools(self.settings, self.tools.split(",")),
+            self.model,
+            texts=self.texts,
+            plain_texts=self.plain_texts,
+            positions=self.positions,
+            samples=self.samples,
         )
+        print(json.dumps(asdict(result)) if self.json else result)
 
 
 @dataclass(frozen=True)
@@ -58,25 +60,29 @@ class BenchDecode:
     """A causal model by name or path."""
     rounds: int = 5
     """How often the two sides take turns; medians are compared."""
+    json: bool = False
+    """Print a line of JSON for each comparison."""
 
     def run(self) -> None:
         """Print a line for each comparison."""
         from itertools import islice
 
         from toolformer.data_gen.corpus import read_corpus
-        from toolformer.decode.bench import bench_decode
+        from toolformer.decode.bench import HEADER, bench_decode
 
         corpus = read_corpus(str(self.corpus or files("toolformer.builtin") / "corpus.jsonl"))
         texts = [document.text for document in islice(corpus, 128)]
         # Two in one, so that enough of them are long enough.
         pairs = [f"{one} {other}" for one, other in zip(texts[::2], texts[1::2], strict=False)]
+        if not self.json:
+            print(HEADER)
         for line in bench_decode(self.model, pairs, rounds=self.rounds):
-            print(line, flush=True)
+            print(json.dumps(asdict(line)) if self.json else line, flush=True)
 
 
 @dataclass(frozen=True)
 class Bench:
-    """How fast, against something plain, and with the same answers."""
+    """Time it against something plain that gives the same answers."""
 
     command: (
         Annotated[BenchAnnotate, tyro.conf.subcommand("annotate")]

@@ -1,9 +1,18 @@
-"""`toolformer completion`: commands and flags that a shell completes."""
+"""`toolformer completion`: commands and flags that a shell completes. tyro writes the scripts."""
 
+import contextlib
+import io
 from dataclasses import dataclass
 from typing import Literal
 
 import tyro
+
+_FILES = {
+    "bash": ("complete -F", "complete -o default -F"),
+    "zsh": ("  _describe ", '  [[ -z "$completions" ]] && _files || _describe '),
+    "fish": ("--no-files ", ""),
+}
+"""What lets a shell offer files where tyro knows nothing to offer, as for a corpus."""
 
 
 @dataclass(frozen=True)
@@ -14,7 +23,7 @@ class Completion:
 
     For zsh, into a folder of $fpath: toolformer completion zsh > FOLDER/_toolformer
 
-    For fish: toolformer completion fish > ~/.config/fish/completions/toolformer.fish
+    In fish's config.fish: toolformer completion fish | source
     """
 
     shell: tyro.conf.Positional[Literal["bash", "zsh", "fish"]]
@@ -24,4 +33,6 @@ class Completion:
         """Print the script. It is made from the commands as they are now: make it again after an upgrade."""
         from toolformer.cli import parse_any
 
-        parse_any(["--tyro-print-completion", self.shell])
+        with contextlib.redirect_stdout(io.StringIO()) as script, contextlib.suppress(SystemExit):
+            parse_any(["--tyro-print-completion", self.shell])
+        print(script.getvalue().replace(*_FILES[self.shell]), end="")

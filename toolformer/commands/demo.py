@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Demo:
-    """The whole method on the built-in model, in minutes: annotate, finetune, and compare on held-out texts."""
+    """The whole method on the built-in model: annotate, train, compare."""
 
     out: Path = Path("demo")
     """The folder to write. The same command again goes on where it was stopped."""

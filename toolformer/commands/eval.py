@@ -1,5 +1,6 @@
 """`toolformer eval`: the benchmarks of the paper, base or with tools, and a report of them."""
 
+import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,10 @@ _PAPER_K = "0,1,3,10"
 
 @dataclass(frozen=True)
 class Eval:
-    """Measure a model with and without its tools: accuracy, tool calls, whether they were right, with a report."""
+    """Measure a model with and without its tools, beside the paper's.
+
+    Accuracy, tool calls and whether they were right, as tables and a page.
+    """
 
     out: Path
     """The folder to write. The same command again goes on where it was stopped."""
@@ -57,6 +61,8 @@ class Eval:
     """What the model is called in tables; by default, its name."""
     beside: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """Another folder of results to show in the same tables; may be given several times."""
+    json: bool = False
+    """Print a line of JSON, what results.json holds, instead of the tables."""
     settings: Settings = field(default_factory=ToolSettings)
 
     def run(self) -> None:
@@ -90,9 +96,9 @@ class Eval:
         model = load(self.model, adapter=self.adapter)
         with Display() as display:
             run.evaluate(model, made, chosen, self.out, tasks=tasks, about=about, on_progress=display.show)
-        write_results(self.out)
+        counted = write_results(self.out)
         page, tables = write_reports([self.out, *self.beside])
-        print(tables.read_text("utf-8"))
+        print(json.dumps(counted) if self.json else tables.read_text("utf-8"))
         print(f"{page} shows it.", file=sys.stderr)
 
 

@@ -44,7 +44,7 @@ class VerifyIndex:
 
 @dataclass(frozen=True)
 class Index:
-    """Search indexes over passages of your own."""
+    """Build a search index over passages of your own, or verify one."""
 
     command: (
         Annotated[BuildIndex, tyro.conf.subcommand("build")] | Annotated[VerifyIndex, tyro.conf.subcommand("verify")]

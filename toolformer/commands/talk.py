@@ -120,7 +120,10 @@ def _answers(
 
 @dataclass(frozen=True)
 class Chat:
-    """Talk to a model and see it use its tools. /help says what can be typed."""
+    """Talk to a model and see it use its tools.
+
+    /help says what can be typed.
+    """
 
     system: str | None = None
     """A first turn that says how to answer, for models that know such."""

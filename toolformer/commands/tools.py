@@ -1,5 +1,6 @@
 """`toolformer tools` and `toolformer call`: the tools by themselves."""
 
+import json
 import sys
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -17,11 +18,18 @@ Settings = Annotated[ToolSettings, tyro.conf.arg(name="tool")]
 class ListTools:
     """List the tools: what each does, and a call to try."""
 
+    json: bool = False
+    """Print a line of JSON for each tool: name, short, description, example."""
+
     def run(self) -> None:
         """Print two lines a tool. Nothing is loaded, and nothing asked over a network."""
         for name, entry in CATALOG.items():
-            print(f"{name:<11} {entry.description}")
-            print(f"{'':<11} toolformer call {entry.short} {entry.example!r}")
+            if self.json:
+                told = {"name": name, "short": entry.short, "description": entry.description, "example": entry.example}
+                print(json.dumps(told))
+            else:
+                print(f"{name:<11} {entry.description}")
+                print(f"{'':<11} toolformer call {entry.short} {entry.example!r}")
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,8 @@ class CallTool:
     """The tool's name, as `toolformer tools` lists it."""
     input: tyro.conf.Positional[str] = ""
     """What to ask it; with "-", each line of standard input is asked."""
+    json: bool = False
+    """Print a line of JSON for each input: tool, input, result; or error, where there is no result."""
     settings: Settings = field(default_factory=ToolSettings)
 
     def run(self) -> None:
@@ -41,15 +51,20 @@ class CallTool:
         with Toolbox(make_tools(self.settings, [self.tool])) as box:
             (name,) = box.names
             if self.input != "-":
-                print(box.run(name, self.input))
+                self._print(name, self.input, result=box.run(name, self.input))
                 return
             failed = 0
-            for line in sys.stdin:
+            for number, line in enumerate(sys.stdin, 1):
+                text = line.rstrip("\n")
                 try:
-                    print(box.run(name, line.rstrip("\n")), flush=True)
+                    self._print(name, text, result=box.run(name, text))
                 except ToolformerError as error:
                     failed += 1
-                    print(flush=True)
-                    print(f"toolformer: {error}", file=sys.stderr)
+                    self._print(name, text, error=str(error))
+                    print(f"toolformer: line {number}: {error}", file=sys.stderr)
             if failed:
-                raise ToolformerError(f"{failed} of the inputs had no answer; their lines are empty")
+                raise ToolformerError(f"{failed} of the inputs had no answer")
+
+    def _print(self, name: str, text: str, **came: str) -> None:
+        """What came: a result, or an error, whose line is empty where it is not JSON."""
+        print(json.dumps({"tool": name, "input": text, **came}) if self.json else came.get("result", ""), flush=True)

@@ -36,6 +36,10 @@ MANY, AT_ONCE = 128, 32
 """Prompts whose texts end at very different lengths, and rows at once for them, on both sides."""
 
 
+HEADER = f"{'':<34}{'tokens/s':>9}{'transformers':>14}{'ratio':>9}{'floor':>9}{'same':>9}"
+"""What stands over the lines."""
+
+
 @dataclass(frozen=True)
 class Line:
     """One comparison."""
@@ -56,8 +60,8 @@ class Line:
         return f"{self.what:<34}{figures}{verdict}"
 
 
-def bench_decode(name: str, prompts: Sequence[str], *, rounds: int) -> Iterator[str]:
-    """The lines of a table, each as soon as it is measured."""
+def bench_decode(name: str, prompts: Sequence[str], *, rounds: int) -> Iterator[Line]:
+    """The comparisons, each as soon as it is measured."""
     network, tokenizer = load_network(name)
     model = CausalModel(network, Codec(tokenizer, name), name, name)
     model.ends = frozenset()
@@ -65,12 +69,11 @@ def bench_decode(name: str, prompts: Sequence[str], *, rounds: int) -> Iterator[
     ids = [model.encode(text).ids for text in prompts]
     ids = [one[: 16 + number * 7 % 25] for number, one in enumerate(one for one in ids if len(one) >= 40)]
     bench = _Bench(model, network, rounds)
-    yield f"{'':<34}{'tokens/s':>9}{'transformers':>14}{'ratio':>9}{'floor':>9}{'same':>9}"
     for batch in BATCHES:
-        yield str(bench.plain(ids[:batch]))
+        yield bench.plain(ids[:batch])
     for batch in BATCHES:
-        yield str(bench.with_calls(ids[:batch]))
-    yield str(bench.uneven((ids * (MANY // len(ids) + 1))[:MANY]))
+        yield bench.with_calls(ids[:batch])
+    yield bench.uneven((ids * (MANY // len(ids) + 1))[:MANY])
 
 
 class _Bench:
