@@ -18,7 +18,8 @@ from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.records import Annotated, Document, Rejected
 from toolformer.data_gen.rows import dataset_card, funnel, kept_row, rejected_row
 from toolformer.data_gen.samplers import ModelSampler, Sampler
-from toolformer.data_gen.server import Client, Server
+from toolformer.data_gen.server import Server
+from toolformer.data_gen.server_client import Client
 from toolformer.data_gen.server_samplers import ChatSampler, CompletionSampler
 from toolformer.data_gen.split import MOST, cut_passages
 from toolformer.data_gen.workers import in_order

@@ -16,7 +16,7 @@ from toolformer.data_gen.propose import HOPELESS, hopeless, propose
 from toolformer.data_gen.records import Candidate, Place, Rejected, Text
 from toolformer.data_gen.sample import checked, distinct, draw_seed, read_call
 from toolformer.data_gen.samplers import ModelSampler
-from toolformer.data_gen.server import Client, Reply
+from toolformer.data_gen.server_client import Client, Reply
 from toolformer.lm import LanguageModel, Sample
 
 ROOM = 10_000

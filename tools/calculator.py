@@ -18,30 +18,22 @@ bounded in bits, so that no input takes longer than some milliseconds.
 
 import re
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 from typing import ClassVar
 
 from toolformer.errors import ConfigError, ToolError
 from toolformer.tool import Traits
 from toolformer.tools.number_text import exact, plain
+from toolformer.tools.powers import MAX_BITS, Value, power, quotient
 
 MAX_CHARS = 2_000
 """Longer expressions are refused."""
 MAX_DEPTH = 50
 """Brackets, and powers of powers, inside one another."""
-MAX_BITS = 16_384
-"""Bits in one value, numerator and denominator together. (1 + 0.0475/12)^360, a mortgage, needs 8,800."""
 MAX_WORK = 20 * MAX_BITS
 """Bits in all large values of one expression together."""
 MAX_DIGITS = 900
 """Digits before the decimal point of an answer, so that it never has to be cut."""
-MAX_ROOT = 64
-"""The highest root that is looked for."""
-MAX_ROOT_BITS = 512
-"""Bits of what it is looked for in: a root takes many operations."""
-
-Value = int | Fraction
 
 _TOKEN = re.compile(
     r"\s*(?:"
@@ -180,7 +172,7 @@ class _Reader:
             if sign == "of" and not percentage:
                 raise ToolError("'of' only follows a percentage, as in 50% of 80")
             percentage = sign == "of" and lone
-            value = self._bounded(_quotient(value, right) if sign == "/" else value * right)
+            value = self._bounded(quotient(value, right) if sign == "/" else value * right)
         return value, percentage
 
     def _factor(self) -> tuple[Value, bool]:
@@ -188,7 +180,7 @@ class _Reader:
         if self._tokens[self._at] != "%":
             return value, False
         self._at += 1
-        return _quotient(value, 100), True
+        return quotient(value, 100), True
 
     def _signed(self) -> Value:
         negative = False
@@ -199,7 +191,7 @@ class _Reader:
         if self._tokens[self._at] == "^":
             self._at += 1
             self._enter()
-            value = self._bounded(_power(value, self._signed()))
+            value = self._bounded(power(value, self._signed()))
             self._depth -= 1
         return -value if negative else value
 
@@ -230,42 +222,3 @@ class _Reader:
             if bits > MAX_BITS or self._work > MAX_WORK:
                 raise ToolError("the numbers on the way to the answer grow too large")
         return value
-
-
-def _quotient(value: Value, divisor: Value) -> Value:
-    if not divisor:
-        raise ToolError("division by zero")
-    quotient = Fraction(value, divisor)
-    return quotient.numerator if quotient.denominator == 1 else quotient
-
-
-def _power(base: Value, exponent: Value) -> Value:
-    if exponent.denominator != 1:
-        base, exponent = _root(base, exponent.denominator), exponent.numerator
-    exponent = int(exponent)
-    if exponent < 0 and not base:
-        raise ToolError("division by zero: 0 to a negative power")
-    # How many bits one more factor brings; none where the base is 0, 1 or -1.
-    growth = (max(abs(base.numerator), base.denominator) - 1).bit_length()
-    if growth * abs(exponent) > MAX_BITS:
-        raise ToolError("the power is too large")
-    return base**exponent if exponent >= 0 else _quotient(1, base**-exponent)
-
-
-def _root(value: Value, degree: int) -> Value:
-    """The exact root, or a ToolError."""
-    if value < 0:
-        raise ToolError("a fractional power of a negative number is not real")
-    if degree <= MAX_ROOT and max(value.numerator, value.denominator).bit_length() <= MAX_ROOT_BITS:
-        top, bottom = _floor_root(value.numerator, degree), _floor_root(value.denominator, degree)
-        if top**degree == value.numerator and bottom**degree == value.denominator:
-            return _quotient(top, bottom)
-    raise ToolError("a fractional power is only taken where the root is exact, as in 8^(1/3), and small")
-
-
-def _floor_root(number: int, degree: int) -> int:
-    """The largest whole number whose power is not above `number`, by Newton's method from above."""
-    root = 1 << -(-number.bit_length() // degree)
-    while (closer := ((degree - 1) * root + number // root ** (degree - 1)) // degree) < root:
-        root = closer
-    return root

@@ -15,8 +15,9 @@ from tests.bounds import bounded
 from tests.misbehaving_server import Behaviour, answer, serving
 from tests.sampling_server import BAD, asked, failing, said, speaking
 from toolformer import ConfigError, ServerError
-from toolformer.data_gen import server as module
-from toolformer.data_gen.server import Client, Reply, Server
+from toolformer.data_gen import server_client as module
+from toolformer.data_gen.server import KEY, By, Server
+from toolformer.data_gen.server_client import Client, Reply
 
 QUESTION = {"prompt": "Hello"}
 
@@ -24,10 +25,10 @@ QUESTION = {"prompt": "Hello"}
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PAUSE", 0.01)
-    monkeypatch.delenv(module.KEY, raising=False)
+    monkeypatch.delenv(KEY, raising=False)
 
 
-def ask(url: str, *, by: module.By = "completions", count: int = 1, seconds: float = 8.0) -> list[Reply]:
+def ask(url: str, *, by: By = "completions", count: int = 1, seconds: float = 8.0) -> list[Reply]:
     with Client(Server(url, "m", by=by, seconds=seconds)) as client:
         return client.ask([QUESTION] * count)
 
@@ -49,14 +50,14 @@ def test_a_chat() -> None:
 
 
 def test_the_key_is_sent_and_said_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(module.KEY, "sk-very-secret\n")
+    monkeypatch.setenv(KEY, "sk-very-secret\n")
     said_back = failing("401 No", "wrong key: sk-very-secret")
     with serving(said_back) as server, pytest.raises(ServerError, match="wants another key .401 .*: …") as caught:
         ask(server.url)
     assert "Authorization: Bearer sk-very-secret\r\n" in server.requests[0]
     assert "secret" not in str(caught.value)
     assert "secret" not in repr(Server(server.url, "m"))
-    monkeypatch.setenv(module.KEY, "sk\nsecret")
+    monkeypatch.setenv(KEY, "sk\nsecret")
     with pytest.raises(ConfigError, match="characters that no key has"):
         Client(Server("http://localhost:1", "m"))
 
@@ -107,7 +108,7 @@ def test_a_request_that_is_refused_is_one_reply_and_a_first_one_ends_it() -> Non
 
 
 @pytest.mark.parametrize(("by", "asks"), [("completions", "prompt"), ("chat", "messages")])
-def test_the_first_question_is_like_all_others_but_short(by: module.By, asks: str) -> None:
+def test_the_first_question_is_like_all_others_but_short(by: By, asks: str) -> None:
     with serving(said("ok")) as server, Client(Server(server.url, "m", by=by)) as client:
         client.check()
     assert asked(server.requests[0]).keys() == {"model", asks, "max_tokens", "temperature", "top_p", "seed"}

@@ -14,11 +14,12 @@ from tests.unit.test_annotator import PAPER, PLACE, TEXT, paper_model
 from tests.unit.test_run import content, documents
 from toolformer import Call, ServerError, Toolbox
 from toolformer.data_gen import Document, Method, Server, annotate
-from toolformer.data_gen import server as module
+from toolformer.data_gen import server_client as module
 from toolformer.data_gen.align import ChangedTextError, new_calls
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.records import Annotated, Rejected
-from toolformer.data_gen.server import By, Client
+from toolformer.data_gen.server import KEY, By
+from toolformer.data_gen.server_client import Client
 from toolformer.data_gen.server_samplers import ChatSampler, CompletionSampler
 from toolformer.tools.calculator import Calculator
 
@@ -29,7 +30,7 @@ ANSWERED = TEXT[:PLACE] + CALL + TEXT[PLACE:]
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PAUSE", 0.01)
-    monkeypatch.delenv(module.KEY, raising=False)
+    monkeypatch.delenv(KEY, raising=False)
 
 
 Records = tuple[list[Annotated], list[Rejected], list[dict[str, Any]]]
@@ -219,7 +220,7 @@ def run(out: Path, url: str, way: By = "completions") -> None:
 
 def test_a_run_that_outlives_its_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was committed stays; the same command goes on when the server is back, and ends with the same bytes."""
-    monkeypatch.setenv(module.KEY, "sk-secret")
+    monkeypatch.setenv(KEY, "sk-secret")
     whole, again = tmp_path / "whole", tmp_path / "again"
     with serving(speaking(paper_says)) as server:
         run(whole, server.url)

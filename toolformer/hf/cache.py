@@ -111,6 +111,15 @@ class KeyValues(Cache):
         self._widths = [width] * len(self._buffers)
 
 
+def stacked(texts: Sequence[Stored], width: int) -> Stored:
+    """The columns of several texts as rows of one width, zeros where a text is shorter."""
+    stacked = []
+    for layer in zip(*texts, strict=True):
+        keys, values = (_rows([held[which] for held in layer], width) for which in (0, 1))
+        stacked.append((keys, values))
+    return stacked
+
+
 def _widened(held: Tensor, used: int, room: int) -> Tensor:
     # Zeros, because a masked column still takes part: nothing times a stray NaN is NaN.
     wide = held.new_zeros(*held.shape[:2], room, held.shape[3])
@@ -132,3 +141,11 @@ def _beside(parts: Sequence[Tensor], rows: int, room: int) -> Tensor:
         wide[:, :, start : start + part.shape[2]] = part
         start += part.shape[2]
     return wide
+
+
+def _rows(parts: list[Tensor], width: int) -> Tensor:
+    rows = parts[0].new_zeros(len(parts), parts[0].shape[1], width, parts[0].shape[3])
+    for row, part in enumerate(parts):
+        cut = part[:, :, :width]
+        rows[row, :, : cut.shape[2]] = cut[0]
+    return rows

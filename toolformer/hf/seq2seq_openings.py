@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from toolformer.hf.decoding import Decoding
 from toolformer.hf.encode import Codec
+from toolformer.hf.ends import Ends, Request
 from toolformer.hf.network import Network, halving
 from toolformer.hf.sampling import choose, uniform
-from toolformer.hf.tree import Ends, Request
 from toolformer.lm import Draw, Ids, Sample
 
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from toolformer.hf.cache import KeyValues, Stored
+from toolformer.hf.cache import KeyValues, stacked
 from toolformer.hf.encode import Codec
+from toolformer.hf.ends import Ends, Request
 from toolformer.hf.network import Network, batches, halving
 from toolformer.hf.openings import Passed
 from toolformer.hf.sampling import choose, uniform
@@ -21,17 +22,6 @@ from toolformer.lm import Draw, Sample
 
 _COMPACT = 64
 """Columns behind the texts from which on it is worth looking for dead ones."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """How to sample, for all draws alike."""
-
-    opening: tuple[int, ...]
-    stops: tuple[str, ...]
-    max_tokens: int
-    temperature: float
-    top_p: float
 
 
 @dataclass
@@ -144,7 +134,7 @@ class Tree:
         self._cache = KeyValues.of(
             [
                 (head.stored, torch.arange(head.length, device=device)[None]),
-                (_stacked([text.stored for text in self._texts], width), own),
+                (stacked([text.stored for text in self._texts], width), own),
             ],
             rows=len(self._texts),
             room=_COMPACT,
@@ -231,51 +221,3 @@ class Tree:
         # A row with fewer live columns than another keeps some dead ones: nobody saw them, and nobody will.
         grown = self._visible[:, prefix:].gather(1, columns[row])
         self._visible = torch.cat([self._visible[:, :prefix], grown], dim=1)
-
-
-class Ends:
-    """Where a draw ends. Its few tokens are decoded only when the last of them could complete a stop."""
-
-    def __init__(self, codec: Codec, request: Request) -> None:
-        self.request = request
-        self._codec = codec
-        self._last = {stop[-1] for stop in request.stops} | {"\ufffd"}
-        self._may_stop: dict[int, bool] = {}
-
-    def sample(self, said: tuple[int, ...], full: bool, ended: bool) -> Sample | None:
-        """The sample, if it ends here. The model's own end of text is not part of it."""
-        if ended:
-            return Sample(self._text(said[:-1]), stopped=False, tokens=len(said))
-        if self._could_stop(said[-1]):
-            text = self._text(said)
-            cuts = [start + len(stop) for stop in self.request.stops if (start := text.find(stop)) >= 0]
-            if cuts:
-                return Sample(text[: min(cuts)], stopped=True, tokens=len(said))
-        if full or len(said) >= self.request.max_tokens:
-            return Sample(self._text(said), stopped=False, tokens=len(said))
-        return None
-
-    def _could_stop(self, token: int) -> bool:
-        if token not in self._may_stop:
-            self._may_stop[token] = not self._last.isdisjoint(self._text((token,)))
-        return self._may_stop[token]
-
-    def _text(self, said: tuple[int, ...]) -> str:
-        return self._codec.behind(self.request.opening, said)
-
-
-def _stacked(texts: Sequence[Stored], width: int) -> Stored:
-    """The columns of several texts as rows of one width, zeros where a text is shorter."""
-    stacked = []
-    for layer in zip(*texts, strict=True):
-        keys, values = (_rows([held[which] for held in layer], width) for which in (0, 1))
-        stacked.append((keys, values))
-    return stacked
-
-
-def _rows(parts: list[Tensor], width: int) -> Tensor:
-    rows = parts[0].new_zeros(len(parts), parts[0].shape[1], width, parts[0].shape[3])
-    for row, part in enumerate(parts):
-        cut = part[:, :, :width]
-        rows[row, :, : cut.shape[2]] = cut[0]
-    return rows
