@@ -8,6 +8,7 @@ if __name__ != "toolformer.data_gen":
     )
 
 if TYPE_CHECKING:
+    from toolformer.data_gen.annotated_folder import AnnotatedFolder
     from toolformer.data_gen.corpus import read_corpus
     from toolformer.data_gen.lessons import Lesson, load_lesson
     from toolformer.data_gen.method import Method
@@ -15,9 +16,20 @@ if TYPE_CHECKING:
     from toolformer.data_gen.run import Progress, annotate
     from toolformer.data_gen.server import Server
 
-__all__ = ["Document", "Lesson", "Method", "Progress", "Server", "annotate", "load_lesson", "read_corpus"]
+__all__ = [
+    "AnnotatedFolder",
+    "Document",
+    "Lesson",
+    "Method",
+    "Progress",
+    "Server",
+    "annotate",
+    "load_lesson",
+    "read_corpus",
+]
 
 _PLACES = {
+    "AnnotatedFolder": "annotated_folder",
     "Document": "records",
     "Lesson": "lessons",
     "Method": "method",
