@@ -15,15 +15,16 @@ from typing import Any, Self
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
-from toolformer.calls import Call, CallSyntax
+from toolformer.calls import Call
 from toolformer.decode.decoder import Decoder
-from toolformer.decode.events import Answered, Called, Ended, Event, Opened, Text, Undone
+from toolformer.decode.events import Answered, Called, Ended, Event, Opened, Undone
 from toolformer.decode.options import Options
-from toolformer.errors import CallFormatError, ConfigError
+from toolformer.errors import ConfigError
 from toolformer.eval.likelihood import Scored, encode_pair, roll, score
 from toolformer.eval.openings import Nearest, watched
 from toolformer.lm import LanguageModel, syntax_of
-from toolformer.tool import Bindable, DocumentFacts, Tool
+from toolformer.model import Gathered
+from toolformer.tool import DocumentFacts, Tool
 from toolformer.toolbox import Toolbox
 
 _MOST_NEW = 256
@@ -72,7 +73,6 @@ class ToolLM(LM):  # type: ignore[misc]
         super().__init__()
         self.model, self._tools, self._options, self._on_answer = model, tools, options or Options(), on_answer
         self._syntax = syntax_of(model)
-        self._dated = any(isinstance(tool, Bindable) for tool in tools)
         self.waited = 0.0
         """Seconds between calls and their answers, all calls added up. Other texts may have gone on meanwhile."""
         self._boxes: dict[tuple[str, ...], Toolbox] = {}
@@ -94,26 +94,26 @@ class ToolLM(LM):  # type: ignore[misc]
         return [roll(self.model, request.args[0]).log_probability for request in requests]
 
     def answers(self, requests: Sequence[Instance]) -> list[Answer]:
-        """All that came of the requests. Those with the same settings and tools go through the model together; where a
-        tool knows the date, those of one date."""
+        """All that came of the requests. Those with the same settings and tools go through the model together."""
         groups: dict[Any, list[int]] = defaultdict(list)
         for place, request in enumerate(requests):
             doc: Mapping[str, Any] = request.doc or {}
             options = _options(self._options, request.args[1])
-            date = doc.get("date") if self._dated and options.k else None
-            groups[options, tuple(doc.get("without") or ()), date or ""].append(place)
+            groups[options, tuple(doc.get("without") or ())].append(place)
         found: dict[int, Answer] = {}
-        for (options, without, date), places in groups.items():
-            prompts = [requests[place].args[0] for place in places]
-            found |= zip(places, self._answers(prompts, options, self._toolbox(without, date)), strict=True)
+        for (options, without), places in groups.items():
+            asked = [requests[place] for place in places]
+            found |= zip(places, self._answers(asked, options, self._toolbox(without)), strict=True)
         return [found[place] for place in range(len(requests))]
 
-    def _answers(self, prompts: Sequence[str], options: Options, toolbox: Toolbox) -> list[Answer]:
-        ids = [self.model.encode(prompt).ids for prompt in prompts]
+    def _answers(self, requests: Sequence[Instance], options: Options, toolbox: Toolbox) -> list[Answer]:
+        ids = [self.model.encode(request.args[0]).ids for request in requests]
+        facts = [_facts(request.doc or {}) for request in requests]
         most = self._most(options, toolbox)
         model, nearest = watched(self.model, self._syntax)
-        rows = [_Row(self._syntax, max(0, len(one) - most)) for one in ids]
-        for event in Decoder(model, toolbox, self._syntax).run([one[-most:] for one in ids], options, stride=16):
+        decoder = Decoder(model, toolbox, self._syntax)
+        rows = [_Row(decoder, max(0, len(one) - most)) for one in ids]
+        for event in decoder.run([one[-most:] for one in ids], options, stride=16, facts=facts):
             rows[event.row].add(event)
             if isinstance(event, Ended):
                 self.waited += rows[event.row].waited
@@ -127,12 +127,11 @@ class ToolLM(LM):  # type: ignore[misc]
         calls = options.calls * (options.input_tokens + options.result_tokens) if len(toolbox) else 0
         return max(self.model.context - options.max_new_tokens - calls, self.model.context // 2)
 
-    def _toolbox(self, without: tuple[str, ...], date: str) -> Toolbox:
+    def _toolbox(self, without: tuple[str, ...]) -> Toolbox:
         if without not in self._boxes:
             kept = [tool for tool in self._tools if tool.name not in without]
             self._boxes[without] = self._open.enter_context(Toolbox(kept, workers=2))
-        box = self._boxes[without]
-        return box.bind(DocumentFacts(date=datetime.date.fromisoformat(date))) if date else box
+        return self._boxes[without]
 
     def close(self) -> None:
         """Stop the tools' processes."""
@@ -151,11 +150,10 @@ class ToolLM(LM):  # type: ignore[misc]
 class _Row:
     """One text's events, put together."""
 
-    def __init__(self, syntax: CallSyntax, cut: int) -> None:
-        self._syntax, self._cut = syntax, cut
+    def __init__(self, decoder: Decoder, cut: int) -> None:
+        self._gathered, self._cut = Gathered(decoder), cut
         self.waited = 0.0
         self._asked: float | None = None
-        self._text = ""
         self._opened: list[Opened] = []
         self._calls: list[Made] = []
         self._undone: list[Made] = []
@@ -166,9 +164,8 @@ class _Row:
         elif isinstance(event, Answered | Undone) and self._asked is not None:
             self.waited += time.monotonic() - self._asked
             self._asked = None
-        if isinstance(event, Text):
-            self._text += event.text
-        elif isinstance(event, Opened):
+        self._gathered.add(event)
+        if isinstance(event, Opened):
             self._opened.append(event)
         elif isinstance(event, Answered):
             self._calls.append(Made(event.start, event.call, "", event.probability, event.rank))
@@ -177,10 +174,10 @@ class _Row:
             self._undone.append(Made(event.start, event.call, event.reason, opened.probability, opened.rank))
 
     def answer(self, nearest: Nearest) -> Answer:
-        place = self._opened[0] if self._opened else nearest
+        place, made = self._opened[0] if self._opened else nearest, self._gathered.generation()
         return Answer(
-            self._text,
-            self._raw(),
+            made.text,
+            made.raw,
             tuple(self._calls),
             tuple(self._undone),
             place.probability,
@@ -188,21 +185,11 @@ class _Row:
             self._cut,
         )
 
-    def _raw(self) -> str:
-        raw, at = "", 0
-        for made in self._calls:
-            assert made.call is not None
-            raw += self._text[at : made.start] + _written(self._syntax, made.call)
-            at = made.start
-        return raw + self._text[at:]
 
-
-def _written(syntax: CallSyntax, call: Call) -> str:
-    """A call for people to read. One that could not be read back is shown as its parts."""
-    try:
-        return syntax.format(call)
-    except CallFormatError:
-        return "".join(part.text for part in syntax.parts(call))
+def _facts(doc: Mapping[str, Any]) -> DocumentFacts:
+    """What a tool may know of an example: the day that it is on."""
+    date = doc.get("date")
+    return DocumentFacts(date=datetime.date.fromisoformat(date) if date else None)
 
 
 def _options(base: Options, given: Mapping[str, Any]) -> Options:

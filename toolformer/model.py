@@ -101,6 +101,7 @@ class Gathered:
         assert self._ended is not None
         raw, at = "", 0
         for answered, made in zip(self._answered, self.calls, strict=True):
+            # Never a CallFormatError: a call that could not be read back was undone.
             raw += self._text[at : made.start] + self._syntax.format(answered.call)
             at = made.start
         return Generation(self._text, self.calls, raw + self._text[at:], self._ended.reason, self._ended.ids)

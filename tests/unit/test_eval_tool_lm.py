@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from toolformer.eval.tool_lm import ToolLM
 from toolformer.hf.causal import CausalModel
 from toolformer.hf.encode import Codec
 from toolformer.hf.seq2seq import Seq2SeqModel
-from toolformer.lm import LanguageModel
+from toolformer.lm import Ids, LanguageModel, Rows
 from toolformer.tools.calculator import Calculator
 from toolformer.tools.dates import Calendar
 
@@ -57,12 +58,24 @@ def test_a_tool_that_a_task_forbids_is_not_there() -> None:
     assert not answer.calls
 
 
-def test_a_tool_knows_the_day_of_its_example() -> None:
+class Counting(ScriptedLM):
+    """Counts how often texts are begun."""
+
+    batches = 0
+
+    def rows(self, prompts: Sequence[Ids]) -> Rows:
+        self.batches += 1
+        return super().rows(prompts)
+
+
+def test_a_tool_knows_the_day_of_its_example_also_among_others() -> None:
     texts = [
         f"It is<API> Calendar()→ Today is {day}.</API> now." for day in ("Monday, March 2, 2020", "Sunday, May 5, 2019")
     ]
-    with ToolLM(ScriptedLM(follows=script(*texts)), [Calendar()], Options(k=1)) as lm:
+    model = Counting(follows=script(*texts))
+    with ToolLM(model, [Calendar()], Options(k=1)) as lm:
         first, second = lm.answers([generate("It is", {"date": day}) for day in ("2020-03-02", "2019-05-05")])
+    assert model.batches == 1
     assert [one.calls[0].call.result for one in (first, second) if one.calls[0].call] == [
         "Today is Monday, March 2, 2020.",
         "Today is Sunday, May 5, 2019.",

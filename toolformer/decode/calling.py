@@ -15,11 +15,12 @@ from toolformer.calls import Call, CallSyntax, Part
 from toolformer.decode.branches import Fork
 from toolformer.decode.choice import Chooser
 from toolformer.decode.events import Answered, Called, Event, Opened, Undone
-from toolformer.decode.names import Node, name_tree
+from toolformer.decode.names import Node, forced, name_tree
 from toolformer.decode.options import Options
 from toolformer.decode.row import OpenCall, Row
 from toolformer.errors import CallFormatError, ToolError
 from toolformer.lm import WINDOW, LanguageModel, Rows
+from toolformer.tool import DocumentFacts
 from toolformer.toolbox import Toolbox
 
 _FAILURES = 8
@@ -31,9 +32,16 @@ class Calling:
     """The calls of one run. `told` is what happened, `born` are copies of rows, with the place of the row copied."""
 
     def __init__(
-        self, model: LanguageModel, toolbox: Toolbox, syntax: CallSyntax, options: Options, port: Rows
+        self,
+        model: LanguageModel,
+        toolbox: Toolbox,
+        syntax: CallSyntax,
+        options: Options,
+        port: Rows,
+        facts: Sequence[DocumentFacts] | None = None,
     ) -> None:
         self._model, self._toolbox, self._syntax, self._options, self._port = model, toolbox, syntax, options, port
+        self._facts = facts
         self.opening = model.encode_parts([syntax.opening])
         control = self._control = [
             model.encode_parts([Part(token, control=True)])[0] for token in syntax.control_tokens
@@ -42,7 +50,8 @@ class Calling:
         self._most = options.k if options.calls and len(toolbox) else 0
         self.chooser = Chooser(options, model, self._control, self.opening if self._most else ())
         """Chooses what is text: where calls can open, the opening never is."""
-        self._names = name_tree(model, syntax, toolbox.names, one_way=options.branches > 1)
+        names = name_tree(model, syntax, toolbox.names, one_way=options.branches > 1)
+        self._first, self._names = forced(names)
         self._pool = ThreadPoolExecutor(max_workers=min(32, options.batch * options.branches))
         self.told: list[Event] = []
         self.born: list[tuple[int, Row]] = []
@@ -69,15 +78,17 @@ class Calling:
             and row.undone < _FAILURES
             and row.barred != len(row.said)
             and row.fork is None
-            and self._port.room[place] >= len(self.opening)
+            and self._port.room[place] >= len(self.opening) + len(self._first)
         )
 
     def open(self, place: int, row: Row, logits: Tensor, rank: int) -> None:
         """Begin a call."""
         probability = float(logits.softmax(dim=-1)[self.opening[0]])
         start = row.writer.length
-        row.call = OpenCall(start, probability, rank, self._port.lengths[place], logits.clone(), self._names)
-        row.pending = self.opening
+        length, front = self._port.lengths[place], list(self._first)
+        row.call = OpenCall(start, probability, rank, length, logits.clone(), self._names, ids=front)
+        # What nothing else can follow goes through the model at once.
+        row.pending = (*self.opening, *front)
         self.tell(row, Opened(row.index, start, probability, rank))
         if self._options.branches > 1:
             row.fork, row.named, row.scores = Fork(self._options.branches, [row]), 0.0, []
@@ -116,29 +127,31 @@ class Calling:
         assert call.node is not None
         below = call.node[token]
         row.named += share
-        call.node, call.tool = (None, below) if isinstance(below, str) else (below, "")
-        if row.fork and call.tool:
-            row.resting = True
-        self._write(place, row, token)
+        if isinstance(below, str):
+            call.node, call.tool, row.resting = None, below, row.fork is not None
+            self._write(place, row, token)
+        else:
+            path, call.node = forced(below)
+            self._write(place, row, token, *path)
         call.input_at = len(call.ids)
         self._settle(row)
 
-    def _write(self, place: int, row: Row, token: int) -> None:
-        """One more token of the name or the input; as text, it may be the one that ends the input."""
+    def _write(self, place: int, row: Row, *tokens: int) -> None:
+        """More of the name, or one token of the input; as text, it may be the one that ends the input."""
         call = row.call
         assert call is not None
         if call.tool and not self._syntax.control:
-            asked = call.read(self._model.decode([*call.ids, token]), self._syntax)
+            asked = call.read(self._model.decode([*call.ids, *tokens]), self._syntax)
             if asked:
                 self._ask(row, asked)
                 return
         if call.tool and call.input_at and len(call.ids) - call.input_at >= self._options.input_tokens:
             self._undo(place, row, f"its input has no end within {self._options.input_tokens} tokens")
-        elif self._port.room[place] < 1:
+        elif self._port.room[place] < len(tokens):
             self._undo(place, row, _NO_ROOM)
         else:
-            call.ids.append(token)
-            row.pending = (token,)
+            call.ids += tokens
+            row.pending = tokens
 
     def _stopped(self, place: int, row: Row) -> None:
         """A control token ends the input."""
@@ -154,7 +167,8 @@ class Calling:
         assert row.call is not None
         row.call.asked = asked
         self.tell(row, Called(row.index, row.call.start, asked))
-        row.call.result = self._pool.submit(self._toolbox.run, asked.tool, asked.input)
+        toolbox = self._toolbox.bind(self._facts[row.index]) if self._facts else self._toolbox
+        row.call.result = self._pool.submit(toolbox.run, asked.tool, asked.input)
 
     def collect(self, rows: Sequence[Row]) -> None:
         """Feed the results that have come; wait for one only if nothing else is to be done."""

@@ -19,6 +19,7 @@ from toolformer.decode.row import Row
 from toolformer.decode.writer import Writer
 from toolformer.errors import ConfigError
 from toolformer.lm import Ids, LanguageModel, syntax_of
+from toolformer.tool import DocumentFacts
 from toolformer.toolbox import Toolbox
 
 
@@ -30,8 +31,17 @@ class Decoder:
         self.toolbox = toolbox
         self.syntax = syntax or syntax_of(model)
 
-    def run(self, prompts: Sequence[Ids], options: Options, *, stride: int = 1) -> Iterator[Event]:
+    def run(
+        self,
+        prompts: Sequence[Ids],
+        options: Options,
+        *,
+        stride: int = 1,
+        facts: Sequence[DocumentFacts] | None = None,
+    ) -> Iterator[Event]:
         """Go on from each prompt, and tell what happens; text comes at least every `stride` tokens.
+
+        `facts` says what is known of each prompt, for tools that depend on it.
 
         To stop early, close the generator or leave it: a tool that is out is not waited for.
         """
@@ -41,17 +51,24 @@ class Decoder:
                     f"prompt {number} has {len(prompt):,} tokens, and the context of {self.model.name} "
                     f"{self.model.context:,}: shorten it"
                 )
-        return _Run(self, prompts, options, stride).events()
+        return _Run(self, prompts, options, stride, facts).events()
 
 
 class _Run:
     """One call of `Decoder.run`."""
 
-    def __init__(self, decoder: Decoder, prompts: Sequence[Ids], options: Options, stride: int) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        prompts: Sequence[Ids],
+        options: Options,
+        stride: int,
+        facts: Sequence[DocumentFacts] | None,
+    ) -> None:
         self._model, self._options = decoder.model, options
         self._stride = 1 if options.stop else stride
         self._port = self._model.rows(())
-        self._calls = Calling(self._model, decoder.toolbox, decoder.syntax, options, self._port)
+        self._calls = Calling(self._model, decoder.toolbox, decoder.syntax, options, self._port, facts)
         self._coming = deque(enumerate(prompts))
         self._seen: Counter[tuple[int, ...]] = Counter()
         self._rows: list[Row] = []
