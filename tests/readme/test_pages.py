@@ -1,0 +1,184 @@
+"""What the README and the guides show is what happens.
+
+The blocks of a page are tried in their order, in one folder and one Python, so that a later block may use what an earlier
+one made. What a block is says how:
+
+    python     is run, and prints what the comments behind its prints say
+    console    is run, command by command, and prints what stands below each ("..." is any text)
+    toml       is written to the file that its first line names
+    sh         is not run, but every word of it is read by the parser that would read it, so that a wrong flag is seen;
+               what runs only with a GPU or a network says so, for people to know: `# needs a GPU`, `# needs a network`
+    text       is nothing that could be run
+
+A python block that needs a network says so in its first line, and is only compiled.
+"""
+
+import argparse
+import ast
+import doctest
+import io
+import re
+import runpy
+import shlex
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from functools import cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from toolformer import cli
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+PAGES = [README, *sorted(path for path in (ROOT / "docs").glob("*.md") if path.name != "log.md")]
+"""All but the log, which says what was, not what is."""
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+NEEDS = re.compile(r"# needs a (?:GPU|network)")
+CODE = [path for folder in ("toolformer", "tools", "data_gen", "eval") for path in (ROOT / folder).rglob("*.py")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_shows_is_what_happens(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("toolformer", "docs", "tests"):  # a reader is in the repository
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "__main__"}  # so that a worker process gets the functions made here
+    for kind, text in FENCED.findall(page.read_text("utf-8")):
+        if kind == "toml":
+            Path(text.split("\n", 1)[0].removeprefix("# ")).write_text(text, "utf-8")
+        elif kind == "python":
+            _run_python(text, names)
+        elif kind == "console":
+            _run_console(text)
+        elif kind == "sh":
+            for command in _commands(text):
+                _parse(command, monkeypatch)
+        else:
+            assert kind == "text", f"what is a block of the kind {kind!r}?"
+            assert not re.search(r"^(?:\$ |toolformer |python |make |pip )", text, re.MULTILINE), text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_in_sentences_are_right(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for code in re.findall(r"`([^`]+)`", _prose(page)):
+        if re.match(r"(?:toolformer|make|pytest|python -m \S+)\s\S", code):
+            _parse(" ".join(code.split()), monkeypatch)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_leads_to_is_there(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", _prose(page)):
+        assert "://" in link or (page.parent / link).exists(), link
+
+
+def _prose(page: Path) -> str:
+    text = FENCED.sub("", page.read_text("utf-8"))
+    assert "```" not in text, "a fence without its partner"
+    assert not re.search(r"^    ", text, re.MULTILINE), "an indented block is not tried: fence it, and say what it is"
+    return text
+
+
+def _run_python(block: str, names: dict[str, Any]) -> None:
+    code = compile(block, "page", "exec")
+    if NEEDS.match(block):
+        return
+    with redirect_stdout(io.StringIO()) as said, redirect_stderr(io.StringIO()):
+        exec(code, names)
+    assert said.getvalue().splitlines() == re.findall(r"^\s*print\(.*\)  # (.*)$", block, re.MULTILINE)
+
+
+def _run_console(block: str) -> None:
+    for session in re.findall(r"^\$ .*\n(?:(?!\$ ).*\n)*", block, re.MULTILINE):
+        command, _, expected = session.partition("\n")
+        words = shlex.split(command.removeprefix("$ "))
+        assert words[0] == "toolformer", "only our own command is shown with its output"
+        with redirect_stdout(io.StringIO()) as said, redirect_stderr(said):
+            try:
+                cli.main(words[1:])
+            except SystemExit as exit_:
+                assert exit_.code in (None, 0, 2)
+        got = said.getvalue().rstrip() + "\n"
+        same = doctest.OutputChecker().check_output(expected.rstrip() + "\n", got, doctest.ELLIPSIS)
+        assert same, f"{command}\n{got}"
+
+
+def _commands(block: str) -> Iterator[str]:
+    for line in re.sub(r"\\\n", " ", block).splitlines():
+        if command := line.split("  #")[0].strip():
+            yield command
+
+
+class _ReadError(Exception):
+    """The words were read: enough."""
+
+
+def _parse(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a command's own parser read it, and do nothing else."""
+    words = shlex.split(command)
+    while re.fullmatch(r"[A-Z_]+=\S*", words[0]):
+        del words[0]
+    match words:
+        case ["toolformer", *given] | ["accelerate", "launch", "--config_file", _, "-m", "toolformer.cli", *given]:
+            assert words[0] == "toolformer" or (ROOT / words[3]).exists(), command
+            assert given[-1] in ("--help", "--version") or cli.parse_any(given)
+        case ["python", "-m", module, *given]:
+            _parse_module(module, given, monkeypatch)
+        case ["make", target, *_]:
+            assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE), command
+        case ["pytest", *paths]:
+            assert all((ROOT / path).exists() for path in paths), command
+        case ["pip", "install", *wanted]:
+            extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+            assert set(re.findall(r"toolformer\[(\w+)\]", " ".join(wanted))) <= extras.keys()
+        case _:
+            assert words[0] in ("git", "cd", "nvidia-smi", "export"), f"nothing here can read {command!r}"
+
+
+def _parse_module(module: str, given: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same for a module with argparse: it is run up to where its words are read."""
+    read = argparse.ArgumentParser.parse_args
+
+    def only_read(self: argparse.ArgumentParser, *args: Any) -> NoReturn:
+        read(self, *args)
+        raise _ReadError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(argparse.ArgumentParser, "parse_args", only_read)
+        patched.setattr(sys, "argv", [module, *given])
+        with pytest.raises(_ReadError):
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def test_troubleshooting_quotes_what_is_said() -> None:
+    quoted = re.findall(r"^- `([^`]+)`", (ROOT / "docs" / "troubleshooting.md").read_text("utf-8"), re.MULTILINE)
+    assert len(quoted) >= 20
+    unsaid = [message for message in quoted if not any(message in said for said in _strings())]
+    assert not unsaid, unsaid
+
+
+@cache
+def _strings() -> list[str]:
+    """All strings of the code; where a value is put in stands '…'."""
+    found = []
+    for path in CODE:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                found.append(
+                    "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+                )
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return found
+
+
+def test_the_tree_names_the_code_that_is_there() -> None:
+    tree = next(text for _, text in FENCED.findall(README.read_text("utf-8")) if "pyproject.toml" in text)
+    assert set(re.findall(r"\w+\.py\b", tree)) == {path.name for path in CODE} - {"__init__.py"}
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.read_text("utf-8").splitlines()) <= 200
