@@ -133,6 +133,25 @@ def test_every_token_goes_through_the_model_once() -> None:
     assert model.counter.tokens == len("x is so.") + 1 + len(" Sum(2 + 2)")
 
 
+def test_what_nothing_else_can_follow_goes_through_the_model_at_once() -> None:
+    """Of two names the first letters are common, then one has to be chosen, and then the rest is known."""
+
+    class Counting(ScriptedRows):
+        def extend(self, ids: Sequence[Ids]) -> None:
+            passes.extend(map(model.decode, ids))
+            super().extend(ids)
+
+    class Counted(ScriptedLM):
+        def rows(self, prompts: Sequence[Ids]) -> ScriptedRows:
+            return Counting(self, prompts)
+
+    passes: list[str] = []
+    model = Counted(follows=script(f"x{OPEN} Summary(2){ARROW} 4{CLOSE}"))
+    tools = [Fake("Summary", lambda text: "4"), Fake("Sumo", fails)]
+    list(Decoder(model, Toolbox(tools)).run([model.encode("x").ids], Options(k=1)))
+    assert passes[:4] == [f"{OPEN} Sum", "mary", "(", "2"]
+
+
 def choice(opening: float) -> Next:
     """Behind `x`: two letters, and an opening of this probability; behind the letter, or a call, the end."""
 

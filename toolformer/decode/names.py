@@ -10,6 +10,18 @@ Node: TypeAlias = dict[int, Union["Node", str]]
 """The tokens that may come next; the last of a path leads to the tool's name."""
 
 
+def forced(node: Node) -> tuple[list[int], Node]:
+    """The tokens that nothing else can follow than the next of them, and where they lead: a choice, or the last."""
+    path: list[int] = []
+    while len(node) == 1:
+        ((token, below),) = node.items()
+        if isinstance(below, str):
+            break
+        path.append(token)
+        node = below
+    return path, node
+
+
 def name_tree(model: LanguageModel, syntax: CallSyntax, names: Sequence[str], *, one_way: bool = False) -> Node:
     """All names as a tree of tokens. With `one_way` every name has one path only."""
     root: Node = {}
