@@ -1,21 +1,25 @@
-# The whole developer interface: make demo | test | lint | bench | setup
+# The whole developer interface: make demo | test | lint | bench | package | setup
 PYTHON ?= python3
 TORCH ?= torch==2.13.0+cpu
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP := $(BIN)/python $(INSTALL)
 UNPACKED := build/unpacked
+FRESH := build/fresh/bin/python
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint bench package clean
+
+# Torch comes first and by its CPU build: a plain "torch" brings gigabytes of CUDA. Where the configured index has no
+# such build, PyTorch's own is asked, and last the plain version (macOS has only that).
+torch = $(1) "$(TORCH)" || $(1) "$(TORCH)" --extra-index-url $(TORCH_INDEX) || $(1) "$(firstword $(subst +, ,$(TORCH)))"
 
 setup: .venv/ready
 
-# Torch first and by its CPU build: a plain "torch" brings gigabytes of CUDA. Where the configured index has no such
-# build, PyTorch's own is asked, and last the plain version (macOS has only that).
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(PIP) "$(TORCH)" || $(PIP) "$(TORCH)" --extra-index-url $(TORCH_INDEX) || $(PIP) "$(firstword $(subst +, ,$(TORCH)))"
+	$(call torch,$(PIP))
 	$(PIP) setuptools
 	$(PIP) --no-build-isolation --editable ".[dev]"
 	touch $@
@@ -43,5 +47,15 @@ bench: setup
 	$(BIN)/python -m tests.bench_lm
 	$(if $(PASSAGES),$(BIN)/python -m tests.bench_index $(PASSAGES))
 
+# What users get: a wheel and an sdist, each installed into an empty environment, by $(PYTHON), and tried there.
+package: setup
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	for file in dist/*; do \
+		rm -rf build/fresh && $(PYTHON) -m venv build/fresh && \
+		($(call torch,$(FRESH) $(INSTALL))) && $(FRESH) $(INSTALL) $$file && \
+		$(FRESH) -P tests/packaging/smoke.py || exit 1; \
+	done
+
 clean:
-	rm -rf build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

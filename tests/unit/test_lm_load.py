@@ -75,6 +75,17 @@ def test_wrong_names_say_what_is_near(llama: str, tmp_path: Path) -> None:
         load(llama, quantize="int4")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("name", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^the device '{name}' cannot be used \(.*\): auto would take c"):
+        load("builtin", device=name)
+
+
+def test_an_adapter_on_an_adapter() -> None:
+    with pytest.raises(ConfigError, match="^builtin-tools is itself an adapter: put x on its base model, builtin$"):
+        load("builtin-tools", adapter="x")
+
+
 def test_a_folder_without_a_model(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds no model"):
         load(str(tmp_path))

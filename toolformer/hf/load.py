@@ -83,11 +83,12 @@ def load_network(
     offline: bool = False,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The same as transformers' own model, with the adapter's layers in it, and the tokenizer."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = _device(device)
     base = name_or_path
     place = _place(base)
-    if adapter is None and (named := base_of(place)):
+    if named := base_of(place):
+        if adapter is not None:
+            raise ConfigError(f"{name_or_path} is itself an adapter: put {adapter} on its base model, {named}")
         base, adapter = named, place
         place = _place(base)
     config = _config(base, place, revision, offline)
@@ -96,6 +97,17 @@ def load_network(
     if adapter is not None:
         model = _adapted(model, adapter, len(tokenizer), offline)
     return model, tokenizer
+
+
+def _device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        usable = f"auto would take {_device('auto')}; `toolformer doctor` says more"
+        raise ConfigError(f"the device {name!r} cannot be used ({_first_line(error)[:120]}): {usable}") from error
+    return name
 
 
 def base_of(path: str) -> str | None:
