@@ -8,7 +8,7 @@ import torch
 
 from tests.plain_lm import port
 from toolformer.errors import ConfigError
-from toolformer.lm import Counter, Draw, Prompted, Window
+from toolformer.lm import Counter, Draw, Prompted, Rows, Window
 
 HEAD, TAIL = (10, 11, 12, 13), (20, 21)
 
@@ -108,11 +108,13 @@ class Memory:
         forward = network.forward
         self.passes: list[int] = []
 
-        def limited(input_ids: torch.Tensor, **arguments: object) -> object:
-            self.passes.append(len(input_ids))
-            if len(input_ids) > rows:
+        def limited(**arguments: torch.Tensor) -> object:
+            result = forward(**arguments)  # a pass that fails has changed its cache before
+            ids = arguments["decoder_input_ids" if "decoder_input_ids" in arguments else "input_ids"]
+            self.passes.append(len(ids))
+            if len(ids) > rows:
                 raise error
-            return forward(input_ids=input_ids, **arguments)
+            return result
 
         monkeypatch.setattr(network, "forward", limited)
 
@@ -147,6 +149,27 @@ def test_out_of_memory_while_sampling_and_decoding(monkeypatch: pytest.MonkeyPat
         Memory(monkeypatch, model, 2, ERRORS[0])
         assert openings.sample(draws, stops=(")",), max_tokens=6) == expected
         assert torch.allclose(model.rows([one.text for one in texts]).logits, logits, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma3", "t5"])
+@pytest.mark.parametrize(
+    "blocks", [[(5,)] * 6, [(5, 6, 7), (8,), (9, 5, 6), (), (6, 7, 8), (7,)]], ids=["step", "results"]
+)
+def test_out_of_memory_while_texts_grow(
+    monkeypatch: pytest.MonkeyPatch, kind: str, blocks: list[tuple[int, ...]]
+) -> None:
+    model = port(kind)
+    prompts = [(30, 31, token)[: 1 + token % 3] for token in range(32, 38)]
+
+    def grown(rows: Rows) -> torch.Tensor:
+        for ids in (blocks, [(9,)] * 6):
+            rows.extend(ids)
+        return rows.logits
+
+    expected = grown(model.rows(prompts))
+    rows = model.rows(prompts)
+    Memory(monkeypatch, model, 2, ERRORS[0])
+    assert torch.allclose(grown(rows), expected, atol=1e-4)
 
 
 def test_out_of_memory_at_one_row_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

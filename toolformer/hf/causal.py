@@ -39,7 +39,8 @@ class CausalModel:
         self._network = Network(model, name, self.counter)
         check_equal(self._network)
         self._heads = Heads(self._network)
-        self._start = soft_ids(model) + (() if codec.start is None else (codec.start,))
+        self._soft = soft_ids(model)
+        self._start = self._soft + (() if codec.start is None else (codec.start,))
         self.context = self._network.context - len(self._start)
         self.ends = self._network.ends
         self.rounding = rounding(model)
@@ -81,7 +82,14 @@ class CausalModel:
 
     def rows(self, prompts: Sequence[Ids]) -> CausalRows:
         """See `lm.LanguageModel`."""
-        return CausalRows(self._network, self._start, prompts)
+        return CausalRows(self._network, self._started, prompts)
+
+    def _started(self, prompt: Ids) -> list[int]:
+        """The prompt behind the start token, unless it has a beginning of its own, as a chat template writes it."""
+        row = [*(self._soft if self._codec.begins(prompt) else self._start), *prompt]
+        if not row:
+            raise ConfigError(f"{self.name} has no start token: it cannot go on from an empty prompt")
+        return row
 
 
 def check(model: PreTrainedModel, name: str) -> None:

@@ -52,6 +52,10 @@ class Codec:
         first: int | None = self.tokenizer.bos_token_id
         return first if first is not None else self.tokenizer.eos_token_id
 
+    def begins(self, ids: Ids) -> bool:
+        """Whether the ids begin with a control token: with the start itself, or with one that a template writes."""
+        return bool(ids) and (ids[0] == self.start or ids[0] in self._forbidden)
+
     def frame(self) -> tuple[list[int], list[int]]:
         """What the tokenizer itself puts before and behind a whole text: an encoder expects it."""
         whole, inner = self.tokenizer("a").input_ids, self.tokenizer("a", add_special_tokens=False).input_ids

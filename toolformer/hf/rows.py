@@ -1,11 +1,10 @@
 """Texts that grow at their own pace, for the decoder: every token is forwarded once, and few places are only filled."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from toolformer.errors import ConfigError
 from toolformer.hf.network import Network, batches, halving
 from toolformer.hf.row_cache import RowCache
 from toolformer.lm import Ids
@@ -17,9 +16,10 @@ _PASS = 24
 class CausalRows:
     """`lm.Rows` for causal models."""
 
-    def __init__(self, network: Network, start: tuple[int, ...], prompts: Sequence[Ids]) -> None:
+    def __init__(self, network: Network, started: Callable[[Ids], list[int]], prompts: Sequence[Ids]) -> None:
+        """`started` is what the model reads of a prompt."""
         self._network = network
-        self._start = start
+        self._started = started
         self._device = network.device
         self._cache = RowCache()
         self._counted = torch.arange(0, device=self._device)
@@ -33,7 +33,7 @@ class CausalRows:
         return [self._network.context - length for length in self.lengths]
 
     def add(self, prompts: Sequence[Ids]) -> None:
-        """See `lm.Rows`. The start token is put first where a prompt does not begin with it."""
+        """See `lm.Rows`."""
         new = [self._started(prompt) for prompt in prompts]
         self._network.check_fits(list(map(len, new)))
         first = len(self.lengths)
@@ -46,13 +46,6 @@ class CausalRows:
         for batch in batches(list(map(len, new)), self._network.budget):
             halving(batch, work)
 
-    def _started(self, prompt: Ids) -> list[int]:
-        begins = tuple(prompt[: len(self._start)]) == self._start
-        row = [*prompt] if begins else [*self._start, *prompt]
-        if not row:
-            raise ConfigError(f"{self._network.name} has no start token: it cannot go on from an empty prompt")
-        return row
-
     def extend(self, ids: Sequence[Ids]) -> None:
         """See `lm.Rows`. Long blocks have a pass of their own where filling up the other rows would cost more."""
         self._network.check_fits([length + len(new) for length, new in zip(self.lengths, ids, strict=True)])
@@ -63,13 +56,16 @@ class CausalRows:
         self._grow(ids)
 
     def _grow(self, ids: Sequence[Ids]) -> None:
-        """One pass for the rows that get something."""
-        grown = [row for row, new in enumerate(ids) if new]
-        if max(map(len, ids), default=0) == 1 and 2 * len(grown) > len(ids):
+        """One pass for the rows that get something; a pass that failed leaves no trace, and some of them go again."""
+
+        def work(grown: list[int]) -> None:
             # A few that wait come along: reading the cache where it lies is cheaper than copying the others together.
-            self._forward(self._all, ids)
-        elif grown:
-            self._forward(grown, [ids[row] for row in grown])
+            whole = 2 * len(grown) > len(ids) and max(map(len, ids)) == 1
+            rows = self._all if whole else grown
+            self._forward(rows, [ids[row] for row in rows])
+
+        if grown := [row for row, new in enumerate(ids) if new]:
+            halving(grown, work)
 
     def _forward(self, rows: list[int], ids: Sequence[Ids]) -> None:
         """Append to these rows their ids."""

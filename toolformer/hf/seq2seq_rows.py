@@ -55,11 +55,13 @@ class Seq2SeqRows:
         self._network.check_fits([length + n for length, n in zip(self.lengths, counts, strict=True)])
         self._split(counts, self.lengths)
         logits = self.logits.clone()
+        batches_grown = []
         for members, decoding in self._batches:
-            if count := counts[members[0]]:
-                last = [count * (row + 1) - 1 for row in range(len(members))]
-                logits[members] = decoding.extend([ids[row] for row in members], last)
-        self.logits = logits
+            if counts[members[0]]:
+                batches_grown += _extended(members, decoding, ids, logits)
+            else:
+                batches_grown.append((members, decoding))
+        self._batches, self.logits = batches_grown, logits
         self.lengths = [length + n for length, n in zip(self.lengths, counts, strict=True)]
         self._meet()
 
@@ -106,3 +108,19 @@ class Seq2SeqRows:
             else:
                 met[decoding.length] = members, decoding
         self._batches = list(met.values())
+
+
+def _extended(
+    members: list[int], decoding: Decoding, ids: Sequence[Ids], logits: Tensor
+) -> list[tuple[list[int], Decoding]]:
+    """The batch with the ids behind its rows, in parts if memory does not suffice for it; `logits` are set."""
+    length, count, parts = decoding.length, len(ids[members[0]]), []
+
+    def work(rows: list[int]) -> None:
+        part = decoding if rows == members else decoding.select([members.index(row) for row in rows], length)
+        last = [count * (place + 1) - 1 for place in range(len(rows))]
+        logits[rows] = part.extend([ids[row] for row in rows], last)
+        parts.append((rows, part))
+
+    halving(members, work)
+    return parts
