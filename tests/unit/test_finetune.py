@@ -108,10 +108,12 @@ def test_the_call_tokens_are_learnt_where_they_are_read_and_where_they_are_said(
         assert bool((off < 0.5).all()), "it began as the text's own marker"
 
 
-def test_all_weights(tmp_path: Path) -> None:
+def test_all_weights(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     base, out = saved("llama", tmp_path / "llama"), tmp_path / "run"
     config = replace(SMALL, how="full", learning_rate=3e-3, keep="last", steps=6)
+    capfd.readouterr()
     done = trained(base, out, config)
+    assert capfd.readouterr().err == "", "no library shows bars of its own"
     check_written(base, out, done, config)
     assert syntax_of(load(str(out))) == CallSyntax.TOKENS
     assert loaded_plainly(base, out).config.use_cache

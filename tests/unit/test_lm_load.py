@@ -1,6 +1,8 @@
 """What `load` finds, refuses, quantizes and puts on top."""
 
 import copy
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,12 @@ def test_the_built_in_model() -> None:
     model = load("builtin", offline=True)
     assert model.name == "builtin"
     assert model.context >= 512
+
+
+def test_loading_an_adapter_says_nothing() -> None:
+    code = "from toolformer import load; import toolformer.finetune.run; load('builtin-tools')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_wrong_names_say_what_is_near(llama: str, tmp_path: Path) -> None:

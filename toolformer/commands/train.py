@@ -52,20 +52,12 @@ class Train:
             self._train()
 
     def _train(self) -> None:
-        import logging
-
-        from transformers.utils.logging import disable_progress_bar
-
-        # It says that a kernel which nobody here uses is not installed.
-        logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
-
         from toolformer.data_gen.annotated_folder import AnnotatedFolder
         from toolformer.data_gen.corpus import read_corpus
         from toolformer.finetune import train
         from toolformer.finetune.hub import push_to_hub
         from toolformer.finetune.progress import Display
 
-        disable_progress_bar()  # type: ignore[no-untyped-call]
         corpus = AnnotatedFolder(self.folder)
         made_with = corpus.config().get("model_fingerprint")
         with Display() as display:

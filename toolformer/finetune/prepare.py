@@ -17,7 +17,7 @@ from toolformer.errors import ConfigError
 from toolformer.finetune.config import TrainConfig
 from toolformer.hf import load_network
 from toolformer.hf.encode import Codec
-from toolformer.hf.load import base_of
+from toolformer.hf.load import base_of, no_bar
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -101,7 +101,7 @@ def check_packing(prepared: Prepared) -> None:
 def save(prepared: Prepared, model: torch.nn.Module, folder: str, state_dict: dict[str, torch.Tensor] | None) -> None:
     """Write the model, or its adapter alone, and the tokenizer. `model` is the one inside of what trains it."""
     more = {"save_embedding_layers": False} if prepared.adapter else {}
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), no_bar():
         warnings.simplefilter("ignore")
         model.save_pretrained(folder, state_dict=state_dict, **more)  # type: ignore[operator]
     prepared.tokenizer.save_pretrained(folder)

@@ -7,9 +7,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from peft import PeftModel
 from transformers import TrainerCallback, TrainerState
 
 import toolformer
@@ -28,6 +27,9 @@ from toolformer.finetune.trainer import CallTrainer, LossAtLabels
 from toolformer.hf import load_network
 from toolformer.hf.encode import Codec
 from toolformer.hf.load import fingerprint
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 
 @dataclass(frozen=True)
@@ -193,8 +195,7 @@ def _as_it_was(prepared: Prepared, config: TrainConfig) -> Callable[[], Abstract
     """What makes the model what it was before training, where it is to be anchored there."""
     if not config.anchor:
         return None
-    assert isinstance(prepared.model, PeftModel)
-    return prepared.model.disable_adapter
+    return cast("PeftModel", prepared.model).disable_adapter  # check() asked for LoRA
 
 
 def _call_ids(prepared: Prepared) -> tuple[int, tuple[int, ...]]:

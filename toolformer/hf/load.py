@@ -39,7 +39,9 @@ Quantize = Literal["int8", "nf4"]
 BUILTIN = "builtin"
 _SHIPPED = {BUILTIN: "model", "builtin-tools": "tools_adapter"}
 """What comes with the package: folders of `toolformer.builtin`."""
-_VOLATILE = {"_name_or_path", "transformers_version"}
+
+# It says, when peft first imports it, that a kernel which nobody here uses is not installed.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 
 def load(
@@ -193,7 +195,7 @@ def _model(
     kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     # A cap on the attention scores is beyond the fused kernels.
     capped = getattr(config, "attn_logit_softcapping", None) is not None
-    with _no_bar():
+    with no_bar():
         model: PreTrainedModel = kind.from_pretrained(
             place,
             revision=revision,
@@ -210,8 +212,9 @@ def _model(
 
 
 @contextmanager
-def _no_bar() -> Iterator[None]:
-    """Without the bar for the moments in which weights are read; that of a download, which takes minutes, stays."""
+def no_bar() -> Iterator[None]:
+    """Without the bar for the moments in which weights are read or written; that of a download, which takes minutes,
+    is another and stays."""
     before = set_tqdm_hook(lambda bar, arguments, options: bar(*arguments, **options | {"disable": True}))
     try:
         yield
