@@ -6,6 +6,7 @@ earlier one made. What a block is says how:
     python     is run, and prints what the comments behind its prints say
     console    is run, command by command, and prints what stands below each ("..." is any text)
     toml       is written to the file that its first line names
+    json       the same, without that line
     sh         is not run, but every word of it is read by the parser that would read it, so that a wrong flag is seen;
                what runs only with a GPU or a network says so, for people to know: `# needs a GPU`, `# needs a network`
     text       is nothing that could be run
@@ -23,7 +24,7 @@ import shlex
 import sys
 import tomllib
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
@@ -48,8 +49,9 @@ def test_what_a_page_shows_is_what_happens(page: Path, tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "__main__"}  # so that a worker process gets the functions made here
     for kind, text in FENCED.findall(page.read_text("utf-8")):
-        if kind == "toml":
-            Path(text.split("\n", 1)[0].removeprefix("# ")).write_text(text, "utf-8")
+        if kind in ("toml", "json"):
+            name, _, rest = text.partition("\n")
+            Path(name.removeprefix("# ")).write_text(text if kind == "toml" else rest, "utf-8")
         elif kind == "python":
             _run_python(text, names)
         elif kind == "console":
@@ -100,12 +102,16 @@ def _run_console(block: str) -> None:
         command, _, expected = session.partition("\n")
         words = shlex.split(command.removeprefix("$ "))
         assert words[0] == "toolformer", "only our own command is shown with its output"
-        # An error shows itself by what it prints.
-        with redirect_stdout(io.StringIO()) as said, redirect_stderr(said), suppress(SystemExit):
-            cli.main(words[1:])
+        status = 0
+        with redirect_stdout(io.StringIO()) as said, redirect_stderr(said):
+            try:
+                cli.main(words[1:])
+            except SystemExit as exit_:
+                status = int(exit_.code or 0)
         got = said.getvalue().rstrip() + "\n"
         same = doctest.OutputChecker().check_output(expected.rstrip() + "\n", got, doctest.ELLIPSIS)
         assert same, f"{command}\n{got}"
+        assert status == (2 if expected.startswith("toolformer: ") else 0), command
 
 
 def _commands(block: str) -> Iterator[str]:
