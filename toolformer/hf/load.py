@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from transformers import (
@@ -20,7 +20,6 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
-    BitsAndBytesConfig,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -31,11 +30,11 @@ from transformers.utils.logging import set_tqdm_hook
 from toolformer.errors import ConfigError, unknown_name
 from toolformer.hf.causal import CausalModel
 from toolformer.hf.encode import Codec
+from toolformer.hf.precision import Quantize, device_of, dtype_of, keep_gradients, quantization
 from toolformer.hf.seq2seq import Seq2SeqModel
 from toolformer.hf.soft_prompt import put_before
 from toolformer.lm import LanguageModel
 
-Quantize = Literal["int8", "nf4"]
 BUILTIN = "builtin"
 _SHIPPED = {BUILTIN: "model", "builtin-tools": "tools_adapter"}
 """What comes with the package: folders of `toolformer.builtin`."""
@@ -85,7 +84,7 @@ def load_network(
     offline: bool = False,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The same as transformers' own model, with the adapter's layers in it, and the tokenizer."""
-    device = _device(device)
+    device = device_of(device)
     base = name_or_path
     place = _place(base)
     if named := base_of(place):
@@ -95,21 +94,10 @@ def load_network(
         place = _place(base)
     config = _config(base, place, revision, offline)
     tokenizer = _tokenizer(adapter, place, revision, offline)
-    model = _model(config, place, _dtype(dtype, device), device, revision, quantize, offline)
+    model = _model(config, place, dtype_of(dtype, device), device, revision, quantize, offline)
     if adapter is not None:
         model = _adapted(model, adapter, len(tokenizer), offline)
     return model, tokenizer
-
-
-def _device(name: str) -> str:
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        usable = f"auto would take {_device('auto')}; `toolformer doctor` says more"
-        raise ConfigError(f"the device {name!r} cannot be used ({_first_line(error)[:120]}): {usable}") from error
-    return name
 
 
 def base_of(path: str) -> str | None:
@@ -174,15 +162,6 @@ def _tokenizer(adapter: str | None, place: str, revision: str | None, offline: b
     return tokenizer
 
 
-def _dtype(name: str, device: str) -> torch.dtype | str:
-    if name == "auto":
-        return torch.float32 if device == "cpu" else "auto"
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if name not in known:
-        raise ConfigError(unknown_name("dtype", name, {*known, "auto"}))
-    return known[name]
-
-
 def _model(
     config: PreTrainedConfig,
     place: str,
@@ -203,11 +182,11 @@ def _model(
             dtype=dtype,
             # Where DeepSpeed splits the weights over devices, it does so while they are loaded.
             device_map=None if is_deepspeed_zero3_enabled() else {"": device},  # type: ignore[no-untyped-call]
-            quantization_config=_quantization(quantize),
+            quantization_config=quantization(quantize),
             attn_implementation="eager" if capped else None,
         )
     if quantize == "nf4":
-        _keep_gradients(model)
+        keep_gradients(model)
     return model.eval()  # type: ignore[no-untyped-call, no-any-return]
 
 
@@ -220,29 +199,6 @@ def no_bar() -> Iterator[None]:
         yield
     finally:
         set_tqdm_hook(before)
-
-
-def _quantization(quantize: Quantize | None) -> BitsAndBytesConfig | None:
-    if quantize is None:
-        return None
-    if quantize == "int8":
-        # It says at every multiplication that it casts its input.
-        logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
-        return BitsAndBytesConfig(load_in_8bit=True)  # type: ignore[no-untyped-call]
-    if quantize == "nf4":
-        return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
-        )
-    raise ConfigError(unknown_name("quantization", quantize, ("int8", "nf4")))
-
-
-def _keep_gradients(model: PreTrainedModel) -> None:
-    """On CPUs with AVX512-BF16 one forward pass repacks the weights for good, for a path that has no backward."""
-    from bitsandbytes.nn.modules import Linear4bit
-
-    for module in model.modules():
-        if isinstance(module, Linear4bit):
-            module.support_avx512bf16_for_cpu = False
 
 
 def _adapted(model: PreTrainedModel, adapter: str, tokens: int, offline: bool) -> PreTrainedModel:
