@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import toolformer
+from tests.annotated_sample import call, kept, write_folder
 from tests.bounds import cpu_seconds
 from toolformer.catalog import CATALOG, ToolSettings, _own_knowledge, make_tools
 from toolformer.cli import COMMANDS, main
@@ -254,6 +255,21 @@ def test_json_is_a_line_for_each_answer(capsys: pytest.CaptureFixture[str], monk
     listed = told()
     assert [one["name"] for one in listed] == list(CATALOG)
     assert {frozenset(one) for one in listed} == {frozenset({"name", "short", "description", "example"})}
+
+
+def test_a_report_says_for_machines_where_it_is_and_what_it_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "Of 1,400 people, 400 passed: 0.29 of them."
+    folder = write_folder(
+        tmp_path / "out", [kept("a", text, call(text, " of them", "Calculator", "400 / 1400", "0.29"))]
+    )
+    assert status("report", str(folder), "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["page"], told["documents"]) == (str(folder / "report.html"), 1)
+    assert told["funnel"]["Calculator"]["kept"] == 1
+    assert status("report", str(folder)) == 0
+    assert capsys.readouterr().out == f"{folder / 'report.html'}\n"
 
 
 def test_tools_lists_every_tool_with_a_call_to_try(capsys: pytest.CaptureFixture[str]) -> None:

@@ -81,9 +81,11 @@ def _in_plain_words(info: StructTypeInfo) -> StructConstructorSpec | None:
 
 
 def _worded(field: StructFieldSpec) -> StructFieldSpec:
-    unsaid = field.default is False or field.default in (None, "", ())
+    kind: Any = field.type
+    if field.default is False or field.default in (None, "", ()):
+        kind = Annotated[kind, _UNSAID]
     return dataclasses.replace(
         field,
-        type=Annotated[field.type, _UNSAID] if unsaid else field.type,
+        type=kind,
         helptext=lambda: " ".join(((field.helptext() if callable(field.helptext) else field.helptext) or "").split()),
     )
