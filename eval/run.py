@@ -22,12 +22,12 @@ from lm_eval.tasks import TaskManager
 
 import toolformer
 from toolformer.decode.options import Options
-from toolformer.errors import ConfigError, unknown_name
 from toolformer.eval.asking import ask, generates
 from toolformer.eval.examples import Example, example_of
 from toolformer.eval.outcomes import Header, check_header, read_header, read_outcomes, write_outcomes
 from toolformer.eval.progress import Progress
 from toolformer.eval.results import SHARED, Cost, add_cost
+from toolformer.eval.settings import Settings
 from toolformer.eval.tool_lm import ToolLM
 from toolformer.lm import LanguageModel
 from toolformer.tool import Tool, traits_of
@@ -35,53 +35,11 @@ from toolformer.whole_file import make_folder
 
 PREFIX = "toolformer_"
 """What our tasks are called in lm-eval, before their own name."""
-GROUPS = {
-    "lama": ("lama_squad", "lama_google_re", "lama_trex"),
-    "math": ("asdiv", "svamp", "mawps", "gsm8k"),
-    "qa": ("webquestions", "natural_questions", "triviaqa"),
-    "dates": ("templama", "dateset"),
-    "bbh": ("bbh_direct", "bbh_cot"),
-    "mmlu": ("mmlu_text", "mmlu_letters"),
-    "ppl": ("wikitext",),
-}
-TASKS = (*(name for names in GROUPS.values() for name in names), "text", "pairs")
 FOLDER = Path(str(files("toolformer.eval") / "tasks"))
 
 
 PART = 1000
 """Examples that are kept together: what a run loses at most when it is stopped."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is asked, and how."""
-
-    tasks: tuple[str, ...]
-    """Names of tasks or groups."""
-    k: tuple[int, ...] = (0, 1, 3, 10)
-    limit: int | None = None
-    """At most so many examples of a task, drawn at random, the same every time."""
-    data: Path | None = None
-    text: Path | None = None
-    pairs: Path | None = None
-    vote: int = 1
-    seed: int = 0
-    batch: int = 32
-
-    def __post_init__(self) -> None:
-        if not self.k or min(self.k) < 0 or len(set(self.k)) < len(self.k):
-            raise ConfigError(f"k is a list of different numbers, none below 0, not {','.join(map(str, self.k))}")
-        for name in ("limit", "vote", "batch"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise ConfigError(f"{name} must be at least 1, not {value}")
-
-    def names(self) -> list[str]:
-        """The tasks, groups opened, each once."""
-        known = {*GROUPS, *TASKS}
-        for name in self.tasks:
-            if name not in known:
-                raise ConfigError(unknown_name("task", name, known))
-        return list(dict.fromkeys(one for name in self.tasks for one in GROUPS.get(name, (name,))))
 
 
 @dataclass(frozen=True)

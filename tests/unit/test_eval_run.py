@@ -17,7 +17,8 @@ from toolformer.errors import ConfigError, DataError
 from toolformer.eval.outcomes import read_outcomes
 from toolformer.eval.progress import Progress, line
 from toolformer.eval.results import costs, results, write_results
-from toolformer.eval.run import GROUPS, TASKS, Settings, evaluate, load_tasks
+from toolformer.eval.run import evaluate, load_tasks
+from toolformer.eval.settings import GROUPS, TASKS, Settings
 from toolformer.eval.tables import grids
 from toolformer.eval.tool_lm import ToolLM
 from toolformer.hf.encode import Codec

@@ -4,13 +4,15 @@ import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
 from toolformer.catalog import ToolSettings, make_tools
 from toolformer.commands.tools import Settings
 from toolformer.errors import ConfigError
+from toolformer.eval.settings import Asking
+from toolformer.eval.settings import Settings as Asked
 
 _TASKS = "lama,math,qa,dateset,bbh,mmlu,ppl"
 _PAPER_TASKS = "lama,asdiv,svamp,mawps,qa,dates,ppl"
@@ -40,29 +42,16 @@ class Eval:
     default, 0,1,3,10."""
     preset: Literal["paper"] | None = None
     """The tasks, tools and k of the paper, for what is not said otherwise."""
-    data: Path | None = None
-    """The folder of the publishers' files; without it, the hub's copies are read where there are any."""
-    limit: int | None = None
-    """At most so many examples of a task, drawn at random, the same every time."""
-    text: Path | None = None
-    """For the task text: a text, or a .jsonl file with a field `text`, whose perplexity is measured."""
-    pairs: Path | None = None
-    """For the task pairs: a .jsonl file with `prompt` and `references`, scored by ROUGE and BLEU."""
     tools: str | None = None
     """Their names, with commas, as `toolformer tools` lists them; "none" for a plain model. By default, calculator,
     calendar, dates, qa and wiki."""
-    vote: int = 1
-    """Sample so many texts for each example, and take the answer that most of them give."""
-    seed: int = 0
-    """Decides what is sampled, and which examples a limit leaves."""
-    batch: int = 32
-    """Texts written at once."""
     label: str | None = None
     """What the model is called in tables; by default, its name."""
     beside: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """Another folder of results to show in the same tables; may be given several times."""
     json: bool = False
     """Print a line of JSON, what results.json holds, instead of the tables."""
+    asking: Annotated[Asking, tyro.conf.arg(name="task")] = field(default_factory=Asking)
     settings: Settings = field(default_factory=ToolSettings)
 
     def run(self) -> None:
@@ -78,17 +67,8 @@ class Eval:
         from toolformer.eval.results import write_results
 
         paper = self.preset == "paper"
-        chosen = run.Settings(
-            tasks=_names(self.tasks or (_PAPER_TASKS if paper else _TASKS)),
-            k=_numbers(self.k or _PAPER_K),
-            limit=self.limit,
-            data=self.data,
-            text=self.text,
-            pairs=self.pairs,
-            vote=self.vote,
-            seed=self.seed,
-            batch=self.batch,
-        )
+        names, k = self.tasks or (_PAPER_TASKS if paper else _TASKS), self.k or _PAPER_K
+        chosen = Asked(tasks=_names(names), k=_numbers(k), **vars(self.asking))
         tools = self.tools or (_PAPER_TOOLS if paper else _TOOLS)
         made = [] if tools == "none" else make_tools(self.settings, _names(tools))
         tasks = run.load_tasks(chosen)  # before the model, which may take long: what is missing is said at once

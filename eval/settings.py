@@ -1,0 +1,62 @@
+"""Which tasks there are, and how they are asked. Light: the command line makes flags of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolformer.errors import ConfigError, unknown_name
+
+GROUPS = {
+    "lama": ("lama_squad", "lama_google_re", "lama_trex"),
+    "math": ("asdiv", "svamp", "mawps", "gsm8k"),
+    "qa": ("webquestions", "natural_questions", "triviaqa"),
+    "dates": ("templama", "dateset"),
+    "bbh": ("bbh_direct", "bbh_cot"),
+    "mmlu": ("mmlu_text", "mmlu_letters"),
+    "ppl": ("wikitext",),
+}
+TASKS = (*(name for names in GROUPS.values() for name in names), "text", "pairs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """How much of each task is asked, where it is from, and how it is answered."""
+
+    data: Path | None = None
+    """The folder of the publishers' files; without it, the hub's copies are read where there are any."""
+    text: Path | None = None
+    """For the task text: a text, or a .jsonl file with a field `text`, whose perplexity is measured."""
+    pairs: Path | None = None
+    """For the task pairs: a .jsonl file with `prompt` and `references`, scored by ROUGE and BLEU."""
+    limit: int | None = None
+    """At most so many examples of a task, drawn at random, the same every time."""
+    vote: int = 1
+    """Sample so many texts for each example, and take the answer that most of them give."""
+    seed: int = 0
+    """Decides what is sampled, and which examples a limit leaves."""
+    batch: int = 32
+    """Texts written at once."""
+
+
+@dataclass(frozen=True)
+class Settings(Asking):
+    """What is asked, and how."""
+
+    tasks: tuple[str, ...]
+    """Names of tasks or groups."""
+    k: tuple[int, ...] = (0, 1, 3, 10)
+    """A call opens where its opening is among the k likeliest tokens; 0 disables calls."""
+
+    def __post_init__(self) -> None:
+        if not self.k or min(self.k) < 0 or len(set(self.k)) < len(self.k):
+            raise ConfigError(f"k is a list of different numbers, none below 0, not {','.join(map(str, self.k))}")
+        for name in ("limit", "vote", "batch"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ConfigError(f"{name} must be at least 1, not {value}")
+
+    def names(self) -> list[str]:
+        """The tasks, groups opened, each once."""
+        known = {*GROUPS, *TASKS}
+        for name in self.tasks:
+            if name not in known:
+                raise ConfigError(unknown_name("task", name, known))
+        return list(dict.fromkeys(one for name in self.tasks for one in GROUPS.get(name, (name,))))
