@@ -80,6 +80,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         # The reader has gone (`toolformer tools | head -1`): no error, and nothing more to flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        # A file or a disk that is not as it should be: where in the code that showed is of no use to who owns it.
+        told = f"{error.filename}: {error.strerror}" if error.filename else " ".join(str(error).split())
+        print(f"toolformer: {told}", file=sys.stderr)
+        sys.exit(2)
 
 
 def _run(given: list[str]) -> None:

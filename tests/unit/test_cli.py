@@ -189,6 +189,24 @@ def test_a_failure_is_one_line_and_status_2(
     assert len(error.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (OSError(28, "No space left on device", "out/kept"), "toolformer: out/kept: No space left on device\n"),
+        (OSError("tiny holds\n  no weights"), "toolformer: tiny holds no weights\n"),
+    ],
+)
+def test_what_the_system_refuses_is_no_traceback(
+    raised: OSError, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(COMMANDS["Tools by themselves"]["tools"], "run", refuse)
+    assert status("tools") == 2
+    assert capsys.readouterr() == ("", said)
+
+
 def test_annotate_reads_the_columns_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus, out = tmp_path / "corpus.jsonl", tmp_path / "out"
     rows = [
