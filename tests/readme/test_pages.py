@@ -9,7 +9,7 @@ earlier one made. What a block is says how:
     json       the same, without that line
     sh         is not run, but every word of it is read by the parser that would read it, so that a wrong flag is seen;
                what runs only with a GPU or a network says so, for people to know: `# needs a GPU`, `# needs a network`
-    text       is nothing that could be run
+    text, math    are nothing that could be run
 
 A python block that needs a network says so in its first line, and is only compiled.
 """
@@ -60,7 +60,7 @@ def test_what_a_page_shows_is_what_happens(page: Path, tmp_path: Path, monkeypat
             for command in _commands(text):
                 _parse(command, monkeypatch)
         else:
-            assert kind == "text", f"what is a block of the kind {kind!r}?"
+            assert kind in ("text", "math"), f"what is a block of the kind {kind!r}?"
             assert not re.search(r"^(?:\$ |toolformer |python |make |pip )", text, re.MULTILINE), text
 
 
@@ -181,6 +181,15 @@ def _strings() -> list[str]:
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found.append(node.value)
     return found
+
+
+def test_the_method_lives_where_its_page_says() -> None:
+    page = (ROOT / "docs" / "method.md").read_text("utf-8")
+    named = re.findall(r"`(?:(\w+)(?:\.\w+)?`(?:,| \()\s*`)?([\w/]+\.py)`", page)
+    assert len([name for name, _ in named if name]) >= 15
+    for name, path in named:
+        code = (ROOT / path).read_text("utf-8")
+        assert re.search(rf"^(?:\s*def |class )?{name}\b", code, re.MULTILINE), f"{name} in {path}"
 
 
 def test_the_tree_names_the_code_that_is_there() -> None:
