@@ -25,6 +25,7 @@ from typing import BinaryIO, Literal, get_args
 
 from toolformer.calls import Call
 from toolformer.data_gen.annotated_folder import AnnotatedFolder, KeptText, Numbers
+from toolformer.data_gen.corpus import storable
 from toolformer.errors import ConfigError, DataError, unknown_name
 from toolformer.whole_file import whole_file
 
@@ -38,7 +39,6 @@ BEGIN = "Write a text."
 GO_ON = "Go on."
 
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’»)\]]*\s+|[。！？]+|\n+")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _GROUP = 1_000
 """Rows of one Parquet group: what is held in memory."""
 
@@ -149,7 +149,7 @@ def _last_sentence_end(text: str) -> int:
 def _write_lines(rows: Iterable[Json], file: BinaryIO) -> int:
     count = 0
     for row in rows:
-        file.write(f"{_valid(_json(row))}\n".encode())
+        file.write(f"{storable(_json(row))}\n".encode())
         count += 1
     return count
 
@@ -165,7 +165,7 @@ def _write_parquet(texts: Iterator[KeptText], file: BinaryIO) -> int:
     schema = pyarrow.schema(columns)
     count = 0
     with pyarrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
-        while rows := [json.loads(_valid(_json(_record(text)))) for text in islice(texts, _GROUP)]:
+        while rows := [json.loads(storable(_json(_record(text)))) for text in islice(texts, _GROUP)]:
             writer.write_table(pyarrow.Table.from_pylist(rows, schema))
             count += len(rows)
     return count
@@ -175,8 +175,3 @@ def _record(text: KeptText) -> Json:
     """All that is known of a text, in plain values."""
     calls = [{**vars(one.call), "start": one.start, **vars(one.numbers)} for one in text.calls]
     return {**vars(text), "calls": calls}
-
-
-def _valid(text: str) -> str:
-    """The text as Unicode that can be encoded."""
-    return _SURROGATE.sub("\ufffd", text)

@@ -71,7 +71,7 @@ class RunFolder:
             return
         before, now = read_json(file), json.loads(json.dumps(self._config))
         changed = [name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)]
-        if changed == ["limit"] and _raised(before["limit"], now["limit"]):
+        if changed == ["limit"] and _raised(before.get("limit"), now["limit"]):
             self._write_config()
             return
         if changed:
@@ -88,7 +88,12 @@ class RunFolder:
     def done(self, number: int) -> Shard | None:
         """The shard of that number, if it is done."""
         file = self.path / "shards" / f"{number:05d}.json"
-        return Shard(**read_json(file)) if file.exists() else None
+        if not file.exists():
+            return None
+        content = read_json(file)
+        if content.keys() != Shard.__dataclass_fields__.keys():
+            raise DataError(f"{file} is not what this program writes; the folder is damaged: use another")
+        return Shard(**content)
 
     def check(self, number: int, shard: Shard, documents: Sequence[Document]) -> None:
         """Make sure that a done shard was made of these documents."""

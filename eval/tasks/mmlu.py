@@ -67,7 +67,7 @@ def _file(path: Path, subject: str) -> Iterator[Question]:
     """Some copies have a header and number the right choice, the first one has neither and names its letter."""
     with path.open(encoding="utf-8", newline="") as file:
         for number, row in enumerate(csv.reader(file), 1):
-            if number == 1 and row[0] == "question" and row[-1] == "answer":
+            if number == 1 and row[:1] == ["question"] and row[-1] == "answer":
                 continue
             right = (LETTERS + "0123").find(row[-1]) if len(row) == 6 and len(row[-1]) == 1 else -1
             if right < 0:

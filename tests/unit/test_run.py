@@ -190,6 +190,21 @@ def test_damage_is_said(tmp_path: Path) -> None:
     (tmp_path / "out" / "shards" / "00001.json").write_text('{"documents": 4, "ann')
     with pytest.raises(DataError, match="00001.json cannot be read.*damaged"):
         run(tmp_path / "out")
+    (tmp_path / "out" / "shards" / "00001.json").write_text('{"documents": 4}')
+    with pytest.raises(DataError, match="00001.json is not what this program writes.*damaged"):
+        run(tmp_path / "out")
+
+
+def test_a_folder_that_says_nothing_of_a_limit_is_not_one_with_another(tmp_path: Path) -> None:
+    run(tmp_path / "out")
+    config = tmp_path / "out" / "config.json"
+    said = json.loads(config.read_text())
+    del said["limit"]
+    config.write_text(json.dumps(said))
+    with pytest.raises(DataError, match="other settings: limit was null and is 8"):
+        annotate(
+            documents(), [Calculator()], tmp_path / "out", model=paper_model(), lessons=[PAPER], shard_size=4, limit=8
+        )
 
 
 def test_a_full_disk_is_one_line_and_what_is_done_is_safe(tmp_path: Path) -> None:

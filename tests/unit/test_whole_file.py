@@ -1,0 +1,58 @@
+"""Files written whole or not at all, and folders that have one writer."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from toolformer.errors import ConfigError, DataError
+from toolformer.lock import sole_writer
+from toolformer.whole_file import make_folder, remove_unfinished, whole_file
+
+
+def _broken_off(path: Path) -> None:
+    with whole_file(path) as file:
+        file.write(b"hal")
+        raise KeyboardInterrupt
+
+
+def test_nothing_is_left_of_what_was_broken_off(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("before")
+    with pytest.raises(KeyboardInterrupt):
+        _broken_off(path)
+    assert path.read_text() == "before"
+    assert os.listdir(tmp_path) == ["file"]
+    with whole_file(path) as file:
+        file.write(b"whole")
+        file.flush()
+        assert path.read_text() == "before"
+    assert path.read_text() == "whole"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_where_no_file_can_be(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is a folder: name a file"), whole_file(tmp_path):
+        pass
+    with pytest.raises(ConfigError, match="there is no folder .*/missing$"), whole_file(tmp_path / "missing" / "file"):
+        pass
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"cannot write to .*file/folder: Not a directory; choose another folder"):
+        make_folder(tmp_path / "file" / "folder")
+
+
+def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    for name in (".file.123.tmp", ".notes.tmp", "notes.123.tmp", "file"):
+        (tmp_path / name).touch()
+    remove_unfinished(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [".notes.tmp", "file", "notes.123.tmp"]
+
+
+def test_one_writer_at_a_time_and_another_after_it(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "folder"
+    with sole_writer(folder), pytest.raises(ConfigError, match="another run is writing to"), sole_writer(folder):
+        pass
+    with pytest.raises(ZeroDivisionError), sole_writer(folder):
+        raise ZeroDivisionError
+    with sole_writer(folder):
+        pass
