@@ -10,8 +10,6 @@ earlier one made. What a block is says how:
     sh         is not run, but every word of it is read by the parser that would read it, so that a wrong flag is seen;
                what runs only with a GPU or a network says so, for people to know: `# needs a GPU`, `# needs a network`
     text, math    are nothing that could be run
-
-A python block that needs a network says so in its first line, and is only compiled.
 """
 
 import argparse
@@ -38,7 +36,6 @@ README = ROOT / "README.md"
 PAGES = [README, *sorted(path for path in (ROOT / "docs").glob("*.md") if path.name != "log.md")]
 """All but the log, which says what was, not what is."""
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-NEEDS = re.compile(r"# needs a (?:GPU|network)")
 CODE = [path for folder in ("toolformer", "tools", "data_gen", "eval") for path in (ROOT / folder).rglob("*.py")]
 
 
@@ -89,11 +86,8 @@ def _prose(page: Path) -> str:
 
 
 def _run_python(block: str, names: dict[str, Any]) -> None:
-    code = compile(block, "page", "exec")
-    if NEEDS.match(block):
-        return
     with redirect_stdout(io.StringIO()) as said, redirect_stderr(io.StringIO()):
-        exec(code, names)
+        exec(block, names)
     assert said.getvalue().splitlines() == re.findall(r"^\s*print\(.*\)  # (.*)$", block, re.MULTILINE)
 
 
