@@ -22,6 +22,7 @@ from typing import Any, Self
 from toolformer.data_gen.records import Document
 from toolformer.errors import DataError
 from toolformer.lock import sole_writer
+from toolformer.same_settings import refuse_changes
 from toolformer.whole_file import make_folder, remove_unfinished, whole_file
 
 Json = Mapping[str, object]
@@ -74,13 +75,7 @@ class RunFolder:
         if changed == ["limit"] and _raised(before.get("limit"), now["limit"]):
             self._write_config()
             return
-        if changed:
-            name = changed[0]
-            more = f" ({', '.join(changed[1:])} too)" if changed[1:] else ""
-            raise DataError(
-                f"{self.path} was made with other settings: {name} was {_short(before.get(name))} and is "
-                f"{_short(now.get(name))}{more}. Run with the old settings to go on, or choose another folder"
-            )
+        refuse_changes(self.path, ((name, before.get(name), now.get(name)) for name in changed))
 
     def _write_config(self) -> None:
         write_file(self.path / "config.json", json.dumps(self._config, indent=1, ensure_ascii=False) + "\n")
@@ -171,8 +166,3 @@ def read_json(file: Path) -> dict[str, Any]:
 def _raised(before: int | None, now: int | None) -> bool:
     """Whether a limit lets through all that it did, and more."""
     return before is not None and (now is None or now > before)
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 80 else text[:79] + "…"

@@ -13,6 +13,7 @@ from typing import Any
 
 from toolformer.errors import DataError
 from toolformer.eval.tool_lm import Answer, Made
+from toolformer.same_settings import refuse_changes
 from toolformer.whole_file import whole_file
 
 Header = dict[str, Any]
@@ -131,13 +132,8 @@ def read_header(path: Path) -> Header:
 def check_header(path: Path, header: Header, expected: Header, names: Iterable[str]) -> None:
     """Refuse a file in which one of these is not as expected."""
     wanted = json.loads(json.dumps(expected))
-    for name in names:
-        if wanted.get(name) != header.get(name):
-            was, now = (json.dumps(one.get(name))[:80] for one in (header, wanted))
-            raise DataError(
-                f"{path} was made with other settings: {name} was {was} and is {now}. Run with the old settings to go "
-                "on, or choose another folder with --out"
-            )
+    changed = (name for name in names if wanted.get(name) != header.get(name))
+    refuse_changes(path, ((name, header.get(name), wanted.get(name)) for name in changed))
 
 
 def _outcome(path: Path, number: int, line: bytes) -> Outcome:

@@ -19,7 +19,8 @@ FOLDERS = {
 }
 
 LAYERS = [
-    {"toolformer.errors", "toolformer.calls", "toolformer.whole_file", "toolformer.lock", "toolformer.screen"},
+    {"toolformer.errors", "toolformer.calls"},
+    {"toolformer.whole_file", "toolformer.lock", "toolformer.same_settings", "toolformer.screen"},
     {"toolformer.tool", "toolformer.worker", "toolformer.toolbox", "toolformer.lm", "toolformer"},
     {"toolformer.hf", "toolformer.decode", "toolformer.finetune", "toolformer.model", "toolformer.chat"},
     {"toolformer.tools"},
@@ -28,7 +29,7 @@ LAYERS = [
     {"toolformer.eval"},
     {"toolformer.catalog", "toolformer.commands", "toolformer.cli", "toolformer.builtin.compare"},
 ]
-"""Left never imports right. A package stands for all its modules; `import toolformer` itself loads the second layer."""
+"""Left never imports right. A package stands for all its modules; `import toolformer` itself loads its own layer."""
 
 HEAVY = {
     "torch",

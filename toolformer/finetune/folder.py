@@ -19,6 +19,7 @@ from typing import Any, Self
 
 from toolformer.errors import DataError
 from toolformer.lock import LOCK, sole_writer
+from toolformer.same_settings import refuse_changes
 from toolformer.whole_file import remove_unfinished, sync, whole_file
 
 Json = dict[str, Any]
@@ -60,15 +61,7 @@ class TrainingFolder:
                 raise DataError(f"{self.path} holds something else ({foreign[0]}): choose another folder with --out")
             self._write("training.json", json.dumps(self._config, indent=1, ensure_ascii=False) + "\n")
             return
-        before = self.read()
-        changes = _changes(before, self._config)
-        changed = [f"{name} was {_short(old)} and is {_short(new)}" for name, old, new in changes]
-        if changed:
-            more = f" (and {len(changed) - 1} more)" if changed[1:] else ""
-            raise DataError(
-                f"{self.path} was made with other settings: {changed[0]}{more}. Run with the old ones to go on, or "
-                "choose another folder"
-            )
+        refuse_changes(self.path, _changes(self.read(), self._config))
 
     def _clear(self) -> None:
         """Remove what a killed run was writing."""
@@ -157,8 +150,3 @@ def _changes(before: Json, now: Json) -> Iterator[tuple[str, object, object]]:
             yield from _changes(before[name], now[name])
         elif before.get(name) != now[name]:
             yield name, before.get(name), now[name]
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 80 else text[:79] + "…"

@@ -1,0 +1,24 @@
+"""A folder goes on with the settings that it was made with, and with no others: what is said if they differ."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from toolformer.errors import DataError
+
+
+def refuse_changes(path: Path, changes: Iterable[tuple[str, object, object]]) -> None:
+    """Raise a DataError if there is a change: a setting's name, what it was, and what it is now."""
+    changed = list(changes)
+    if changed:
+        name, before, now = changed[0]
+        more = f" ({', '.join(other for other, _, _ in changed[1:])} too)" if changed[1:] else ""
+        raise DataError(
+            f"{path} was made with other settings: {name} was {_short(before)} and is {_short(now)}{more}. Run with "
+            "the old settings to go on, or choose another folder with --out"
+        )
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else text[:79] + "…"
