@@ -180,7 +180,7 @@ def test_the_many_ways_to_write_it(expression: str, value: str) -> None:
         ("3 of 4", "'of' only follows a percentage"),
         ("$5 + €3", "different currencies"),
         ("2^0.5", "only taken where the root is exact"),
-        ("1^(1/65)", "exact, as in 8^(1/3), and small"),
+        ("1^(1/65)", "only taken where the root is exact.*small"),
         ("(-8)^(1/3)", "not real"),
         ("1e1001", "1e1001 is out of bounds"),
     ],
