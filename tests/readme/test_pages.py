@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
+from types import CodeType
 from typing import Any, NoReturn
 
 import pytest
@@ -36,6 +37,7 @@ README = ROOT / "README.md"
 PAGES = [README, *sorted(path for path in (ROOT / "docs").glob("*.md") if path.name != "log.md")]
 """All but the log, which says what was, not what is."""
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+PRINTS = re.compile(r"^\s*print\(.*\)  # (.*)$", re.MULTILINE)
 CODE = [path for folder in ("toolformer", "tools", "data_gen", "eval") for path in (ROOT / folder).rglob("*.py")]
 
 
@@ -45,12 +47,15 @@ def test_what_a_page_shows_is_what_happens(page: Path, tmp_path: Path, monkeypat
         (tmp_path / folder).symlink_to(ROOT / folder)
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "__main__"}  # so that a worker process gets the functions made here
-    for kind, text in FENCED.findall(page.read_text("utf-8")):
+    for block in FENCED.finditer(page.read_text("utf-8")):
+        kind, text = block.groups()
         if kind in ("toml", "json"):
             name, _, rest = text.partition("\n")
             Path(name.removeprefix("# ")).write_text(text if kind == "toml" else rest, "utf-8")
         elif kind == "python":
-            _run_python(text, names)
+            # An error names the page and the line on it.
+            lines = "\n" * block.string.count("\n", 0, block.start(2))
+            assert _said(compile(lines + text, page, "exec"), names) == PRINTS.findall(text)
         elif kind == "console":
             _run_console(text)
         elif kind == "sh":
@@ -85,10 +90,10 @@ def _prose(page: Path) -> str:
     return text
 
 
-def _run_python(block: str, names: dict[str, Any]) -> None:
+def _said(code: CodeType, names: dict[str, Any]) -> list[str]:
     with redirect_stdout(io.StringIO()) as said, redirect_stderr(io.StringIO()):
-        exec(block, names)
-    assert said.getvalue().splitlines() == re.findall(r"^\s*print\(.*\)  # (.*)$", block, re.MULTILINE)
+        exec(code, names)
+    return said.getvalue().splitlines()
 
 
 def _run_console(block: str) -> None:
