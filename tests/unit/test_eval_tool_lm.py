@@ -14,7 +14,7 @@ from lm_eval.models.huggingface import HFLM
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, PreTrainedModel
 
 from tests import tiny_models
-from tests.fakes import END, ScriptedLM, script
+from tests.fakes import END, ScriptedLM, ScriptedRows, script
 from toolformer import load
 from toolformer.decode.options import Options
 from toolformer.errors import ConfigError
@@ -24,7 +24,7 @@ from toolformer.eval.tool_lm import ToolLM
 from toolformer.hf.causal import CausalModel
 from toolformer.hf.encode import Codec
 from toolformer.hf.seq2seq import Seq2SeqModel
-from toolformer.lm import Ids, LanguageModel, Rows
+from toolformer.lm import Ids, LanguageModel
 from toolformer.tools.calculator import Calculator
 from toolformer.tools.dates import Calendar
 
@@ -63,7 +63,7 @@ class Counting(ScriptedLM):
 
     batches = 0
 
-    def rows(self, prompts: Sequence[Ids]) -> Rows:
+    def rows(self, prompts: Sequence[Ids]) -> ScriptedRows:
         self.batches += 1
         return super().rows(prompts)
 
