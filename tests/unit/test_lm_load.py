@@ -65,8 +65,10 @@ def test_the_built_in_model() -> None:
     assert model.context >= 512
 
 
-def test_loading_an_adapter_says_nothing() -> None:
-    code = "from toolformer import load; import toolformer.finetune.run; load('builtin-tools')"
+@pytest.mark.parametrize(
+    "code", ["from toolformer import load; load('builtin-tools')", "import toolformer.finetune as f; f.train"]
+)
+def test_no_library_says_anything(code: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -14,6 +14,7 @@ def __getattr__(name: str) -> object:
     """Import what needs torch at its first use."""
     if name not in {"Trained", "train"}:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import toolformer.hf  # noqa: F401 - first, since it silences what libraries say when they are imported
     from toolformer.finetune import run
 
     return getattr(run, name)
