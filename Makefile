@@ -51,7 +51,7 @@ bench: setup
 package: setup
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
-	for file in dist/*; do \
+	@for file in dist/*; do \
 		rm -rf build/fresh && $(PYTHON) -m venv build/fresh && \
 		($(call torch,$(FRESH) $(INSTALL))) && $(FRESH) $(INSTALL) $$file && \
 		$(FRESH) -P tests/packaging/smoke.py || exit 1; \
