@@ -146,6 +146,13 @@ def test_an_input_that_has_grown_at_its_end_goes_on(tmp_path: Path) -> None:
     assert content(tmp_path / "out") == content(tmp_path / "whole")
 
 
+def test_one_that_has_grown_and_was_edited_does_not(tmp_path: Path) -> None:
+    run(tmp_path / "out", 6)
+    edited = (replace(one, text=one.text + "!") if one.id == "doc-5" else one for one in documents())
+    with pytest.raises(DataError, match="the input has changed: shard 1"):
+        run(tmp_path / "out", seed_documents=edited)
+
+
 def test_other_passages_are_refused(tmp_path: Path) -> None:
     limited(tmp_path / "out", None)
     with pytest.raises(DataError, match="other settings: passage_tokens was 1024 and is 512"):
