@@ -170,6 +170,8 @@ def test_settings_reach_the_tools(capsys: pytest.CaptureFixture[str]) -> None:
         (("call", "calc", "1"), "toolformer: no tool is called 'calc': did you mean Calculator? There is: "),
         (("call", "wiki", "Paris", "--language", "fr"), "toolformer: Wikipedia wants to know who is asking"),
         (("index", "verify", "/nowhere"), "toolformer: /nowhere"),
+        (("bench", "annotate", "--plain-texts", "0"), "toolformer: --plain-texts 0: it must be 1 at least"),
+        (("bench", "decode", "--rounds", "0"), "toolformer: --rounds 0: it must be 1 at least"),
         (("annotate", "/nowhere.jsonl", "--out", "OUT", "--tools", "calculator"), "toolformer: "),
     ],
 )

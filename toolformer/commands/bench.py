@@ -10,6 +10,7 @@ import tyro
 
 from toolformer.catalog import ToolSettings, make_tools
 from toolformer.commands.tools import Settings
+from toolformer.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class BenchAnnotate:
 
     def run(self) -> None:
         """Run both and print what came out."""
+        _at_least_one(texts=self.texts, plain_texts=self.plain_texts, positions=self.positions, samples=self.samples)
         from toolformer.data_gen.bench import bench_annotate
 
         result = bench_annotate(
@@ -65,6 +67,7 @@ class BenchDecode:
 
     def run(self) -> None:
         """Print a line for each comparison."""
+        _at_least_one(rounds=self.rounds)
         from itertools import islice
 
         from toolformer.data_gen.corpus import read_corpus
@@ -78,6 +81,12 @@ class BenchDecode:
             print(HEADER)
         for line in bench_decode(self.model, pairs, rounds=self.rounds):
             print(json.dumps(asdict(line)) if self.json else line, flush=True)
+
+
+def _at_least_one(**numbers: int) -> None:
+    for name, number in numbers.items():
+        if number < 1:
+            raise ConfigError(f"--{name.replace('_', '-')} {number}: it must be 1 at least")
 
 
 @dataclass(frozen=True)
