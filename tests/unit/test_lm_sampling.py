@@ -1,10 +1,13 @@
-"""The choice of a token: the right distribution, the nucleus, and randomness that depends on a draw alone."""
+"""The choice of a token: the right distribution, the nucleus, randomness of a draw alone; where a sample ends."""
 
 from collections import Counter
 
 import pytest
 import torch
 
+from tests import tiny_models
+from toolformer.hf.encode import Codec
+from toolformer.hf.ends import Ends, Request
 from toolformer.hf.sampling import choose, uniform
 
 
@@ -48,3 +51,11 @@ def test_the_nucleus_is_the_smallest_set_that_reaches_top_p() -> None:
 def test_rows_may_have_different_numbers_and_nan_is_no_token() -> None:
     logits = torch.tensor([[0.5, 0.5], [torch.nan, 0.0], [0.5, 0.5]])
     assert choose(logits, [[0.1], [0.1, 0.9], [0.9, 0.1, 0.9]], 1.0, 1.0) == [[0], [-1, -1], [1, 0, 1]]
+
+
+def test_a_sample_ends_where_the_context_is_full() -> None:
+    ends = Ends(Codec(tiny_models.tokenizer(), "tiny"), Request((5,), (")",), 10, 1.0, 1.0))
+    assert ends.sample((40,), full=False, ended=False) is None
+    ended = ends.sample((40,), full=True, ended=False)
+    assert ended is not None
+    assert (ended.stopped, ended.tokens) == (False, 1)
