@@ -1,6 +1,7 @@
 """What `load` finds, refuses, quantizes and puts on top."""
 
 import copy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +100,19 @@ def test_an_adapter_on_an_adapter() -> None:
 def test_a_folder_without_a_model(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds no model"):
         load(str(tmp_path))
+
+
+def test_a_folder_that_is_not_whole(llama: str, tmp_path: Path) -> None:
+    bare = shutil.copytree(llama, tmp_path / "bare")
+    for file in bare.glob("tokenizer*"):
+        file.unlink()
+    with pytest.raises(ConfigError, match=r"bare has no tokenizer that can be read .*: its files belong beside"):
+        load(str(bare))
+    cut = shutil.copytree(llama, tmp_path / "cut")
+    weights = cut / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(ConfigError, match=r"the weights of .*cut cannot be read .*: fetch or copy them again"):
+        load(str(cut))
 
 
 def test_a_fingerprint_changes_with_every_answer(llama: str, tmp_path: Path) -> None:

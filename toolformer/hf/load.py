@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import cast
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -156,9 +157,14 @@ def _tokenizer(adapter: str | None, place: str, revision: str | None, offline: b
     """The adapter's own tokenizer where it brings one: it may know more tokens than the base model's."""
     if adapter is not None and (Path(adapter) / "tokenizer_config.json").is_file():
         place, revision = adapter, None
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-        place, revision=revision, local_files_only=offline
-    )
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            place, revision=revision, local_files_only=offline
+        )
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"{place} has no tokenizer that can be read ({_first_line(error)}): its files belong beside the weights"
+        ) from error
     return tokenizer
 
 
@@ -174,17 +180,22 @@ def _model(
     kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     # A cap on the attention scores is beyond the fused kernels.
     capped = getattr(config, "attn_logit_softcapping", None) is not None
-    with no_bar():
-        model: PreTrainedModel = kind.from_pretrained(
-            place,
-            revision=revision,
-            local_files_only=offline,
-            dtype=dtype,
-            # Where DeepSpeed splits the weights over devices, it does so while they are loaded.
-            device_map=None if is_deepspeed_zero3_enabled() else {"": device},  # type: ignore[no-untyped-call]
-            quantization_config=quantization(quantize),
-            attn_implementation="eager" if capped else None,
-        )
+    try:
+        with no_bar():
+            model: PreTrainedModel = kind.from_pretrained(
+                place,
+                revision=revision,
+                local_files_only=offline,
+                dtype=dtype,
+                # Where DeepSpeed splits the weights over devices, it does so while they are loaded.
+                device_map=None if is_deepspeed_zero3_enabled() else {"": device},  # type: ignore[no-untyped-call]
+                quantization_config=quantization(quantize),
+                attn_implementation="eager" if capped else None,
+            )
+    except (OSError, SafetensorError) as error:
+        raise ConfigError(
+            f"the weights of {place} cannot be read ({_first_line(error)}): fetch or copy them again"
+        ) from error
     if quantize == "nf4":
         keep_gradients(model)
     return model.eval()  # type: ignore[no-untyped-call, no-any-return]
