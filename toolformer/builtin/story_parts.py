@@ -44,6 +44,8 @@ def _body(rng: random.Random, parts: Mapping[str, Any]) -> tuple[Kind, str]:
         kind, text = rng.choice(parts["compared"])
         return kind, text
     kind, told, ends = rng.choices(_TOLD, (9, 13, 8, 4, 4, 8))[0]
+    if rng.random() < 0.5:
+        return kind, _sentences(rng.choice(parts[told]) + _end(rng, parts))
     return kind, rng.choice(parts[told]) + rng.choice(parts[ends]).replace(" {X}", "")
 
 
@@ -54,11 +56,20 @@ def _happening(rng: random.Random, parts: Mapping[str, Any]) -> tuple[Kind, str]
     frame = parts[subject]
     happened = rng.choice(frame["gains" if kind == "add" else "losses"])
     end = rng.choice(parts["gained" if kind == "add" else "lost"])
-    if rng.random() < 0.5:
+    luck = rng.random()
+    if luck < 0.3:
         end = rng.choice(parts["so"]) + rng.choice(frame["ends"])
+    elif luck < 0.75:
+        end = _end(rng, parts)
     if subject == "amount":
         end = end.replace(" {X}", "")
     return kind, _sentences(rng.choice(frame["beginnings"]) + rng.choice(parts["links"]) + happened + end)
+
+
+def _end(rng: random.Random, parts: Mapping[str, Any]) -> str:
+    """An end that most likely nobody has seen: whatever was done, a number follows."""
+    turn, who, does, tail = (rng.choice(parts["end"][name]) for name in ("turns", "who", "does", "tails"))
+    return f"{turn}{who} {does} {{r}}{tail}"
 
 
 def _sentences(text: str) -> str:
