@@ -39,7 +39,7 @@ def test_the_metadata_says_which_version_and_which_pythons(wheel: Path) -> None:
     metadata = message_from_bytes(packed.read(name))
     assert metadata["Version"] == toolformer.__version__
     prefix = "Programming Language :: Python :: 3."
-    named = [line.removeprefix(prefix) for line in metadata.get_all("Classifier") if line.startswith(prefix)]
+    named = [line.removeprefix(prefix) for line in metadata.get_all("Classifier", []) if line.startswith(prefix)]
     assert named == ["11", "12", "13"]
     asked = SpecifierSet(metadata["Requires-Python"])
     assert [minor for minor in range(8, 14) if f"3.{minor}" in asked] == [11, 12, 13]

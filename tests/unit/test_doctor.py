@@ -1,5 +1,6 @@
 """`toolformer doctor`: what works is ok, what is optional and not there is missing, what is needed and broken fails."""
 
+import importlib.metadata
 import json
 import os
 import signal
@@ -56,7 +57,7 @@ def test_each_finding_is_a_line_and_what_failed_decides_the_status(
 def test_packages_that_are_not_there_or_too_old_are_named_with_what_installs_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = checks.version
+    real = importlib.metadata.version
 
     def version(name: str) -> str:
         if name in ("sympy", "lm-eval"):

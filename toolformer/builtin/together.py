@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from torch import distributed
+from torch import distributed, multiprocessing
 
 
 def start(workers: int, work: Callable[[], None]) -> None:
@@ -20,7 +20,7 @@ def start(workers: int, work: Callable[[], None]) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         meeting = (Path(folder) / "meeting").as_uri()
-        torch.multiprocessing.spawn(_work, (workers, meeting, work), nprocs=workers)  # type: ignore[no-untyped-call]
+        multiprocessing.spawn(_work, (workers, meeting, work), nprocs=workers)  # type: ignore[no-untyped-call, attr-defined]
 
 
 def _work(rank: int, workers: int, meeting: str, work: Callable[[], None]) -> None:
@@ -50,7 +50,7 @@ def add_up(parameters: Sequence[torch.nn.Parameter], value: float) -> float:
     gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
     flat = torch.cat([*(gradient.flatten() for gradient in gradients), torch.tensor([value])])
     distributed.all_reduce(flat)
-    pieces = flat[:-1].split([gradient.numel() for gradient in gradients])
+    pieces = torch.split(flat[:-1], [gradient.numel() for gradient in gradients])
     for parameter, piece in zip(parameters, pieces, strict=True):
         parameter.grad = piece.view_as(parameter)
     return float(flat[-1])
