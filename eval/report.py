@@ -143,7 +143,7 @@ def _called(one: Outcome) -> str:
     parts, at = [], 0
     for call in one.calls:
         if not call.undone and call.start <= CUT:
-            shown = f"[{call.tool}({_short(call.input)}){CallSyntax.TOKENS.arrow}{_short(call.result)}]"
+            shown = f"[{call.tool}({_short(call.input)}){CallSyntax.TOKENS.arrow} {_short(call.result)}]"
             parts += [_text(one.text[at : call.start]), f"<mark>{_text(shown)}</mark>"]
             at = call.start
     return "".join([*parts, _text(one.text[at : max(at, CUT)])])

@@ -156,6 +156,7 @@ def _parse_module(module: str, given: list[str], monkeypatch: pytest.MonkeyPatch
     with monkeypatch.context() as patched:
         patched.setattr(argparse.ArgumentParser, "parse_args", only_read)
         patched.setattr(sys, "argv", [module, *given])
+        patched.delitem(sys.modules, module, raising=False)  # another test may have imported it
         with pytest.raises(_ReadError):
             runpy.run_module(module, run_name="__main__", alter_sys=True)
 

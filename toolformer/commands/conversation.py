@@ -79,7 +79,7 @@ class Conversation:
             self._show(_begun(event.call), _CALL)
             self._calling = True
         elif isinstance(event, Answered):
-            self._show(f"{CallSyntax.TOKENS.arrow}{event.call.result}", _CALL)
+            self._show(f"{CallSyntax.TOKENS.arrow} {event.call.result}", _CALL)
             self._note(f", rank {event.rank + 1}, p {event.probability:.2f}]")
             self._calling = False
         elif isinstance(event, Undone):
