@@ -12,13 +12,12 @@ earlier one made. What a block is says how:
     text, math    are nothing that could be run
 """
 
-import argparse
 import ast
 import doctest
 import io
 import re
-import runpy
 import shlex
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -26,7 +25,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
 from types import CodeType
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
@@ -60,21 +59,21 @@ def test_what_a_page_shows_is_what_happens(page: Path, tmp_path: Path, monkeypat
             _run_console(text)
         elif kind == "sh":
             for command in _commands(text):
-                _parse(command, monkeypatch)
+                _parse(command)
         else:
             assert kind in ("text", "math"), f"what is a block of the kind {kind!r}?"
             assert not re.search(r"^(?:\$ |toolformer |python |make |pip )", text, re.MULTILINE), text
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_commands_in_sentences_are_right(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_in_sentences_are_right(page: Path) -> None:
     known = {name for group in cli.COMMANDS.values() for name in group}
     for code in re.findall(r"`([^`]+)`", _prose(page)):
         words = code.split()
         if words[0] == "toolformer" and len(words) == 2:
             assert words[1] in known or words[1].startswith("-"), code
         elif (words[0] in ("toolformer", "make", "pytest") and len(words) > 1) or words[:2] == ["python", "-m"]:
-            _parse(" ".join(words), monkeypatch)
+            _parse(" ".join(words))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -119,11 +118,20 @@ def _commands(block: str) -> Iterator[str]:
             yield shlex.join(words)
 
 
-class _ReadError(Exception):
-    """The words were read: enough."""
+_READ = """
+import argparse, runpy, sys
+read = argparse.ArgumentParser.parse_args
+def only_read(self, *words):
+    read(self, *words)
+    raise SystemExit(0)
+argparse.ArgumentParser.parse_args = only_read
+del sys.argv[0]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+raise SystemExit("it reads no words")
+"""
 
 
-def _parse(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def _parse(command: str) -> None:
     """Have a command's own parser read it, and do nothing else."""
     words = shlex.split(command)
     while re.fullmatch(r"[A-Z_]+=\S*", words[0]):
@@ -133,7 +141,7 @@ def _parse(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
             assert words[0] == "toolformer" or (ROOT / words[3]).exists(), command
             assert given[-1] in ("--help", "--version") or cli.parse_any(given)
         case ["python", "-m", module, *given]:
-            _parse_module(module, given, monkeypatch)
+            _parse_module(module, *given)
         case ["make", target, *_]:
             assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE), command
         case ["pytest", *paths]:
@@ -145,20 +153,12 @@ def _parse(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
             assert words[0] in ("git", "cd", "nvidia-smi", "export"), f"nothing here can read {command!r}"
 
 
-def _parse_module(module: str, given: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same for a module with argparse: it is run up to where its words are read."""
-    read = argparse.ArgumentParser.parse_args
-
-    def only_read(self: argparse.ArgumentParser, *args: Any) -> NoReturn:
-        read(self, *args)
-        raise _ReadError
-
-    with monkeypatch.context() as patched:
-        patched.setattr(argparse.ArgumentParser, "parse_args", only_read)
-        patched.setattr(sys, "argv", [module, *given])
-        patched.delitem(sys.modules, module, raising=False)  # another test may have imported it
-        with pytest.raises(_ReadError):
-            runpy.run_module(module, run_name="__main__", alter_sys=True)
+@cache
+def _parse_module(module: str, *given: str) -> None:
+    """The same for a module with argparse: it is run, in an interpreter of its own, up to where its words are read."""
+    command = [sys.executable, "-c", _READ, module, *given]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_troubleshooting_quotes_what_is_said() -> None:
