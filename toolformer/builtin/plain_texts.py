@@ -6,12 +6,8 @@ that they are not learnt by heart.
 
 import random
 import re
-import tomllib
-from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.resources import files
 
-from toolformer.builtin.words import ADJECTIVES, GOODS, NAMES, PLACES, THINGS, Passage, Split, part
+from toolformer.builtin.words import ADJECTIVES, GOODS, NAMES, PLACES, THINGS, Passage, Split, load_parts, part
 
 TEMPLATES: tuple[str, ...] = (
     "The {A} {P} stood at the end of the road.",
@@ -78,10 +74,6 @@ def _sentence(rng: random.Random, split: Split) -> str:
 
 def _composed(rng: random.Random) -> str:
     """A template for a sentence that most likely nobody has seen."""
-    text = _SLOT.sub(lambda slot: rng.choice(_parts()[slot[1]]), rng.choice(_parts()["frames"]))
+    parts = load_parts("plain_parts.toml")
+    text = _SLOT.sub(lambda slot: rng.choice(parts[slot[1]]), rng.choice(parts["frames"]))
     return text[:1].upper() + text[1:]
-
-
-@cache
-def _parts() -> Mapping[str, Sequence[str]]:
-    return tomllib.loads((files("toolformer.builtin") / "plain_parts.toml").read_text("utf-8"))

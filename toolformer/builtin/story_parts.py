@@ -5,11 +5,10 @@ templates of stories.py are far fewer, and those that are held out are never put
 """
 
 import random
-import tomllib
 from collections.abc import Mapping
-from functools import cache
-from importlib.resources import files
 from typing import Any, Literal
+
+from toolformer.builtin.words import load_parts
 
 Kind = Literal["add", "add3", "sub", "mul", "div", "share", "mix"]
 
@@ -22,7 +21,7 @@ _TOLD: tuple[tuple[Kind, str, str], ...] = (
 
 def composed(rng: random.Random) -> tuple[Kind, str]:
     """A kind of sum, and a template for it that most likely nobody has seen."""
-    parts = _parts()
+    parts = load_parts("story_parts.toml")
     kind, text = _body(rng, parts)
     container, containers = rng.choice(parts["containers"])
     text = text.replace("{U}", rng.choice(parts["units"])).replace("{I}", container).replace("{O}", containers)
@@ -76,8 +75,3 @@ def _sentences(text: str) -> str:
     """With a capital letter behind each full stop."""
     first, *others = text.split(". ")
     return ". ".join([first, *(other[0].upper() + other[1:] for other in others)])
-
-
-@cache
-def _parts() -> Mapping[str, Any]:
-    return tomllib.loads((files("toolformer.builtin") / "story_parts.toml").read_text("utf-8"))

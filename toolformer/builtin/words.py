@@ -2,9 +2,12 @@
 
 import random
 import re
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal, TypeVar
 
 Split = Literal["train", "held"]
 T = TypeVar("T")
@@ -46,6 +49,12 @@ class Passage:
 def part(items: Sequence[T], split: Split) -> list[T]:
     """The items of one split: every third is held out of training."""
     return [item for number, item in enumerate(items) if (number % 3 == 2) == (split == "held")]
+
+
+@cache
+def load_parts(name: str) -> Mapping[str, Any]:
+    """The lists of a TOML file beside this one, from which texts are put together."""
+    return tomllib.loads((files("toolformer.builtin") / name).read_text("utf-8"))
 
 
 def listed(words: str) -> list[str]:

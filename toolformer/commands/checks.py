@@ -4,7 +4,6 @@ Nothing here changes anything, and nothing is downloaded.
 """
 
 import contextlib
-import logging
 import os
 import platform
 import queue
@@ -130,10 +129,9 @@ def _multiply() -> None:
 
 def _quantize() -> None:
     import torch
-
-    # It says that a kernel which nobody here uses is not installed.
-    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     from bitsandbytes.functional import dequantize_4bit, int8_vectorwise_quant, quantize_4bit
+
+    import toolformer.hf  # noqa: F401 - first, since it silences what bitsandbytes says when it is imported
 
     some = torch.linspace(-1, 1, 4096, device="cuda" if torch.cuda.is_available() else "cpu").reshape(64, 64)
     packed, state = quantize_4bit(some, quant_type="nf4")
