@@ -31,7 +31,7 @@ from toolformer.builtin.plain_model import Model
 from toolformer.builtin.train import Recipe, Run, _tell
 from toolformer.builtin.twins import Twins
 from toolformer.builtin.variety import varied
-from toolformer.builtin.words import Passage, Split, TrueCall, part
+from toolformer.builtin.words import Passage, Split, TrueCall, filled, load_parts, part
 from toolformer.calls import CallSyntax
 from toolformer.tools.calculator import Calculator
 from toolformer.tools.dates import Calendar, Dates
@@ -203,6 +203,22 @@ def test_a_sum_stands_behind_its_numbers() -> None:
     made = [stories._composed(random.Random(seed)) for seed in range(5000)]
     for _, template in {*made, *stories.TEMPLATES}:
         assert not re.search(r"\{[abc]\}", template.split("{r}")[1]), template
+
+
+def test_what_a_frame_chose_stays_chosen() -> None:
+    lists = {"who": [["a cook", "the cook"], ["a boy", "the boy"]], "did": ["ran", "sat"]}
+    made = {filled(random.Random(seed), "<who.0> <did>, <who.1> <did>", lists) for seed in range(50)}
+    assert made == {f"a {who} {did}, the {who} {did}" for who in ("cook", "boy") for did in ("ran", "sat")}
+
+
+def test_every_frame_names_the_numbers_of_its_sum_and_every_list_is_used() -> None:
+    parts = load_parts("story_parts.toml")
+    asked = {"mix": "abc"}
+    for kind, frames in parts["frames"].items():
+        for frame in frames:
+            assert sorted(re.findall(r"\{([abcr])\}", frame)) == [*asked.get(kind, "ab"), "r"], frame
+    used = set(re.findall(r"<(\w+)", " ".join(frame for frames in parts["frames"].values() for frame in frames)))
+    assert used == set(parts["slots"])
 
 
 def test_a_made_up_tool_is_asked_in_one_way_about_what_its_text_names() -> None:

@@ -86,7 +86,7 @@ def to_jsonl(entries: list[Entry]) -> str:
 
 def _entry(rng: random.Random, split: Split, kind: Kind, number: int, untold: list[Fact]) -> Entry:
     day = datetime.date(2015, 1, 1) + datetime.timedelta(days=rng.randrange(4300))
-    stories, dates = (0.8, 0.5) if split == "train" else (0.0, 0.0)
+    stories, dates = (0.8, 0.75) if split == "train" else (0.0, 0.0)
     passage = {
         "sum": lambda: story(rng, split, parts=stories),
         "fact": lambda: told(untold.pop(), *rng.sample(range(3), 2)),

@@ -76,6 +76,15 @@ JOINED: tuple[tuple[Kind, str], ...] = (
     ("weekday", "On {d}, which is a {r}, {E}."),
     ("weekday", "It was {d} when {E}, and {N} noted that it was a {r}."), ("weekday", "{N} says {d} is a {r}."),
     ("weekday", "{E} on {d}. The weekday was {r}."), ("weekday", "As {d} is a {r}, {E}."),
+    ("weekday", "{E} on {d}. That was a {r}."), ("weekday", "{E} on {d}. It happened on a {r}."),
+    ("weekday", "{E} on {d}; the day was a {r}."), ("weekday", "{E} on {d}, so it was a {r}."),
+    ("weekday", "On {d}, on a {r}, {E}."), ("weekday", "{d} falls on a {r}, says {N}."),
+    ("weekday", "{E} on {d}. {N} remembers that {r}."), ("weekday", "{N} was told that {d} had been a {r}."),
+    ("weekday", "{E} on {d}. What a {r} that was."), ("weekday", "It was on {d} that {E}, and {N} knows it was a {r}."),
+    ("before", "{E} on {d}. Since {n} before, since {r}, {F}."), ("before", "{E} on {d}, {n} after {r}."),
+    ("after", "{E} on {d}. In {n}, that is on {r}, {F}."),
+    ("after", "{E} on {d}, and since {n} after it, since {r}, {F}."),
+    ("before", "{E} on {d}. They had asked for it {n} before, that is on {r}."),
 )  # fmt: skip
 CALENDAR: tuple[str, ...] = (
     "Today is {r}. The {P} is open until six.",

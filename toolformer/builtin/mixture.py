@@ -40,7 +40,7 @@ def _sum(rng: random.Random) -> Passage:
 
 
 def _date(rng: random.Random) -> Passage:
-    return date_text(rng, "train", parts=0.6)
+    return date_text(rng, "train", parts=0.75)
 
 
 def _today(rng: random.Random) -> Passage:
@@ -81,11 +81,11 @@ def example(rng: random.Random, progress: float, texts: Sequence[str]) -> Pieces
 
 def _any_source(rng: random.Random) -> Passage:
     luck = rng.random()
-    if luck < 0.53:
+    if luck < 0.50:
         return _sum(rng)
-    if luck < 0.63:
+    if luck < 0.62:
         return _date(rng)
-    if luck < 0.66:
+    if luck < 0.64:
         return _today(rng)
     if luck < 0.90:
         return _fact(rng)

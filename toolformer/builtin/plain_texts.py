@@ -7,7 +7,7 @@ that they are not learnt by heart.
 import random
 import re
 
-from toolformer.builtin.words import ADJECTIVES, GOODS, NAMES, PLACES, THINGS, Passage, Split, load_parts, part
+from toolformer.builtin.words import ADJECTIVES, GOODS, NAMES, PLACES, THINGS, Passage, Split, filled, load_parts, part
 
 TEMPLATES: tuple[str, ...] = (
     "The {A} {P} stood at the end of the road.",
@@ -54,7 +54,6 @@ TEMPLATES: tuple[str, ...] = (
 
 COMPOSED = 0.8
 """How many of the trained sentences are put together from parts."""
-_SLOT = re.compile(r"<(\w+)>")
 
 
 def plain_text(rng: random.Random, split: Split, sentences: int = 1) -> Passage:
@@ -75,5 +74,5 @@ def _sentence(rng: random.Random, split: Split) -> str:
 def _composed(rng: random.Random) -> str:
     """A template for a sentence that most likely nobody has seen."""
     parts = load_parts("plain_parts.toml")
-    text = _SLOT.sub(lambda slot: rng.choice(parts[slot[1]]), rng.choice(parts["frames"]))
+    text = filled(rng, rng.choice(parts["frames"]), parts)
     return text[:1].upper() + text[1:]

@@ -8,7 +8,7 @@ import random
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from toolformer.builtin.words import load_parts
+from toolformer.builtin.words import filled, load_parts
 
 Kind = Literal["add", "add3", "sub", "mul", "div", "share", "mix"]
 
@@ -17,6 +17,9 @@ _TOLD: tuple[tuple[Kind, str, str], ...] = (
     ("share", "parts", "parted"), ("add3", "three", "both"), ("mix", "mixed", "multiplied"),
 )  # fmt: skip
 """Kinds of sums, with the lists in which their beginnings and their ends are."""
+
+_FRAMED: Mapping[Kind, int] = {"add": 6, "sub": 6, "mul": 5, "div": 3, "mix": 3}
+"""How often a story of each kind is made from a frame."""
 
 
 def composed(rng: random.Random) -> tuple[Kind, str]:
@@ -38,14 +41,22 @@ def composed(rng: random.Random) -> tuple[Kind, str]:
 def _body(rng: random.Random, parts: Mapping[str, Any]) -> tuple[Kind, str]:
     luck = rng.random()
     if luck < 0.40:
+        return _framed(rng, parts)
+    if luck < 0.65:
         return _happening(rng, parts)
-    if luck < 0.62:
+    if luck < 0.78:
         kind, text = rng.choice(parts["compared"])
         return kind, text
     kind, told, ends = rng.choices(_TOLD, (9, 13, 8, 4, 4, 8))[0]
     if rng.random() < 0.5:
         return kind, _sentences(rng.choice(parts[told]) + _end(rng, parts))
     return kind, rng.choice(parts[told]) + rng.choice(parts[ends]).replace(" {X}", "")
+
+
+def _framed(rng: random.Random, parts: Mapping[str, Any]) -> tuple[Kind, str]:
+    """A story whose end says again what its beginning said, of more or of what is left."""
+    kind = rng.choices(tuple(_FRAMED), tuple(_FRAMED.values()))[0]
+    return kind, _sentences(filled(rng, rng.choice(parts["frames"][kind]), parts["slots"]))
 
 
 def _happening(rng: random.Random, parts: Mapping[str, Any]) -> tuple[Kind, str]:

@@ -57,6 +57,26 @@ def load_parts(name: str) -> Mapping[str, Any]:
     return tomllib.loads((files("toolformer.builtin") / name).read_text("utf-8"))
 
 
+_SLOT = re.compile(r"<(\w+)(?:\.(\d))?>")
+
+
+def filled(rng: random.Random, frame: str, lists: Mapping[str, Sequence[Any]]) -> str:
+    """The frame with one of each list that it names in angle brackets.
+
+    What is chosen stays chosen: a list that is named twice gives the same words twice, and <list.0> and <list.1> are
+    two parts of one choice.
+    """
+    chosen: dict[str, Any] = {}
+
+    def word(slot: re.Match[str]) -> str:
+        if slot[1] not in chosen:
+            chosen[slot[1]] = rng.choice(lists[slot[1]])
+        found = chosen[slot[1]]
+        return str(found if slot[2] is None else found[int(slot[2])])
+
+    return _SLOT.sub(word, frame)
+
+
 def listed(words: str) -> list[str]:
     """The words of a line or more, as a list."""
     return words.split()
