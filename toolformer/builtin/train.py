@@ -34,7 +34,7 @@ CHECKPOINT = "checkpoint.pt"
 class Recipe:
     """Everything that decides what the model becomes, but the texts."""
 
-    tokens: int = 90_000_000
+    tokens: int = 60_000_000
     seed: int = 0
     hidden: int = 192
     layers: int = 6
