@@ -6,7 +6,6 @@ corpus travels as JSON and reaches the page only as text nodes. Files of any siz
 limit, texts are chosen by a hash of their ids, and the middle of a long stretch without calls is left out.
 """
 
-import base64
 import hashlib
 import heapq
 import itertools
@@ -22,6 +21,7 @@ from string import Template
 
 from toolformer.data_gen.annotated_folder import AnnotatedFolder, KeptText, Numbers, RejectedCall
 from toolformer.errors import ConfigError
+from toolformer.page import policy_hash
 from toolformer.whole_file import whole_file
 
 EXAMPLES = 100
@@ -62,17 +62,13 @@ def _page(content: Json) -> str:
     return Template(parts["html"]).substitute(
         style=parts["css"],
         script=parts["js"],
-        style_hash=_csp_hash(parts["css"]),
-        script_hash=_csp_hash(parts["js"]),
+        style_hash=policy_hash(parts["css"]),
+        script_hash=policy_hash(parts["js"]),
         content=embedded,
     )
 
 
 _PAGE = files("toolformer.data_gen") / "page"
-
-
-def _csp_hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _content(source: AnnotatedFolder, limit: int) -> Json:

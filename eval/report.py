@@ -4,8 +4,6 @@ The page has no script and loads nothing, and a content security policy keeps it
 or a data set is escaped and cut; a page is of bounded size.
 """
 
-import base64
-import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -21,6 +19,7 @@ from toolformer.eval.calls import case
 from toolformer.eval.outcomes import Outcome, read_header, read_outcomes
 from toolformer.eval.results import costs, results
 from toolformer.eval.tables import SHOWN, Grid, cost_table, grids, label, markdown
+from toolformer.page import policy_hash
 from toolformer.whole_file import whole_file
 
 Json = dict[str, Any]
@@ -54,7 +53,7 @@ def _page(counted: Sequence[Json], tables: Sequence[Grid], examples: str) -> str
     }
     return Template((_PAGE / "report.html").read_text("utf-8")).substitute(
         style=style,
-        style_hash="sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        style_hash=policy_hash(style),
         name=_text(" · ".join(dict.fromkeys(label(one) for one in counted))),
         totals="".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in totals.items()),
         tables="".join(map(_table, tables)),

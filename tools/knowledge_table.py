@@ -10,7 +10,6 @@ import hashlib
 import itertools
 import json
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from toolformer.errors import ConfigError, DataError, ToolError
+from toolformer.tools.folding import folded
 from toolformer.tools.passages import Passage
 
 THRESHOLD = 0.6
@@ -26,7 +26,6 @@ MAX_WORDS = 64
 """Words in a question at most."""
 
 _WORD = re.compile(r"\w+[+#]*")  # C, C++ and C# are three languages
-_ACCENTS = re.compile(r"[\u0300-\u036f]+")
 _ARTICLES = frozenset({"a", "an", "the"})
 # Words that carry no meaning of their own in a question whose subject is known. Not "not", and not what ends titles.
 _FUNCTION_WORDS = _ARTICLES | set(
@@ -40,8 +39,7 @@ _SAME = {"which": "what", "whom": "who"}
 
 def normal_words(text: str) -> tuple[str, ...]:
     """The words in lower case, without accents, articles and a polite beginning."""
-    folded = _ACCENTS.sub("", unicodedata.normalize("NFKD", text.casefold()))
-    words = itertools.dropwhile(_POLITE.__contains__, _WORD.findall(folded))
+    words = itertools.dropwhile(_POLITE.__contains__, _WORD.findall(folded(text)))
     return tuple(_SAME.get(word, word) for word in words if word not in _ARTICLES)
 
 

@@ -8,13 +8,13 @@ BM25's vocabulary is read into memory. What this does not do: change an index, o
 import json
 import mmap
 import re
-import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 from toolformer.errors import DataError, ToolError
 from toolformer.tools.embedding import Embedder
+from toolformer.tools.folding import folded
 from toolformer.tools.index_folder import (
     BM25,
     MANIFEST,
@@ -37,7 +37,6 @@ MAX_QUERY = 2_000
 """Characters of a query that are looked at: the rest costs time and adds nothing."""
 
 _WORD = re.compile(r"\w+")
-_ACCENTS = re.compile(r"[\u0300-\u036f]+")
 _STOP_WORDS = frozenset(
     re.findall(
         r"\w+",
@@ -53,8 +52,7 @@ def words_of(text: str) -> list[str]:
     The stop words are English. A script without spaces (Chinese, Thai) gives words as long as a clause: use a dense
     index there.
     """
-    folded = text.lower() if text.isascii() else _ACCENTS.sub("", unicodedata.normalize("NFKD", text.casefold()))
-    return [word for word in _WORD.findall(folded) if word not in _STOP_WORDS]
+    return [word for word in _WORD.findall(folded(text)) if word not in _STOP_WORDS]
 
 
 class _Ranker(Protocol):
