@@ -37,23 +37,77 @@ class Example:
     """For perplexity: how many words the text had before it was put in order."""
 
 
-def splits(examples: Iterable[Example], task: str) -> dict[str, Any]:
-    """The examples as lm-eval wants them: a dataset by the name of its split. Ids that come twice are told apart."""
+@dataclass(frozen=True)
+class LeftOut:
+    """A row that is not asked, or not by itself, and why."""
+
+    reason: str
+
+
+NO_ANSWER = LeftOut("it has no answer")
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of a set there was to read."""
+
+    read: int
+    published: int | None
+    """How much there is, by its publisher; None if that is not known here."""
+    unit: str
+    """What its publisher counts."""
+    left_out: dict[str, int]
+    """Of what was read: why some are not asked, and how many."""
+
+    @property
+    def odd(self) -> bool:
+        """Whether this is known to be another number than the publisher's."""
+        return self.published not in (None, self.read)
+
+    def __str__(self) -> str:
+        if self.published is None:
+            return f"{self.read:,} {self.unit}"
+        return f"{f'{self.read:,} of' if self.odd else 'all'} {self.published:,} published {self.unit}"
+
+
+class Splits(dict[str, Any]):
+    """The examples as lm-eval wants them, a dataset by the name of its split, and how much was read for them."""
+
+    def __init__(self, test: Any, size: Size) -> None:
+        super().__init__(test=test)
+        self.size = size
+
+
+def splits(
+    examples: Iterable[Example | LeftOut],
+    task: str,
+    published: int | None = None,
+    unit: str = "questions",
+    read: int | None = None,
+) -> Splits:
+    """The examples of a task, of a set that its publisher says to hold so many units. Ids that come twice are told
+    apart. `read` is how many units they were, where a unit is not what is asked."""
     from datasets import Dataset
 
     seen: Counter[str] = Counter()
+    left_out: Counter[str] = Counter()
     rows = []
     try:
         for example in examples:
+            if isinstance(example, LeftOut):
+                left_out[example.reason] += 1
+                continue
             seen[example.id] += 1
             id_ = example.id if seen[example.id] == 1 else f"{example.id}#{seen[example.id]}"
             rows.append(dataclasses.asdict(example) | {"id": id_, "target": next(iter(example.answers), "")})
         made = Dataset.from_list(rows)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise DataError(f"{task}: row {len(rows) + 1} is not as its publisher writes it: {error!r}") from error
+        number = len(rows) + left_out.total() + 1
+        raise DataError(f"{task}: row {number} is not as its publisher writes it: {error!r}") from error
     if not rows:
         raise DataError(f"{task}: the data holds no example that can be asked")
-    return {"test": made}
+    size = Size(len(rows) + left_out.total() if read is None else read, published, unit, dict(sorted(left_out.items())))
+    return Splits(made, size)
 
 
 def example_of(doc: Mapping[str, Any]) -> Example:

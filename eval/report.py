@@ -150,7 +150,9 @@ def _called(one: Outcome) -> str:
 
 def _source(result: Json) -> Json:
     """Where a run's numbers come from."""
-    tasks = {name: {"data": task["data"], "examples": task["examples"]} for name, task in result["tasks"].items()}
+    tasks = {
+        name: {part: task[part] for part in ("data", "examples", "size")} for name, task in result["tasks"].items()
+    }
     return {name: value for name, value in result.items() if name != "tasks"} | {"tasks": tasks}
 
 

@@ -20,6 +20,9 @@ Json = dict[str, Any]
 SHARED = ("model", "fingerprint", "about", "tools", "vote", "seed", "versions")
 """What all files of one folder have in common."""
 
+_TOLD = ("task", "k", "data", "examples", "size", "settings")
+"""What each of them says besides."""
+
 
 def write_results(out: Path) -> Json:
     """Count, and write `results.json`. The same outcomes give the same file on the same machine."""
@@ -39,6 +42,8 @@ def results(out: Path) -> Json:
     first: Header = {}
     for path in paths:
         header, outcomes = read_outcomes(path)
+        if missing := [name for name in (*SHARED, *_TOLD) if name not in header]:
+            raise DataError(f"{path} does not say its {missing[0]}: another version made it. Choose another --out")
         first = first or header
         check_header(path, header, first, SHARED)
         headers[header["task"]] = header
@@ -99,7 +104,7 @@ def hardware() -> dict[str, str]:
 
 
 def _task(header: Header, by_k: Mapping[int, Sequence[Outcome]], seed: int) -> Json:
-    made: Json = {"data": header["data"], "examples": header["examples"], "settings": header["settings"]}
+    made: Json = {name: header[name] for name in _TOLD if name not in ("task", "k")}
     one = next(iter(by_k.values()))
     if any(outcome.size for outcome in one):
         return made | {"perplexity": perplexity(one)}

@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -60,6 +60,12 @@ def load_tasks(settings: Settings) -> dict[str, Any]:
     given = {name: value and str(value) for name in ("data", "text", "pairs") for value in [getattr(settings, name)]}
     manager = TaskManager(include_path=str(FOLDER), include_defaults=False, metadata=given)
     return {name: manager.load([PREFIX + name])["tasks"][PREFIX + name] for name in settings.names()}
+
+
+def odd_sizes(tasks: Mapping[str, Any]) -> str | None:
+    """One line of the sets that are not as large as their publishers say: samples, other versions, cut off."""
+    odd = [f"{name} {task.dataset.size}" for name, task in tasks.items() if task.dataset.size.odd]
+    return f"not the published sets: {', '.join(odd)}" if odd else None
 
 
 def evaluate(
@@ -138,6 +144,7 @@ def plan(
                 "part": part,
                 "data": _digest(examples),
                 "examples": len(examples),
+                "size": asdict(task.dataset.size),
                 "vote": settings.vote,
                 "seed": settings.seed,
                 "settings": task.config.generation_kwargs or {},

@@ -1,5 +1,9 @@
-"""Where tasks read from: the publishers' own files under one folder, or the hub's copy. Nothing here knows a format."""
+"""Where tasks read from: the publishers' own files under one folder, or the hub's copy. Nothing here knows a format.
 
+Every row comes with where it stands, for errors to name. A row that cannot be read is an error, never left out.
+"""
+
+import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +12,11 @@ from typing import Any
 from toolformer.errors import DataError
 
 Row = dict[str, Any]
+Rows = Iterator[tuple[str, Row]]
+"""Rows, each behind where it stands."""
+
+_LONGEST = 1_000_000
+"""Characters of one field of a CSV file: TriviaQA's longest has a hundredth of that."""
 
 
 def published(data: str | Path, *names: str) -> Path:
@@ -21,13 +30,14 @@ def published(data: str | Path, *names: str) -> Path:
     )
 
 
-def lines(path: Path) -> Iterator[Row]:
+def lines(path: Path) -> Rows:
     """The objects of a JSONL file."""
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
-                    yield _object(line, f"{path}, line {number}")
+                    where = f"{path}, line {number}"
+                    yield where, _object(line, where)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
@@ -40,7 +50,7 @@ def text(path: Path) -> str:
         raise DataError(f"{path} cannot be read as text: {error}") from error
 
 
-def array(path: Path, key: str | None = None) -> list[Row]:
+def array(path: Path, key: str | None = None) -> Rows:
     """The objects of a JSON file: an array, or the array under a key."""
     try:
         whole = json.loads(text(path))
@@ -49,10 +59,24 @@ def array(path: Path, key: str | None = None) -> list[Row]:
         raise DataError(f"{path} is damaged, or no such file as its publisher made it: {error!r}") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise DataError(f"{path} should hold a list of objects")
-    return rows
+    for number, row in enumerate(rows, 1):
+        yield f"{path}, item {number}", row
 
 
-def hub(name: str, config: str | None, *split: str) -> Iterator[Row]:
+def table(path: Path, delimiter: str) -> Iterator[tuple[str, list[str]]]:
+    """The rows of a CSV file. A quote that nobody closes is an error: it would swallow the rows behind it."""
+    csv.field_size_limit(_LONGEST)
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            for number, row in enumerate(csv.reader(file, delimiter=delimiter, strict=True), 1):
+                yield f"{path}, row {number}", row
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not what its publisher's file should be: {error}") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def hub(name: str, config: str | None, *split: str) -> Rows:
     """The rows of a dataset on the hub, split after split."""
     import datasets
 
@@ -65,7 +89,8 @@ def hub(name: str, config: str | None, *split: str) -> Iterator[Row]:
                 f"{name} cannot be had from the hub ({reason}): download the publisher's files and name their folder "
                 "with --data"
             ) from error
-        yield from rows
+        for number, row in enumerate(rows, 1):
+            yield f"{name}, {each}, row {number}", row
 
 
 def no_hub(what: str) -> DataError:
@@ -73,11 +98,19 @@ def no_hub(what: str) -> DataError:
     return DataError(f"{what} is read from its publisher's files only: name their folder with --data")
 
 
-def field(row: Row, name: str, where: object) -> Any:
+def field(row: Row, name: str, where: str) -> Any:
     """A field that must be there."""
     if name not in row:
-        raise DataError(f"{where}: a row has no {name!r}; it has {', '.join(sorted(map(str, row)))}")
+        raise DataError(f"{where} has no {name!r}; it has {', '.join(sorted(map(str, row)))}")
     return row[name]
+
+
+def strings(row: Row, name: str, where: str) -> list[str]:
+    """A field that must be a list of texts. A text in its place would be taken for a list of its letters."""
+    value = field(row, name, where)
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise DataError(f"{where}: {name!r} should be a list of texts, not {str(value)[:60]!r}")
+    return value
 
 
 def _object(line: bytes, where: str) -> Row:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolformer.eval.calls import CASES
+from toolformer.eval.examples import Size
 from toolformer.eval.overlap import KINDS
 from toolformer.eval.paper import BY_K, TABLES, Table
 from toolformer.eval.results import Cost
@@ -47,7 +48,7 @@ def grids(results: Sequence[Json]) -> list[Grid]:
     made += [grid for grid in (_normalised(results), _perplexities(results), _overlaps(results)) if grid]
     for name in sorted({name for one in results for name, task in one["tasks"].items() if "k" in task}):
         made.append(_by_k(name, results))
-    return [*made, *_decisions(results)]
+    return [*made, *_decisions(results), _data(results)]
 
 
 def cost_table(costs: Mapping[tuple[str, int], Cost]) -> list[Grid]:
@@ -232,6 +233,19 @@ def _decisions(results: Sequence[Json]) -> Iterator[Grid]:
         note = " ".join(f"{name.capitalize()}: {meaning}." for name, meaning in CASES.items())
         oracle_note = " The oracle calls exactly where a tool mends an answer that is wrong without."
         yield Grid("Decisions", ("Model", "Task", "k", *CASES, *_ORACLE), tuple(rows), note + oracle_note)
+
+
+def _data(results: Sequence[Json]) -> Grid:
+    """How much of each set was asked, and of what. Runs that were given the same have one line."""
+    rows: dict[tuple[str, ...], Row] = {}
+    for result in results:
+        for name, task in result["tasks"].items():
+            size = Size(**task["size"])
+            left_out = "; ".join(f"{count:,}: {reason}" for reason, count in size.left_out.items())
+            cells = (name, f"{task['examples']:,}", str(size), left_out)
+            rows.setdefault((*cells, task["data"]), Row(cells))
+    note = "What was asked, how much was read of how much is published, and what of it is not asked, or not by itself."
+    return Grid("Data", ("Task", "Asked", "Read", "Not asked"), tuple(rows.values()), note)
 
 
 _ORACLE = ("mendable", "precision", "recall")

@@ -7,34 +7,35 @@ import re
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from toolformer.errors import DataError
-from toolformer.eval.examples import Example, splits
-from toolformer.eval.sources import array, field, hub, published, text
+from toolformer.eval.examples import Example, Splits, splits
+from toolformer.eval.sources import Row, array, field, hub, published, text
 
+_PUBLISHED = 6_511
+"""Questions, of 27 tasks together."""
 _THINK = "A: Let's think step by step.\n"
 _SHOT = re.compile(rf"{re.escape(_THINK)}.*?the answer is (.*?)\.?(?=\n\s*\nQ: |\s*\Z)", re.DOTALL | re.IGNORECASE)
 _YES_NO = {"true", "false", "yes", "no", "valid", "invalid"}
 _OPTION = re.compile(r"^\([A-Z]\)", re.MULTILINE)
 
 
-def direct(data: str | None = None, **_: object) -> dict[str, Any]:
+def direct(data: str | None = None, **_: object) -> Splits:
     """The answer at once."""
-    return splits(_all(data, think=False), "BBH")
+    return splits(_all(data, think=False), "BBH", _PUBLISHED)
 
 
-def chain_of_thought(data: str | None = None, **_: object) -> dict[str, Any]:
+def chain_of_thought(data: str | None = None, **_: object) -> Splits:
     """The answer behind the model's own reasons."""
-    return splits(_all(data, think=True), "BBH")
+    return splits(_all(data, think=True), "BBH", _PUBLISHED)
 
 
 def _all(data: str | None, think: bool) -> Iterator[Example]:
     for name, rows, shots in _published(data) if data is not None else _from_hub():
         before = shots if think else answers_only(shots, name)
-        targets = {str(field(row, "target", name)) for row in rows}
-        for number, row in enumerate(rows):
-            asked = f"{before}\n\nQ: {field(row, 'input', name)}\n"
+        targets = {str(field(row, "target", where)) for where, row in rows}
+        for number, (where, row) in enumerate(rows):
+            asked = f"{before}\n\nQ: {field(row, 'input', where)}\n"
             yield Example(
                 id=f"{name}-{number}",
                 prompt=asked + (_THINK if think else "A:"),
@@ -54,14 +55,14 @@ def answers_only(shots: str, name: str) -> str:
 
 
 def _chance(question: str, targets: set[str]) -> float:
-    """How often a guess is right: among the options, or yes and no; nothing else can be guessed."""
-    if options := len(_OPTION.findall(question)):
+    """How often a guess is right: among the options, or yes and no; nothing else can be guessed. One is no choice."""
+    if (options := len(_OPTION.findall(question))) > 1:
         return 1 / options
     return 0.5 if {target.casefold() for target in targets} <= _YES_NO else 0.0
 
 
-Subtask = tuple[str, list[dict[str, Any]], str]
-"""Its name, its rows, and what is shown before a question."""
+Subtask = tuple[str, list[tuple[str, Row]], str]
+"""Its name, its rows with where they stand, and what is shown before a question."""
 
 
 def _published(data: str) -> Iterator[Subtask]:
@@ -69,7 +70,7 @@ def _published(data: str) -> Iterator[Subtask]:
     for path in sorted(published(data, "bbh/bbh").glob("*.json")):
         shots = text(published(data, f"bbh/cot-prompts/{path.stem}.txt"))
         # The first line says that none of it should be trained on.
-        yield path.stem, array(path, "examples"), shots.partition("-----\n")[2].strip() or shots.strip()
+        yield path.stem, list(array(path, "examples")), shots.partition("-----\n")[2].strip() or shots.strip()
 
 
 def _from_hub() -> Iterator[Subtask]:

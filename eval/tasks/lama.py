@@ -1,42 +1,43 @@
 """LAMA: short statements that lack their last word. Wikipedia search is off: the statements come from there.
 
-A model that writes from left to right can be asked only where the mask ends the statement; others are left out.
+A model that writes from left to right can be asked only where the mask ends the statement; others are left out, as in
+the paper, which does not say how many remain.
 """
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from toolformer.errors import DataError
-from toolformer.eval.examples import Example, splits
-from toolformer.eval.sources import field, lines, no_hub, published
+from toolformer.eval.examples import Example, LeftOut, Splits, splits
+from toolformer.eval.sources import field, lines, no_hub, published, strings
 
 PROMPT = "Please complete the following text so that it is factually correct: "
 MASK = "[MASK]"
 _WITHOUT = ("WikiSearch",)
 
 
-def squad(data: str | None = None, **_: object) -> dict[str, Any]:
+def squad(data: str | None = None, **_: object) -> Splits:
     """LAMA SQuAD: `lama/Squad/test.jsonl`."""
     path = published(_needed(data), "lama/Squad/test.jsonl")
-    return splits(_statements(path), "LAMA SQuAD")
+    return splits(_statements(path), "LAMA SQuAD", 305, "statements")
 
 
-def google_re(data: str | None = None, **_: object) -> dict[str, Any]:
+def google_re(data: str | None = None, **_: object) -> Splits:
     """LAMA Google-RE: `lama/Google_RE/*_test.jsonl`."""
     folder = published(_needed(data), "lama/Google_RE")
-    return splits((one for path in sorted(folder.glob("*.jsonl")) for one in _statements(path)), "LAMA Google-RE")
+    made = (one for path in sorted(folder.glob("*.jsonl")) for one in _statements(path))
+    return splits(made, "LAMA Google-RE", 5_527, "facts")
 
 
-def trex(data: str | None = None, **_: object) -> dict[str, Any]:
+def trex(data: str | None = None, **_: object) -> Splits:
     """LAMA T-REx: the facts in `lama/TREx/*.jsonl`, asked with the templates of `lama/relations.jsonl`."""
     folder = published(_needed(data), "lama/TREx")
     templates = {
-        field(row, "relation", folder): field(row, "template", folder)
-        for row in lines(published(_needed(data), "lama/relations.jsonl"))
+        str(field(row, "relation", where)): str(field(row, "template", where))
+        for where, row in lines(published(_needed(data), "lama/relations.jsonl"))
     }
-    return splits(_facts(folder, templates), "LAMA T-REx")
+    return splits(_facts(folder, templates), "LAMA T-REx", 34_039, "facts")
 
 
 def _needed(data: str | None) -> str:
@@ -45,44 +46,52 @@ def _needed(data: str | None) -> str:
     return data
 
 
-def before_mask(text: str, mask: str = MASK) -> str | None:
-    """What stands before the mask that ends a statement; None where something but punctuation follows it."""
+def before_mask(text: str, mask: str = MASK) -> str | LeftOut:
+    """What stands before the mask that ends a statement. Nothing but punctuation may follow it."""
     before, found, after = text.partition(mask)
-    return before.rstrip() if found and before.strip() and not re.search(r"\w", after) else None
+    if not found:
+        return LeftOut("it has no mask")
+    return before.rstrip() if before.strip() and not re.search(r"\w", after) else LeftOut("its mask is not at its end")
 
 
-def _statements(path: Path) -> Iterator[Example]:
+def _statements(path: Path) -> Iterator[Example | LeftOut]:
     """Of a fact with several sentences, the mask may be in the last."""
-    for number, row in enumerate(lines(path)):
-        before = before_mask(" ".join(field(row, "masked_sentences", path)))
-        if before is not None:
-            yield Example(
-                id=str(row.get("uuid") or row.get("id") or f"{path.stem}-{number}"),
-                prompt=PROMPT + before,
-                answers=(str(field(row, "obj_label", path)), *map(str, row.get("obj_aliases") or ())),
-                rule="lama",
-                group=path.stem,
-                without=_WITHOUT,
-            )
+    for number, (where, row) in enumerate(lines(path)):
+        before = before_mask(" ".join(strings(row, "masked_sentences", where)))
+        if isinstance(before, LeftOut):
+            yield before
+            continue
+        aliases = strings(row, "obj_aliases", where) if row.get("obj_aliases") else ()
+        yield Example(
+            id=str(row.get("uuid") or row.get("id") or f"{path.stem}-{number}"),
+            prompt=PROMPT + before,
+            answers=(str(field(row, "obj_label", where)), *aliases),
+            rule="lama",
+            group=path.stem,
+            without=_WITHOUT,
+        )
 
 
-def _facts(folder: Path, templates: dict[str, str]) -> Iterator[Example]:
+def _facts(folder: Path, templates: dict[str, str]) -> Iterator[Example | LeftOut]:
     """One question for a subject, with all the objects that are right."""
     for path in sorted(folder.glob("*.jsonl")):
         if path.stem not in templates:
             raise DataError(f"{path} is of a relation that relations.jsonl does not know")
         before = before_mask(templates[path.stem], "[Y]")
-        if before is None:
+        if isinstance(before, LeftOut):
+            yield from (before for _ in lines(path))
             continue
         objects: dict[str, tuple[str, dict[str, None]]] = {}
-        for row in lines(path):
-            label = str(field(row, "sub_label", path))
-            known = objects.setdefault(str(row.get("sub_uri") or label), (label, {}))
-            known[1][str(field(row, "obj_label", path))] = None
-        for uri, (subject, right) in objects.items():
+        for where, row in lines(path):
+            label = str(field(row, "sub_label", where))
+            subject = str(row.get("sub_uri") or label)
+            if subject in objects:
+                yield LeftOut("asked with another object of its subject")
+            objects.setdefault(subject, (label, {}))[1][str(field(row, "obj_label", where))] = None
+        for uri, (label, right) in objects.items():
             yield Example(
                 id=f"{path.stem}-{uri}",
-                prompt=PROMPT + before.replace("[X]", subject),
+                prompt=PROMPT + before.replace("[X]", label),
                 answers=tuple(right),
                 rule="lama",
                 group=path.stem,

@@ -1,15 +1,13 @@
 """MMLU, five-shot: 57 subjects, four choices each. Text to text, or by the probabilities of the four letters."""
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from toolformer.errors import DataError
-from toolformer.eval.examples import Example, splits
-from toolformer.eval.sources import hub, published
+from toolformer.eval.examples import Example, Splits, splits
+from toolformer.eval.sources import hub, published, table
 
 LETTERS = "ABCD"
 SHOTS = 5
@@ -30,17 +28,19 @@ class Question:
         return "\n".join([*lines, "Answer:"])
 
 
-def mmlu(data: str | None = None, **_: object) -> dict[str, Any]:
+def mmlu(data: str | None = None, **_: object) -> Splits:
     """`mmlu/dev/*_dev.csv` and `mmlu/test/*_test.csv`, or the hub's cais/mmlu."""
     shown: dict[str, list[Question]] = defaultdict(list)
     for one in _questions(data, "dev"):
         shown[one.subject].append(one)
-    return splits(_examples(_questions(data, "test"), shown), "MMLU")
+    return splits(_examples(_questions(data, "test"), shown), "MMLU", 14_042)
 
 
 def _examples(questions: Iterable[Question], shown: dict[str, list[Question]]) -> Iterator[Example]:
     for number, one in enumerate(questions):
         subject = one.subject.replace("_", " ")
+        if len(shown[one.subject]) < SHOTS:
+            raise DataError(f"MMLU: {one.subject} has {len(shown[one.subject])} examples to show instead of {SHOTS}")
         shots = [f"{shot.asked()} {LETTERS[shot.right]}" for shot in shown[one.subject][:SHOTS]]
         before = f"The following are multiple choice questions (with answers) about {subject}."
         yield Example(
@@ -56,7 +56,7 @@ def _examples(questions: Iterable[Question], shown: dict[str, list[Question]]) -
 
 def _questions(data: str | None, split: str) -> Iterator[Question]:
     if data is None:
-        for row in hub("cais/mmlu", "all", split):
+        for _, row in hub("cais/mmlu", "all", split):
             yield Question(row["subject"], row["question"], tuple(row["choices"]), row["answer"])
         return
     for path in sorted(published(data, f"mmlu/{split}").glob(f"*_{split}.csv")):
@@ -65,11 +65,10 @@ def _questions(data: str | None, split: str) -> Iterator[Question]:
 
 def _file(path: Path, subject: str) -> Iterator[Question]:
     """Some copies have a header and number the right choice, the first one has neither and names its letter."""
-    with path.open(encoding="utf-8", newline="") as file:
-        for number, row in enumerate(csv.reader(file), 1):
-            if number == 1 and row[:1] == ["question"] and row[-1] == "answer":
-                continue
-            right = (LETTERS + "0123").find(row[-1]) if len(row) == 6 and len(row[-1]) == 1 else -1
-            if right < 0:
-                raise DataError(f"{path}, row {number}: not a question, four choices and the right one's letter")
-            yield Question(subject, row[0], tuple(row[1:5]), right % len(LETTERS))
+    for number, (where, row) in enumerate(table(path, ",")):
+        if number == 0 and row[:1] == ["question"] and row[-1] == "answer":
+            continue
+        right = (LETTERS + "0123").find(row[-1]) if len(row) == 6 and len(row[-1]) == 1 else -1
+        if right < 0:
+            raise DataError(f"{where}: not a question, four choices and the right one's letter")
+        yield Question(subject, row[0], tuple(row[1:5]), right % len(LETTERS))

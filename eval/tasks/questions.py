@@ -1,50 +1,48 @@
 """Open questions: WebQuestions, Natural Questions, TriviaQA. The QA tool is off: it would answer for the model."""
 
 import ast
-import csv
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from toolformer.errors import DataError
-from toolformer.eval.examples import Example, splits
-from toolformer.eval.sources import array, field, hub, lines, published
-
-_LONGEST = 1_000_000
-"""Characters of one line of TriviaQA: the longest real one has a hundredth of that."""
+from toolformer.eval.examples import NO_ANSWER, Example, LeftOut, Splits, splits
+from toolformer.eval.sources import array, field, hub, lines, published, strings, table
 
 
-def webquestions(data: str | None = None, **_: object) -> dict[str, Any]:
+def webquestions(data: str | None = None, **_: object) -> Splits:
     """WebQuestions: `webquestions/test.json`, or the hub's stanfordnlp/web_questions."""
     if data is None:
-        rows: Iterable[dict[str, Any]] = hub("stanfordnlp/web_questions", None, "test")
-        made = (asked(str(n), row["question"], row["answers"]) for n, row in enumerate(rows))
+        rows = enumerate(hub("stanfordnlp/web_questions", None, "test"))
+        made = (_open(n, field(row, "question", at), strings(row, "answers", at)) for n, (at, row) in rows)
     else:
-        rows = array(published(data, "webquestions/test.json"))
-        made = (asked(str(field(row, "qId", "WebQuestions")), row["qText"], row["answers"]) for row in rows)
-    return splits(made, "WebQuestions")
+        given = array(published(data, "webquestions/test.json"))
+        made = (_open(field(row, "qId", at), field(row, "qText", at), strings(row, "answers", at)) for at, row in given)
+    return splits(made, "WebQuestions", 2_032)
 
 
-def natural_questions(data: str | None = None, **_: object) -> dict[str, Any]:
+def natural_questions(data: str | None = None, **_: object) -> Splits:
     """NQ-open: `nq_open/NQ-open.dev.jsonl`, or the hub's google-research-datasets/nq_open."""
     rows = (
         hub("google-research-datasets/nq_open", None, "validation")
         if data is None
         else lines(published(data, "nq_open/NQ-open.dev.jsonl"))
     )
-    made = (asked(str(n), field(row, "question", "NQ-open"), row["answer"]) for n, row in enumerate(rows))
-    return splits(made, "NQ-open")
+    made = (_open(n, field(row, "question", at), strings(row, "answer", at)) for n, (at, row) in enumerate(rows))
+    return splits(made, "NQ-open", 3_610)
 
 
-def triviaqa(data: str | None = None, **_: object) -> dict[str, Any]:
+def triviaqa(data: str | None = None, **_: object) -> Splits:
     """TriviaQA: `triviaqa/*.dev.txt`, questions and answers behind a tab, or the hub's mandarjoshi/trivia_qa."""
     if data is None:
         rows = hub("mandarjoshi/trivia_qa", "rc.nocontext", "validation")
-        made = (asked(row["question_id"], row["question"], _aliases(row["answer"])) for row in rows)
-        return splits(made, "TriviaQA")
+        made = (_open(row["question_id"], row["question"], _aliases(row["answer"])) for _, row in rows)
+        return splits(made, "TriviaQA", 17_944)
     folder = published(data, "triviaqa")
-    files = sorted(folder.glob("*dev*")) or sorted(folder.glob("*"))
-    return splits((one for path in files[:1] for one in _tabbed(path)), "TriviaQA")
+    files = list(folder.glob("*.dev.txt"))
+    if len(files) != 1:
+        raise DataError(f"{folder} should hold one file that ends in .dev.txt, not {len(files)}")
+    return splits(_tabbed(files[0]), "TriviaQA", 8_837)
 
 
 def asked(id_: str, question: str, answers: Iterable[str]) -> Example:
@@ -60,21 +58,20 @@ def asked(id_: str, question: str, answers: Iterable[str]) -> Example:
     )
 
 
+def _open(id_: object, question: str, answers: list[str]) -> Example | LeftOut:
+    return asked(str(id_), question, answers) if answers else NO_ANSWER
+
+
 def _aliases(answer: dict[str, Any]) -> list[str]:
     return [answer["value"], *answer["aliases"]]
 
 
-def _tabbed(path: Path) -> Iterator[Example]:
+def _tabbed(path: Path) -> Iterator[Example | LeftOut]:
     """The answers are written as a Python list of strings; it is read as data, and nothing else is accepted."""
-    csv.field_size_limit(_LONGEST)
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            for number, row in enumerate(csv.reader(file, delimiter="\t"), 1):
-                if len(row) != 2:
-                    raise DataError(f"{path}, row {number}: {len(row)} columns instead of question and answers")
-                yield asked(f"{path.stem}-{number}", _unquoted(row[0]), _strings(row[1], f"{path}, row {number}"))
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not what TriviaQA's file should be: {error}") from error
+    for number, (where, row) in enumerate(table(path, "\t"), 1):
+        if len(row) != 2:
+            raise DataError(f"{where}: {len(row)} columns instead of question and answers")
+        yield _open(f"{path.stem}-{number}", _unquoted(row[0]), _strings(row[1], where))
 
 
 def _unquoted(question: str) -> str:

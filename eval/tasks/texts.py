@@ -3,29 +3,27 @@
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from toolformer.errors import ConfigError
 from toolformer.eval import sources
-from toolformer.eval.examples import Example, splits
-from toolformer.eval.sources import field, hub, lines, published
+from toolformer.eval.examples import Example, LeftOut, Splits, splits
+from toolformer.eval.sources import Row, field, hub, lines, published, strings
 
 _TITLE = re.compile(r"^ = [^=\n].* = $", re.MULTILINE)
 
 
-def wikitext(data: str | None = None, **_: object) -> dict[str, Any]:
+def wikitext(data: str | None = None, **_: object) -> Splits:
     """WikiText-2, its test set, article by article: `wikitext2/test.txt`, or the hub's EleutherAI copy."""
     if data is not None:
-        pages: Iterable[str] = _articles(published(data, "wikitext2/test.txt", "wikitext2/wiki.test.raw"))
-    else:
-        rows = hub("EleutherAI/wikitext_document_level", "wikitext-2-raw-v1", "test")
-        pages = (row["page"] for row in rows)
-    return splits(_pages(pages), "WikiText")
+        text = sources.text(published(data, "wikitext2/test.txt", "wikitext2/wiki.test.raw"))
+        tokens = len(text.split()) + text.count("\n")  # its publishers count the end of a line as one
+        return splits(_pages(_articles(text)), "WikiText", 245_569, "tokens", read=tokens)
+    rows = hub("EleutherAI/wikitext_document_level", "wikitext-2-raw-v1", "test")
+    return splits(_pages(field(row, "page", where) for where, row in rows), "WikiText", 62, "articles")
 
 
-def _articles(path: Path) -> Iterator[str]:
+def _articles(text: str) -> Iterator[str]:
     """One file holds all articles; a title between single equals signs begins one."""
-    text = sources.text(path)
     starts = [match.start() for match in _TITLE.finditer(text)] or [0]
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
         yield text[start:end]
@@ -39,29 +37,32 @@ def _pages(pages: Iterable[str]) -> Iterator[Example]:
         yield Example(id=f"wikitext-{number}", prompt=text, words=len(re.split(r"\s+", page)))
 
 
-def plain_text(text: str | None = None, **_: object) -> dict[str, Any]:
+def plain_text(text: str | None = None, **_: object) -> Splits:
     """Any text: a .jsonl file with a field `text`, or a file that is one text."""
     if text is None:
         raise ConfigError("the task text needs a file: --text FILE")
     path = Path(text)
     rows = path.suffix == ".jsonl"
-    found = [str(field(row, "text", path)) for row in lines(path)] if rows else [sources.text(path)]
-    made = (Example(f"{path.stem}-{n}", one, words=len(one.split())) for n, one in enumerate(found) if one.strip())
-    return splits(made, path.name)
+    found = [str(field(row, "text", where)) for where, row in lines(path)] if rows else [sources.text(path)]
+    made = (
+        Example(f"{path.stem}-{n}", one, words=len(one.split())) if one.strip() else LeftOut("it is empty")
+        for n, one in enumerate(found)
+    )
+    return splits(made, path.name, unit="texts")
 
 
-def text_to_text(pairs: str | None = None, **_: object) -> dict[str, Any]:
+def text_to_text(pairs: str | None = None, **_: object) -> Splits:
     """Your own task: a .jsonl file with `prompt` and `references`, a list of texts; scored by ROUGE and BLEU."""
     if pairs is None:
         raise ConfigError("the task pairs needs a file: --pairs FILE")
     path = Path(pairs)
     made = (
-        Example(str(row.get("id", number)), str(field(row, "prompt", path)), _references(row, path), "overlap")
-        for number, row in enumerate(lines(path))
+        Example(str(row.get("id", number)), str(field(row, "prompt", where)), _references(row, where), "overlap")
+        for number, (where, row) in enumerate(lines(path))
     )
-    return splits(made, path.name)
+    return splits(made, path.name, unit="pairs")
 
 
-def _references(row: dict[str, Any], path: Path) -> tuple[str, ...]:
-    given = field(row, "references", path)
-    return (given,) if isinstance(given, str) else tuple(map(str, given))
+def _references(row: Row, where: str) -> tuple[str, ...]:
+    given = field(row, "references", where)
+    return (given,) if isinstance(given, str) else tuple(strings(row, "references", where))

@@ -1,75 +1,80 @@
 """Math word problems: ASDiv, SVAMP, MAWPS, GSM8K. The answer is the first number, or the first behind an "="."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 from toolformer.errors import DataError
 from toolformer.eval import sources
-from toolformer.eval.examples import Example, splits
-from toolformer.eval.sources import array, field, hub, lines, published
+from toolformer.eval.examples import NO_ANSWER, Example, LeftOut, Splits, splits
+from toolformer.eval.sources import Row, array, field, hub, lines, published
 
 
-def asdiv(data: str | None = None, **_: object) -> dict[str, Any]:
+def asdiv(data: str | None = None, **_: object) -> Splits:
     """ASDiv: `asdiv/ASDiv.xml`, or the hub's EleutherAI/asdiv."""
-    if data is not None:
-        return splits(_xml(published(data, "asdiv/ASDiv.xml")), "ASDiv")
-    rows = hub("EleutherAI/asdiv", None, "validation")
-    return splits(
-        (_problem(str(n), f"{row['body']} {row['question']}", row["answer"]) for n, row in enumerate(rows)), "ASDiv"
-    )
+    made = _xml(published(data, "asdiv/ASDiv.xml")) if data is not None else _from_hub()
+    return splits(made, "ASDiv", 2_305, "problems")
 
 
-def svamp(data: str | None = None, **_: object) -> dict[str, Any]:
+def svamp(data: str | None = None, **_: object) -> Splits:
     """SVAMP, all of it: `svamp/SVAMP.json`, or the hub's ChilleD/SVAMP."""
-    rows: Iterable[dict[str, Any]]
     rows = hub("ChilleD/SVAMP", None, "train", "test") if data is None else array(published(data, "svamp/SVAMP.json"))
-    return splits((_svamp(row) for row in rows), "SVAMP")
+    return splits((_svamp(row, where) for where, row in rows), "SVAMP", 1_000, "problems")
 
 
-def mawps(data: str | None = None, **_: object) -> dict[str, Any]:
-    """MAWPS, its test set: `mawps/testset.json`, or the hub's mwpt5/MAWPS."""
-    if data is not None:
-        rows = array(published(data, "mawps/testset.json"))
-        made = (_problem(str(field(row, "id", "MAWPS")), _joined(row["original_text"]), row["ans"]) for row in rows)
-        return splits(made, "MAWPS")
-    found = enumerate(hub("mwpt5/MAWPS", None, "test"))
-    return splits((_problem(str(n), _filled(row), row["Answer"]) for n, row in found), "MAWPS")
+def mawps(data: str | None = None, **_: object) -> Splits:
+    """MAWPS: its test set in MWPToolkit's split, `mawps/testset.json`, or the hub's mwpt5/MAWPS, which has no split."""
+    if data is None:
+        found = enumerate(hub("mwpt5/MAWPS", None, "train"))
+        made = (_problem(str(n), _filled(row, where), field(row, "Answer", where)) for n, (where, row) in found)
+        return splits(made, "MAWPS", None, "problems")
+    rows = array(published(data, "mawps/testset.json"))
+    made = (
+        _problem(str(field(row, "id", at)), _joined(str(field(row, "original_text", at))), field(row, "ans", at))
+        for at, row in rows
+    )
+    return splits(made, "MAWPS", 238, "problems of the test set")
 
 
-def gsm8k(data: str | None = None, **_: object) -> dict[str, Any]:
+def gsm8k(data: str | None = None, **_: object) -> Splits:
     """GSM8K, its test set: `gsm8k/test.jsonl`, or the hub's openai/gsm8k."""
     rows = hub("openai/gsm8k", "main", "test") if data is None else lines(published(data, "gsm8k/test.jsonl"))
-    return splits((_gsm8k(n, row) for n, row in enumerate(rows)), "GSM8K")
+    return splits((_gsm8k(n, row, where) for n, (where, row) in enumerate(rows)), "GSM8K", 1_319, "problems")
 
 
-def _problem(id_: str, text: str, answer: object) -> Example:
+def _problem(id_: str, text: str, answer: object) -> Example | LeftOut:
+    if answer is None or not str(answer).strip():
+        return NO_ANSWER
     return Example(id=id_, prompt=f"{' '.join(text.split())} The answer is", answers=(str(answer),), rule="number")
 
 
-def _xml(path: Path) -> list[Example]:
+def _from_hub() -> Iterator[Example | LeftOut]:
+    for number, (where, row) in enumerate(hub("EleutherAI/asdiv", None, "validation")):
+        body, question, answer = (field(row, name, where) for name in ("body", "question", "answer"))
+        yield _problem(str(number), f"{body} {question}", answer)
+
+
+def _xml(path: Path) -> Iterator[Example | LeftOut]:
     # A document that declares entities could expand without end: the publisher's declares none.
     text = sources.text(path)
+    if "<!" in re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL):
+        raise DataError(f"{path} declares entities, which ASDiv's own file does not: it is not read")
     try:
-        if "<!" in re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL):
-            raise DataError(f"{path} declares entities, which ASDiv's own file does not: it is not read")
-        problems = ElementTree.fromstring(text.encode()).iter("Problem")  # noqa: S314 - see above
-        return [
-            _problem(
-                one.get("ID") or "", f"{one.findtext('Body')} {one.findtext('Question')}", one.findtext("Answer") or ""
-            )
-            for one in problems
-        ]
+        problems = list(ElementTree.fromstring(text.encode()).iter("Problem"))  # noqa: S314 - see above
     except ElementTree.ParseError as error:
         raise DataError(f"{path} is no XML: {error}") from error
+    for number, one in enumerate(problems, 1):
+        row = {child.tag: child.text or "" for child in one}
+        where = f"{path}, problem {number}"
+        body, question, answer = (field(row, name, where) for name in ("Body", "Question", "Answer"))
+        yield _problem(one.get("ID") or str(number), f"{body} {question}", answer)
 
 
-def _svamp(row: dict[str, Any]) -> Example:
-    body = str(field(row, "Body", "SVAMP")).rstrip()
+def _svamp(row: Row, where: str) -> Example | LeftOut:
+    body = str(field(row, "Body", where)).rstrip()
     joint = "" if body.endswith((".", "!", "?", ",")) else ","
-    return _problem(str(field(row, "ID", "SVAMP")), f"{body}{joint} {row['Question']}", row["Answer"])
+    return _problem(str(field(row, "ID", where)), f"{body}{joint} {field(row, 'Question', where)}", row.get("Answer"))
 
 
 def _joined(text: str) -> str:
@@ -78,10 +83,11 @@ def _joined(text: str) -> str:
     return re.sub(r"([($]) ", r"\1", re.sub(r" ('s|n't|'[a-z]{1,2})\b", r"\1", text))
 
 
-def _filled(row: dict[str, Any]) -> str:
+def _filled(row: Row, where: str) -> str:
     """The hub's copy keeps numbers apart: N_00 is the first of them."""
-    given = str(row["Numbers"]).split()
-    text = re.sub(r"N_(\d\d)", lambda m: _plain(given[int(m[1])]) if int(m[1]) < len(given) else m[0], row["Question"])
+    given = str(field(row, "Numbers", where)).split()
+    question = str(field(row, "Question", where))
+    text = re.sub(r"N_(\d\d)", lambda m: _plain(given[int(m[1])]) if int(m[1]) < len(given) else m[0], question)
     return _joined(text)
 
 
@@ -89,6 +95,8 @@ def _plain(number: str) -> str:
     return number.removesuffix(".0")
 
 
-def _gsm8k(number: int, row: dict[str, Any]) -> Example:
-    answer = str(field(row, "answer", "GSM8K")).rpartition("####")[2].strip().replace(",", "")
-    return _problem(str(number), row["question"], answer)
+def _gsm8k(number: int, row: Row, where: str) -> Example | LeftOut:
+    _, found, answer = str(field(row, "answer", where)).rpartition("####")
+    if not found:
+        raise DataError(f"{where}: its answer does not follow ####")
+    return _problem(str(number), field(row, "question", where), answer.strip().replace(",", ""))

@@ -119,12 +119,56 @@ def test_answers_that_are_no_list_of_strings_are_refused(tmp_path: Path, answers
         questions.triviaqa(written(tmp_path, "triviaqa/x.dev.txt", f"Why?\t{answers}\n"))
 
 
+ROSSI: dict[str, Any] = {
+    # A line of TempLAMA's test.json, in the fields and forms of its publisher.
+    "query": "Valentino Rossi plays for _X_.",
+    "answer": [{"wikidata_id": "Q1085474", "name": "Yamaha Motor Racing"}],
+    "date": "2010",
+    "id": "Q169814_P54_2010",
+    "most_frequent_answer": {"wikidata_id": "Q1085474", "name": "Yamaha Motor Racing"},
+    "most_recent_answer": {"wikidata_id": "Q1085474", "name": "Yamaha Motor Racing"},
+    "relation": "P54",
+}
+
+
+def templama(folder: Path, *rows: dict[str, Any]) -> str:
+    return written(folder, "templama/test.json", "".join(json.dumps(row) + "\n" for row in rows))
+
+
 def test_templama_is_asked_in_its_year(tmp_path: Path) -> None:
-    row = {"query": "Valentino Rossi plays for _X_.", "date": "2010", "id": "Q1_P54_2010", "relation": "P54"}
-    rows = [row | {"answer": [{"name": "Yamaha"}, {"name": ["Fiat", "FIAT Yamaha"]}]}]
-    (one,) = docs(temporal.templama(written(tmp_path, "templama/test.json", "\n".join(map(json.dumps, rows)))))
-    assert one["prompt"].endswith("correct: Valentino Rossi plays for")
-    assert (one["date"], one["answers"]) == ("2010-07-01", ["Yamaha", "Fiat", "FIAT Yamaha"])
+    aliases = [{"wikidata_id": "Q1", "name": ["Fiat", "FIAT Yamaha"], "original_name": ["Fiat"]}]
+    coach = ROSSI | {"query": "_X_ is the head coach of FC Barcelona.", "id": "Q7156_P286_2010", "relation": "P286"}
+    data = templama(tmp_path, ROSSI, coach, ROSSI | {"answer": ROSSI["answer"] + aliases, "id": "b", "date": "2020"})
+    made = temporal.templama(data)
+    first, last = docs(made)
+    assert first["prompt"] == lama.PROMPT + "Valentino Rossi plays for"
+    assert (first["id"], first["group"], first["date"]) == ("Q169814_P54_2010", "P54", "2010-07-01")
+    assert (last["date"], last["answers"]) == ("2020-07-01", ["Yamaha Motor Racing", "Fiat", "FIAT Yamaha"])
+    assert judge("lama", " Yamaha Motor Racing.", first["answers"]).right
+    assert str(made.size) == "3 of 34,963 published queries"
+    assert made.size.left_out == {"its mask is not at its end": 1}
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ({"date": "June 2010"}, "the date should be a year, such as 2010, not 'June 2010'"),
+        ({"date": "20100"}, "the date should be a year"),
+        ({"date": "٢٠١٠"}, "the date should be a year"),
+        ({"date": "0000"}, "the date should be a year"),
+        ({"answer": "Yamaha"}, "'answer' should be a list of objects with a name, not 'Yamaha'"),
+        ({"answer": [{"wikidata_id": "Q1"}]}, "'answer' should be a list of objects with a name"),
+        ({"query": "_X_ is the chair of it.", "date": None}, "the date should be a year"),
+    ],
+)
+def test_a_damaged_line_of_templama_is_named(tmp_path: Path, damage: dict[str, Any], said: str) -> None:
+    with pytest.raises(DataError, match=rf"templama/test\.json, line 2: {said}"):
+        temporal.templama(templama(tmp_path, ROSSI, ROSSI | damage))
+
+
+def test_a_line_of_templama_without_a_field_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"line 1 has no 'date'; it has answer, id"):
+        temporal.templama(templama(tmp_path, {name: value for name, value in ROSSI.items() if name != "date"}))
 
 
 def test_dateset_has_the_papers_sizes_and_is_the_same_every_time() -> None:
@@ -180,9 +224,26 @@ def test_bbh_shows_three_examples_with_or_without_their_chains(tmp_path: Path) -
     (one,) = docs(bbh.direct(data))
     assert one["prompt"] == ("Say it.\n\nQ: a\nA: (B)\n\nQ: b\nA: ] }\n\nQ: Which?\nOptions:\n(A) x\n(B) y\nA:")
     assert one["chance"] == 0.5
+    assert str(bbh.direct(data).size) == "1 of 6,511 published questions"
     (one,) = docs(bbh.chain_of_thought(data))
     assert one["prompt"].startswith("Say it.\n\nQ: a\nA: Let's think step by step.\nBecause.")
     assert one["prompt"].endswith("(B) y\nA: Let's think step by step.\n")
+
+
+@pytest.mark.parametrize(
+    ("question", "targets", "chance"),
+    [
+        ("Which?\nOptions:\n(A) x\n(B) y\n(C) z", {"(A)"}, 1 / 3),
+        ("Which?\nOptions:\n(A) the only one", {"(A)"}, 0.0),  # nothing to guess between, and nothing to divide by
+        ("(A) is read aloud. Is it so?", {"Yes", "no"}, 0.5),
+        ("Sort: b a", {"a b"}, 0.0),
+    ],
+)
+def test_how_often_a_guess_is_right(tmp_path: Path, question: str, targets: set[str], chance: float) -> None:
+    rows = {"examples": [{"input": question, "target": target} for target in sorted(targets)]}
+    written(tmp_path, "bbh/bbh/t.json", rows)
+    made = docs(bbh.direct(written(tmp_path, "bbh/cot-prompts/t.txt", SHOTS)))
+    assert [one["chance"] for one in made] == [chance] * len(targets)
 
 
 @pytest.mark.parametrize("head", ["question,choice0,choice1,choice2,choice3,answer\n", ""])
@@ -223,7 +284,7 @@ def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
         word_problems.svamp(str(tmp_path))
     with pytest.raises(DataError, match=r"test\.jsonl, line 1 is no JSON"):
         word_problems.gsm8k(written(tmp_path, "gsm8k/test.jsonl", "{oops\n"))
-    with pytest.raises(DataError, match="a row has no 'ID'; it has Body"):
+    with pytest.raises(DataError, match=r"SVAMP\.json, item 1 has no 'ID'; it has Body"):
         word_problems.svamp(written(tmp_path, "svamp/SVAMP.json", [{"Body": "x"}]))
     with pytest.raises(DataError, match="--data"):
         lama.squad()
@@ -232,16 +293,93 @@ def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "rows"),
+    ("name", "row"),
     [
-        ("lama/Squad/test.jsonl", [{"masked_sentences": 3, "obj_label": "x"}]),
-        ("lama/Squad/test.jsonl", [{"masked_sentences": ["It is [MASK]."], "obj_label": "x", "obj_aliases": 7}]),
-        ("lama/Squad/test.jsonl", [{"masked_sentences": ["It is \ud800 [MASK]."], "obj_label": "x"}]),
+        ("masked_sentences", {"masked_sentences": 3, "obj_label": "x"}),
+        ("masked_sentences", {"masked_sentences": "It is [MASK].", "obj_label": "x"}),  # no list of letters
+        ("obj_aliases", {"masked_sentences": ["It is [MASK]."], "obj_label": "x", "obj_aliases": 7}),
+        ("obj_aliases", {"masked_sentences": ["It is [MASK]."], "obj_label": "x", "obj_aliases": "FL"}),
     ],
 )
-def test_rows_of_another_shape_are_refused(tmp_path: Path, name: str, rows: list[object]) -> None:
-    with pytest.raises(DataError, match="is not as its publisher writes it"):
-        lama.squad(written(tmp_path, name, rows))
+def test_rows_of_another_shape_are_refused(tmp_path: Path, name: str, row: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match=rf"test\.jsonl, line 1: '{name}' should be a list of texts, not "):
+        lama.squad(written(tmp_path, "lama/Squad/test.jsonl", [row]))
+
+
+def test_a_row_that_cannot_be_kept_is_refused(tmp_path: Path) -> None:
+    row = {"masked_sentences": ["It is \ud800 [MASK]."], "obj_label": "x"}
+    with pytest.raises(DataError, match="LAMA SQuAD: row 2 is not as its publisher writes it"):
+        lama.squad(written(tmp_path, "lama/Squad/test.jsonl", [row]))
+
+
+def test_an_answer_that_is_no_list_is_not_taken_for_its_letters(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="line 1: 'answer' should be a list of texts, not 'Paris'"):
+        questions.natural_questions(
+            written(tmp_path, "nq_open/NQ-open.dev.jsonl", [{"question": "which city", "answer": "Paris"}])
+        )
+
+
+def test_what_is_not_asked_is_counted_with_its_reason(tmp_path: Path) -> None:
+    statements = [
+        {"masked_sentences": ["It was made by [MASK]."], "obj_label": "x"},
+        {"masked_sentences": ["In [MASK] it was made."], "obj_label": "x"},
+        {"masked_sentences": ["Nothing is hidden."], "obj_label": "x"},
+    ]
+    made = lama.squad(written(tmp_path, "lama/Squad/test.jsonl", statements))
+    assert made.size.left_out == {"it has no mask": 1, "its mask is not at its end": 1}
+    assert str(made.size) == "3 of 305 published statements"
+    written(tmp_path, "lama/relations.jsonl", [{"relation": "P1", "template": "[X] is in [Y] ."}])
+    facts = [{"sub_uri": "Q1", "sub_label": "Ada", "obj_label": label} for label in ("London", "England")]
+    made = lama.trex(written(tmp_path, "lama/TREx/P1.jsonl", facts))
+    assert (made.size.read, made.size.left_out) == (2, {"asked with another object of its subject": 1})
+    nq = [{"question": "who", "answer": ["A"]}, {"question": "whom", "answer": []}]
+    made = questions.natural_questions(written(tmp_path, "nq_open/NQ-open.dev.jsonl", nq))
+    assert (len(docs(made)), made.size.left_out) == (1, {"it has no answer": 1})
+
+
+def test_a_whole_set_says_so_and_one_row_less_is_odd(tmp_path: Path) -> None:
+    rows = [
+        {"ID": f"c{n}", "Body": "Two plums.", "Question": "How many?", "Answer": 2.0, "Equation": "2", "Type": "x"}
+        for n in range(1000)
+    ]
+    made = word_problems.svamp(written(tmp_path, "svamp/SVAMP.json", rows))
+    assert (str(made.size), made.size.odd) == ("all 1,000 published problems", False)
+    made = word_problems.svamp(written(tmp_path, "svamp/SVAMP.json", rows[1:]))
+    assert (str(made.size), made.size.odd) == ("999 of 1,000 published problems", True)
+    text = "\n = One = \n" + "word " * 245_563 + "\n"  # "=", "One", "=" and three ends of lines are tokens, too
+    made = texts.wikitext(written(tmp_path, "wikitext2/test.txt", text))
+    assert str(made.size) == "all 245,569 published tokens"
+    assert str(dateset.dateset().size) == "all 9,400 published questions"
+    (tmp_path / "a.txt").write_text("One text.", "utf-8")
+    assert str(texts.plain_text(text=str(tmp_path / "a.txt")).size) == "1 texts"
+
+
+def test_a_quote_that_nobody_closes_does_not_swallow_the_rows_behind_it(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"x\.dev\.txt is not what its publisher's file should be"):
+        questions.triviaqa(written(tmp_path, "triviaqa/x.dev.txt", "\"Who\t['a']\nWho\" is it\t['b']\n"))
+    lost = '"Why,a,b,c,d,A\nHow" is it,a,b,c,d,B\n'
+    written(tmp_path, "mmlu/dev/a_dev.csv", "Why?,a,b,c,d,A\n" * 5)
+    with pytest.raises(DataError, match=r"a_test\.csv is not what its publisher's file should be"):
+        mmlu.mmlu(written(tmp_path, "mmlu/test/a_test.csv", lost))
+
+
+def test_five_shots_are_five(tmp_path: Path) -> None:
+    written(tmp_path, "mmlu/dev/a_dev.csv", "Why?,a,b,c,d,A\n" * 4)
+    with pytest.raises(DataError, match="MMLU: a has 4 examples to show instead of 5"):
+        mmlu.mmlu(written(tmp_path, "mmlu/test/a_test.csv", "Why?,a,b,c,d,A\n"))
+
+
+def test_problems_without_a_part_are_named(tmp_path: Path) -> None:
+    one = "<Problem ID='n1'><Body>Two plums.</Body><Question>How many?</Question><Answer>{}</Answer></Problem>"
+    xml = f"<r>{one.format('2 (plums)')}{one.format('')}</r>"
+    made = word_problems.asdiv(written(tmp_path, "asdiv/ASDiv.xml", xml))
+    assert (len(docs(made)), made.size.left_out) == (1, {"it has no answer": 1})
+    with pytest.raises(DataError, match=r"ASDiv\.xml, problem 1 has no 'Question'; it has Answer, Body"):
+        word_problems.asdiv(
+            written(tmp_path, "asdiv/ASDiv.xml", "<r><Problem><Body>x</Body><Answer>2</Answer></Problem></r>")
+        )
+    with pytest.raises(DataError, match=r"test\.jsonl, line 1: its answer does not follow ####"):
+        word_problems.gsm8k(written(tmp_path, "gsm8k/test.jsonl", [{"question": "How many?", "answer": "It is 5"}]))
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
@@ -281,13 +419,14 @@ def test_the_hubs_copies_are_read_in_their_columns(monkeypatch: pytest.MonkeyPat
 
     def load_dataset(name: str, config: str | None, split: str) -> list[dict[str, Any]]:
         asked.append(name)
-        return [HUB[name]]
+        return [HUB[name]] * (mmlu.SHOTS if split == "dev" else 1)
 
     monkeypatch.setattr("datasets.load_dataset", load_dataset)
     hub = {name: reader for name, reader in READERS.items() if not name.startswith("lama")}
     made = {name: docs(reader(None)) for name, reader in hub.items()}
     assert set(asked) == set(HUB)
     assert made["mawps"][0]["prompt"] == "2 plums, 1.5 eggs. How many? The answer is"
+    assert len(made["mawps"]) == 1  # it has one split only
     assert len(made["svamp"]) == 2  # train and test together are the whole set
     assert made["triviaqa"][0]["answers"] == ["A", "B"]
     assert len({one["group"] for one in made["bbh_direct"]}) == 27
