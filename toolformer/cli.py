@@ -6,7 +6,7 @@ import operator
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, TextIO
 
 import tyro
 
@@ -18,6 +18,7 @@ from toolformer.commands.demo import Demo
 from toolformer.commands.doctor import Doctor
 from toolformer.commands.eval import Eval
 from toolformer.commands.flags import MARKERS, RULES
+from toolformer.commands.help import ALL, asks_for_help, page
 from toolformer.commands.index import Index
 from toolformer.commands.talk import Chat, Generate
 from toolformer.commands.tools import CallTool, ListTools
@@ -48,8 +49,9 @@ usage: toolformer COMMAND ...
 Teach a language model to use tools from plain text alone.
 {commands}
 
-toolformer COMMAND --help lists what a command can be told; toolformer --version
-says which this is. With --json, commands that answer do so for machines.
+toolformer COMMAND --help says what a command takes, --help-all all of it.
+toolformer --version says which this is. With --json, commands that answer do so
+for machines.
 
 Exit status
   0    it is done
@@ -88,8 +90,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(given: list[str]) -> None:
+    if given[:1] == ["help"]:
+        given = [*given[1:], "--help"]
     first = given[0] if given else "--help"
-    if first in ("-h", "--help"):
+    if first in ("-h", "--help", ALL):
         print(overview(), file=sys.stdout if given else sys.stderr)
         sys.exit(0 if given else 2)
     if first == "--version":
@@ -98,7 +102,11 @@ def _run(given: list[str]) -> None:
     by_name = {name: command for group in COMMANDS.values() for name, command in group.items()}
     if first not in by_name:
         raise ConfigError(unknown_name("command", first, by_name))
-    command: Runs = _parse(by_name[first], given[1:], prog=f"toolformer {first}")
+    kind, words, prog = by_name[first], given[1:], f"toolformer {first}"
+    if asks_for_help(words):
+        print(page(kind, words, prog, _default(kind, words), colours=_coloured(sys.stdout)))
+        return
+    command: Runs = _parse(kind, words, prog)
     command.run()
 
 
@@ -120,11 +128,17 @@ def parse_any(given: Sequence[str]) -> Runs:
 
 def _parse(kind: Any, given: Sequence[str], prog: str) -> Any:
     # tyro itself asks only whether standard output is a terminal, also for what it writes to standard error.
-    colours = not os.environ.get("NO_COLOR") and sys.stdout.isatty() and sys.stderr.isatty()
-    tyro._experimental_options["ansi_codes"] = colours
-    # A preset of training decides the other flags' defaults, so it is looked for beforehand.
-    default = Train.defaults(given) if kind is Train else tyro.MISSING_NONPROP
-    return tyro.cli(kind, prog=prog, args=given, default=default, config=MARKERS, registry=RULES)
+    tyro._experimental_options["ansi_codes"] = _coloured(sys.stdout) and _coloured(sys.stderr)
+    return tyro.cli(kind, prog=prog, args=given, default=_default(kind, given), config=MARKERS, registry=RULES)
+
+
+def _default(kind: Any, given: Sequence[str]) -> Any:
+    """A preset of training decides the other flags' defaults, so it is looked for beforehand."""
+    return Train.defaults(given) if kind is Train else tyro.MISSING_NONPROP
+
+
+def _coloured(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR")
 
 
 if __name__ == "__main__":

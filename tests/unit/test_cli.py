@@ -1,6 +1,8 @@
 """The command line: what it prints, and how it fails."""
 
+import ast
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -9,6 +11,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -17,10 +20,21 @@ from tests.annotated_sample import call, kept, write_folder
 from tests.bounds import cpu_seconds
 from toolformer.catalog import CATALOG, ToolSettings, _own_knowledge, make_tools
 from toolformer.cli import COMMANDS, main
+from toolformer.commands.bench import BenchAnnotate, BenchDecode
+from toolformer.commands.flags import Often
+from toolformer.commands.index import BuildIndex, VerifyIndex
 from toolformer.errors import ConfigError
 from toolformer.tool import traits_of
 
-NAMES = [name for group in COMMANDS.values() for name in group]
+KINDS: dict[str, type] = {name: kind for group in COMMANDS.values() for name, kind in group.items()}
+NAMES = [*KINDS]
+UNDER = {
+    "bench annotate": BenchAnnotate,
+    "bench decode": BenchDecode,
+    "index build": BuildIndex,
+    "index verify": VerifyIndex,
+}
+ROOT = Path(__file__).parents[2]
 
 
 def status(*arguments: str) -> int:
@@ -48,32 +62,100 @@ def test_the_overview_names_every_command_and_fits_a_screen(capsys: pytest.Captu
     assert capsys.readouterr().out == f"toolformer {toolformer.__version__}\n"
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("columns", [80, 100])
-def test_each_commands_help_reads_well(
-    name: str, columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.fixture(scope="module")
+def completed() -> dict[str, set[str]]:
+    """Every command, also those under another, and the flags that it takes, as tyro tells shells."""
+    with contextlib.redirect_stdout(io.StringIO()) as script:
+        main(["completion", "bash"])
+    (line,) = re.findall(r"^COMPLETION_SPEC = (.+)$", script.getvalue(), re.MULTILINE)
+    found = {}
+
+    def walk(name: str, spec: dict[str, Any]) -> None:
+        found[name] = {option["flags"][-1] for option in spec["options"] if option["flags"][-1].startswith("--")}
+        for inner, its in spec["subcommands"].items():
+            walk(f"{name} {inner}".strip(), its)
+
+    walk("", ast.literal_eval(line))
+    return found
+
+
+@pytest.mark.parametrize("name", [*NAMES, *UNDER])
+@pytest.mark.parametrize(("columns", "lines"), [(80, 60), (100, 50)])
+def test_each_commands_help_fits_a_screen_and_names_every_flag(
+    name: str,
+    columns: int,
+    lines: int,
+    completed: dict[str, set[str]],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    assert status(name, "--help") == 0
-    out, _ = capsys.readouterr()
-    assert out.startswith(f"usage: toolformer {name} [-h] ")
-    text = " ".join(out.split())
-    for unclear in ("None", "(default: )", "(default: False)", ", --no-", "STR (required)", "invalid"):
-        assert unclear not in text
-    assert max(map(len, out.splitlines())) <= columns
+    assert status(*name.split(), "--help") == 0
+    brief = capsys.readouterr().out
+    assert status(*name.split(), "--help-all") == 0
+    everything = capsys.readouterr().out
+    flags = completed[name] - {"--help", "--help-all"}
+    for said in (brief, everything):
+        assert said.startswith(f"usage: toolformer {name}")
+        assert max(map(len, said.splitlines())) <= columns
+        assert not re.search(r"None|\(default: (False)?\)|NoneType|\xa0", said)
+        assert all((ROOT / page).exists() for page in re.findall(r"docs/\w+\.md", said))
+        assert set(re.findall(r"--[a-z][a-z-]*", re.sub(r"`[^`]*`", "", said))) - {"--help", "--help-all"} == flags
+    assert len(brief.splitlines()) <= lines
+    explained = re.findall(r"^  (--[a-z-]+)(?: .*?)?(?:  \S|\n {6,}\S)", everything, re.MULTILINE)
+    assert sorted(explained) == sorted(flags)
+    hidden = re.search(r"^  also --", brief, re.MULTILINE)
+    assert bool(hidden) == (everything != brief) == brief.endswith("--help-all explains every flag.\n")
 
 
-def test_flags_stand_in_groups(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", [*NAMES, *UNDER])
+def test_the_flags_that_are_set_often_are_flags(name: str) -> None:
+    kind: Any = {**KINDS, **UNDER}[name]
+    for field in get_type_hints(kind, include_extras=True).values():
+        for mark in getattr(field, "__metadata__", ()):
+            if isinstance(mark, Often):
+                assert set(mark.names) < {one.name for one in dataclasses.fields(field.__origin__)}
+
+
+def test_flags_stand_in_groups_under_what_they_decide(capsys: pytest.CaptureFixture[str]) -> None:
     assert status("annotate", "--help") == 0
-    titles = re.findall(r"^ ([a-z ]+?) +\n -----", capsys.readouterr().out, re.MULTILINE)
-    assert titles == [
-        "positional arguments",
-        "options",
-        "corpus options",
-        "sampler options",
-        "method options",
-        "tool options",
+    brief = capsys.readouterr().out
+    assert brief.startswith("usage: toolformer annotate CORPUS --out PATH [FLAGS]\n\nFind the calls that help a model")
+    assert re.findall(r"^[A-Z].*[^.\n]$", brief, re.MULTILINE) == [
+        "Where in its rows the corpus has what",
+        "Who proposes and samples the calls, where it is not the model that judges them",
+        "How the calls are found and judged, beyond what each lesson says",
+        "What the tools of the package can be told",
     ]
+    assert "\n  also --id-column --url-column --split\n" in brief
+    assert "\n  --split STR " not in brief
+    assert status("annotate", "--help-all") == 0
+    assert re.search(r"^  --split STR +Which split of a dataset\. \(default: train\)$", capsys.readouterr().out, re.M)
+
+
+def test_help_is_asked_for_in_more_ways_than_one(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (("report", "--help"), ("report", "-h"), ("help", "report"), ("report", "x", "--limit", "two", "-h")):
+        assert status(*words) == 0
+        assert capsys.readouterr().out.startswith("usage: toolformer report FOLDER [FLAGS]\n")
+    assert status("help", "bench", "decode") == 0
+    assert capsys.readouterr().out.startswith("usage: toolformer bench decode [FLAGS]\n")
+    assert status("help") == status("--help-all") == 0
+    assert capsys.readouterr().out.count("usage: toolformer COMMAND") == 2
+    assert status("call", "calculator", "--", "--help") == 2  # behind --, nothing is a flag
+    assert capsys.readouterr().out == ""
+
+
+def test_the_help_of_a_preset_says_what_it_sets(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("train", "--preset", "paper", "--help") == 0
+    assert "(default: 1e-05)" in capsys.readouterr().out
+
+
+def test_a_screen_of_one_column_breaks_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "1")
+    assert status("train", "--help-all") == 0
+    assert "--learning-rate FLOAT" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -81,6 +163,10 @@ def test_flags_stand_in_groups(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (("anotate", "c.jsonl"), "no command is called 'anotate': did you mean annotate? There is: annotate, bench"),
         (("--hepl",), "no command is called '--hepl'"),
+        (("anotate", "--help"), "no command is called 'anotate': did you mean annotate? There is: annotate, bench"),
+        (("help", "anotate"), "no command is called 'anotate': did you mean annotate? There is: annotate, bench"),
+        (("bench", "anotate", "--help"), "no command of toolformer bench is called 'anotate': did you mean annotate?"),
+        (("index", "search"), "Available subcommands: build, verify"),
         (("call", "calc", "1", "--decimals", "two"), "'two' is not a whole number"),
         (("generate", "x", "--temperature", "hot"), "'hot' is not a number"),
         (("call", "calc", "1", "--date", "tomorrow"), "Invalid isoformat string: 'tomorrow'"),
@@ -132,12 +218,14 @@ def test_bash_completes_commands_flags_choices_and_files(tmp_path: Path, capsys:
     (tmp_path / "corpus.jsonl").touch()
     ask = """source ./script
         ask() { COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _tyro_toolformer; echo "${COMPREPLY[@]}"; }
-        ask toolformer ann; ask toolformer annotate --sampler-; ask toolformer train x --preset ''
+        ask toolformer ann; ask toolformer annotate --sampler-; ask toolformer annotate --help
+        ask toolformer train x --preset ''
         ask toolformer index build x --out cor; ask toolformer annotate cor; complete -p toolformer"""
     done = subprocess.run(["bash", "--norc", "-c", ask], cwd=tmp_path, capture_output=True, text=True, check=True)
-    commands, flags, choices, files, nothing, registered = done.stdout.splitlines()
+    commands, flags, helps, choices, files, nothing, registered = done.stdout.splitlines()
     assert commands == "annotate"
     assert set(flags.split()) == {"--sampler-model", "--sampler-by", "--sampler-parallel"}
+    assert set(helps.split()) == {"--help", "--help-all"}
     assert (choices, files, nothing) == ("small paper", "corpus.jsonl", "")
     assert registered.startswith("complete -o default -F ")  # so that bash offers files where there is nothing
 

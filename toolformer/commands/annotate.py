@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from toolformer.catalog import CATALOG, ToolSettings, make_tools
+from toolformer.commands.flags import Often
 from toolformer.commands.stopping import stopping
 from toolformer.commands.tools import Settings
 from toolformer.data_gen.method import Method
@@ -60,7 +61,10 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Annotate:
-    """Find the calls that help a model, in a corpus of plain text."""
+    """Find the calls that help a model, in a corpus of plain text.
+
+    How to begin, and what it costs: docs/annotate.md.
+    """
 
     corpus: tyro.conf.Positional[str]
     """A .jsonl, .parquet or .txt file, a folder, a dataset as NAME or NAME:CONFIGURATION, or "-" for standard input."""
@@ -80,9 +84,9 @@ class Annotate:
     """Texts that are annotated and written together."""
     workers: int = 1
     """Shards annotated at a time, each with models of its own: one for each GPU, say. The bytes are the same."""
-    rows: Annotated[Rows, tyro.conf.arg(name="corpus")] = field(default_factory=Rows)
-    sampling: Annotated[Sampling, tyro.conf.arg(name="sampler")] = field(default_factory=Sampling)
-    method: Annotated[Method, tyro.conf.arg(name="method")] = field(default_factory=Method)
+    rows: Annotated[Rows, Often("text_column", "date_column")] = field(default_factory=Rows)
+    sampling: Annotated[Sampling, Often("sampler", "sampler_model")] = field(default_factory=Sampling)
+    method: Annotated[Method, Often("in_place")] = field(default_factory=Method)
     settings: Settings = field(default_factory=ToolSettings)
 
     def run(self) -> None:

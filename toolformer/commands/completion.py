@@ -7,6 +7,8 @@ from typing import Literal
 
 import tyro
 
+from toolformer.commands.help import ALL
+
 _FILES = {
     "bash": ("complete -F", "complete -o default -F"),
     "zsh": ("  _describe ", '  [[ -z "$completions" ]] && _files || _describe '),
@@ -35,4 +37,5 @@ class Completion:
 
         with contextlib.redirect_stdout(io.StringIO()) as script, contextlib.suppress(SystemExit):
             parse_any(["--tyro-print-completion", self.shell])
-        print(script.getvalue().replace(*_FILES[self.shell]), end="")
+        with_files = script.getvalue().replace(*_FILES[self.shell])
+        print(with_files.replace("'--help']", f"'--help', '{ALL}']"), end="")

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from toolformer.catalog import ToolSettings, make_tools
+from toolformer.commands.flags import Often
 from toolformer.commands.tools import Settings
 from toolformer.errors import ConfigError
 from toolformer.eval.settings import Asking
@@ -25,7 +26,7 @@ _PAPER_K = "0,1,3,10"
 class Eval:
     """Measure a model with and without its tools, beside the paper's.
 
-    Accuracy, tool calls and whether they were right, as tables and a page.
+    Accuracy, tool calls and whether they were right, as tables and a page: docs/eval.md.
     """
 
     out: Path
@@ -51,7 +52,7 @@ class Eval:
     """Another folder of results to show in the same tables; may be given several times."""
     json: bool = False
     """Print a line of JSON, what results.json holds, instead of the tables."""
-    asking: Annotated[Asking, tyro.conf.arg(name="task")] = field(default_factory=Asking)
+    asking: Annotated[Asking, Often("data", "limit", "vote", "batch")] = field(default_factory=Asking)
     settings: Settings = field(default_factory=ToolSettings)
 
     def run(self) -> None:
@@ -72,6 +73,8 @@ class Eval:
         tools = self.tools or (_PAPER_TOOLS if paper else _TOOLS)
         made = [] if tools == "none" else make_tools(self.settings, _names(tools))
         tasks = run.load_tasks(chosen)  # before the model, which may take long: what is missing is said at once
+        if odd := run.odd_sizes(tasks):
+            print(odd, file=sys.stderr)
         about = {"adapter": self.adapter or "", "label": self.label or ""}
         model = load(self.model, adapter=self.adapter)
         with Display() as display:

@@ -27,6 +27,14 @@ _SEEN = object()
 _UNSAID = tyro.conf.arg(help_behavior_hint="")
 
 
+class Often:
+    """Beside a group of flags: those that most people set, which `--help` explains. It only names the others."""
+
+    def __init__(self, *names: str) -> None:
+        """By the names of the fields."""
+        self.names = names
+
+
 @RULES.primitive_rule
 def _number(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
     """A message in words where tyro would give Python's."""
@@ -70,8 +78,7 @@ def _optional(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | Unsupp
 
 @RULES.struct_rule
 def _in_plain_words(info: StructTypeInfo) -> StructConstructorSpec | None:
-    """Help that flows over its lines, and does not say that a default is None, False or nothing: the text beside it
-    says what happens then."""
+    """Texts that flow over their lines, and do not say a default that says nothing."""
     if _SEEN in info.markers or not dataclasses.is_dataclass(info.type):
         return None
     spec = ConstructorRegistry.get_struct_spec(dataclasses.replace(info, markers=(*info.markers, _SEEN)))
@@ -80,9 +87,14 @@ def _in_plain_words(info: StructTypeInfo) -> StructConstructorSpec | None:
     return dataclasses.replace(spec, fields=tuple(_worded(field) for field in spec.fields))
 
 
+def says_nothing(default: Any) -> bool:
+    """Of a default that nobody need be told: the text beside it says what happens then."""
+    return default is False or default in (None, "", ())
+
+
 def _worded(field: StructFieldSpec) -> StructFieldSpec:
     kind: Any = field.type
-    if field.default is False or field.default in (None, "", ()):
+    if says_nothing(field.default):
         kind = Annotated[kind, _UNSAID]
     return dataclasses.replace(
         field,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from toolformer.catalog import DEFAULT, ToolSettings, make_tools
+from toolformer.commands.flags import Often
 from toolformer.commands.tools import Settings
 from toolformer.decode.options import Options
 from toolformer.errors import ToolformerError
@@ -60,13 +61,17 @@ class Loading:
         )
 
 
-Load = Annotated[Loading, tyro.conf.arg(name="model")]
-Decoding = Annotated[Options, tyro.conf.arg(name="writing")]
+Decoding = Annotated[
+    Options, Often("k", "calls", "max_new_tokens", "stop", "do_sample", "temperature", "top_p", "seed")
+]
 
 
 @dataclass(frozen=True)
 class Generate:
-    """Go on from a text, or from each line of standard input."""
+    """Go on from a text, or from each line of standard input.
+
+    How a model writes and calls: docs/decode.md.
+    """
 
     text: tyro.conf.Positional[str] = "-"
     """What to go on from; with "-" or nothing, each line of standard input."""
@@ -74,7 +79,7 @@ class Generate:
     """Write a line of JSON for each text: text, calls, raw, end."""
     raw: bool = False
     """Show the calls in the text."""
-    load: Load = field(default_factory=Loading)
+    load: Loading = field(default_factory=Loading)
     options: Decoding = field(default_factory=Options)
     settings: Settings = field(default_factory=ToolSettings)
 
@@ -122,12 +127,12 @@ def _answers(
 class Chat:
     """Talk to a model and see it use its tools.
 
-    /help says what can be typed.
+    /help says what can be typed; docs/decode.md how a model writes and calls.
     """
 
     system: str | None = None
     """A first turn that says how to answer, for models that know such."""
-    load: Load = field(default_factory=Loading)
+    load: Loading = field(default_factory=Loading)
     options: Decoding = field(default_factory=Options)
     settings: Settings = field(default_factory=ToolSettings)
 

@@ -8,9 +8,10 @@ from typing import Annotated
 import tyro
 
 from toolformer.catalog import CATALOG, ToolSettings, make_tools
+from toolformer.commands.flags import Often
 from toolformer.errors import ToolformerError
 
-Settings = Annotated[ToolSettings, tyro.conf.arg(name="tool")]
+Settings = Annotated[ToolSettings, Often("index", "contact", "knowledge")]
 """What the tools need, as flags of a command that uses them."""
 
 
@@ -42,7 +43,7 @@ class CallTool:
     """What to ask it; with "-", each line of standard input is asked."""
     json: bool = False
     """Print a line of JSON for each input: tool, input, result; or error, where there is no result."""
-    settings: Settings = field(default_factory=ToolSettings)
+    settings: ToolSettings = field(default_factory=ToolSettings)
 
     def run(self) -> None:
         """Print one answer a line. Of several inputs, one that fails is said on standard error and the rest go on."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from toolformer.commands.flags import Often
 from toolformer.commands.stopping import stopping
 from toolformer.finetune.config import PAPER, TrainConfig
 
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Train:
-    """Finetune a model on a corpus with calls."""
+    """Finetune a model on a corpus with calls.
+
+    What to choose, and what came of it: docs/finetune.md.
+    """
 
     folder: tyro.conf.Positional[Path]
     """What `toolformer annotate` wrote."""
@@ -37,7 +41,10 @@ class Train:
     """In the end, put the folder on the hub, as this repository."""
     preset: Literal["small", "paper"] = "small"
     """Defaults of the flags below: for LoRA on small corpora, or those of Schick et al. 2023."""
-    config: Annotated[TrainConfig, tyro.conf.arg(name="training")] = field(default_factory=TrainConfig)
+    config: Annotated[
+        TrainConfig,
+        Often("how", "quantize", "rank", "learning_rate", "epochs", "batch_size", "device_batch", "anchor", "control"),
+    ] = field(default_factory=TrainConfig)
 
     @classmethod
     def defaults(cls, arguments: Sequence[str]) -> "Train":
