@@ -43,14 +43,22 @@ def _qa(text: str, answers: Sequence[str], _: Sequence[str]) -> Verdict:
 def _within(text: str, answers: Sequence[str], most: int) -> Verdict:
     said = " ".join(text.split(maxsplit=most)[:most])
     words = _words(said)
-    return Verdict(" ".join(words), any(_holds(said, words, answer) for answer in answers))
+    return Verdict(" ".join(_named(words)), any(_holds(said, words, answer) for answer in answers))
 
 
 def _holds(said: str, words: list[str], answer: str) -> bool:
-    wanted = _words(answer)
+    wanted = _named(_words(answer))
     if not wanted:  # it is all signs: looked for as it is
         return bool(answer.strip()) and answer.strip() in said
+    if wanted[0] in _ARTICLES:  # it is nothing else ("A"), and stands in every sentence
+        return words == wanted
     return any(words[i : i + len(wanted)] == wanted for i in range(len(words) - len(wanted) + 1))
+
+
+def _named(words: list[str]) -> list[str]:
+    """Without the articles before a name. Those in it stay: vitamin A is not vitamin C."""
+    first = next((place for place, word in enumerate(words) if word not in _ARTICLES), 0)
+    return words[first:]
 
 
 _ARTICLES = {"a", "an", "the"}
@@ -59,15 +67,15 @@ _JOINS = re.compile(r"[-‐-―/]")
 
 
 def _words(text: str) -> list[str]:
-    """The words as they are compared: without case, punctuation, articles and possessive endings."""
+    """The words as they are compared: without case, punctuation and possessive endings."""
     text = _JOINS.sub(" ", _POSSESSIVE.sub("", unicodedata.normalize("NFKC", text).casefold()))
-    words = "".join(c for c in text if not unicodedata.category(c).startswith("P")).split()
-    return [word for word in words if word not in _ARTICLES] or words
+    return "".join(c for c in text if not unicodedata.category(c).startswith("P")).split()
 
 
 _WHOLE = r"\d{1,3}(?:,\d{3})+(?!\d)|\d+"
 _NUMBER = re.compile(
-    rf"(?<![\w./])(?P<sign>[-−] ?)?[$€£]? ?(?P<number>(?:{_WHOLE})?\.\d+|{_WHOLE})(?:/(?P<below>\d+))?"
+    rf"(?<![\w./])(?P<sign>[-−–] ?)?[$€£]? ?(?P<mixed>\d{{1,9}} (?=\d+/))?"
+    rf"(?P<number>(?:{_WHOLE})?\.\d+|{_WHOLE})(?:/(?P<below>\d+)(?![\d/]))?"
 )
 _DIGITS = 50
 """Longer numbers are nobody's answer."""
@@ -88,14 +96,14 @@ class Number:
 
 
 def numbers(text: str) -> list[Number]:
-    """The numbers in a text: digits with their sign, thousands separators and decimals, or a fraction such as 3/4."""
+    """The numbers in a text: digits with their sign, thousands separators and decimals, or fractions: 3/4, 1 1/2."""
     found = []
     for match in _NUMBER.finditer(text):
         whole, _, decimals = match["number"].replace(",", "").partition(".")
         below = match["below"] or "1"
         if len(match.group()) > _DIGITS or not int(below):
             continue
-        value = Fraction(int(whole + decimals or "0"), 10 ** len(decimals) * int(below))
+        value = int(match["mixed"] or 0) + Fraction(int(whole + decimals or "0"), 10 ** len(decimals) * int(below))
         found.append(Number(-value if match["sign"] else value, len(decimals)))
     return found
 
@@ -117,11 +125,7 @@ def _number(text: str, answers: Sequence[str], choices: Sequence[str]) -> Verdic
 
 def _values(answer: str) -> list[Number]:
     """The numbers of a gold answer: `9 (apples)`, `2 (ft); 4 (ft)`, `3:45`, `6th`, `1 1/2`."""
-    plain = re.sub(r"\([^)(]*\)", " ", answer)
-    if mixed := re.fullmatch(r"\s*(\d{1,9}) (\d{1,9})/([1-9]\d{0,8})\s*", plain):
-        whole, above, below = map(int, mixed.groups())
-        return [Number(whole + Fraction(above, below), 0)]
-    return numbers(_clocks(plain))
+    return numbers(_clocks(re.sub(r"\([^)(]*\)", " ", answer)))
 
 
 def _clocks(text: str) -> str:
@@ -171,11 +175,10 @@ def _letter(text: str, answers: Sequence[str], choices: Sequence[str]) -> Verdic
     said = (match.group(1) if match else text).strip()
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(choices)]
     found = _LETTER.match(said)
-    if found and found.group(1) in letters:
-        answer = found.group(1)
-    else:
-        line = _words(said.split("\n", 1)[0])
-        answer = next((a for a, choice in zip(letters, choices, strict=True) if line and _words(choice) == line), "")
+    line = _words(said.split("\n", 1)[0])
+    whole = next((a for a, choice in zip(letters, choices, strict=True) if line and _words(choice) == line), "")
+    # "A large dog" may be a choice, and then its A is no letter.
+    answer = found.group(1) if found and found.group(1) in letters and (len(line) == 1 or not whole) else whole
     return Verdict(answer, answer in answers)
 
 

@@ -32,10 +32,7 @@ def ask(lm: ToolLM, task: Any, examples: Sequence[Example], votes: int, on_answe
     asked = _rolled if task.OUTPUT_TYPE == "loglikelihood_rolling" else _chosen
     outcomes = []
     for example in examples:
-        outcome = asked(lm.model, example)
-        if not math.isfinite(outcome.score):
-            raise DataError(f"{lm.model.name} scores {example.id} with {outcome.score}: its weights are damaged")
-        outcomes.append(outcome)
+        outcomes.append(asked(lm.model, example))
         on_answer()
     return outcomes
 
@@ -85,8 +82,8 @@ def _chosen(model: LanguageModel, example: Example) -> Outcome:
     """The likeliest of the letters."""
     letters = LETTERS[: len(example.choices)]
     pairs = [encode_pair(model, example.prompt, f" {letter}") for letter in letters]
-    scores = score(model, pairs)
-    letter = letters[max(range(len(letters)), key=lambda place: scores[place].log_probability)]
+    scores = [_finite(model, example, one.log_probability) for one in score(model, pairs)]
+    letter = letters[scores.index(max(scores))]
     return Outcome(
         example.id,
         example.group,
@@ -112,8 +109,14 @@ def _rolled(model: LanguageModel, example: Example) -> Outcome:
         text="",
         raw="",
         answer="",
-        score=rolled.log_probability,
+        score=_finite(model, example, rolled.log_probability),
         tokens=rolled.tokens,
         words=example.words,
         size=len(example.prompt.encode("utf-8", "surrogatepass")),
     )
+
+
+def _finite(model: LanguageModel, example: Example, value: float) -> float:
+    if not math.isfinite(value):
+        raise DataError(f"{model.name} scores {example.id} with {value}: its weights are damaged")
+    return value

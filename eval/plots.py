@@ -63,7 +63,7 @@ def decisions(title: str, by_k: Mapping[str, Json]) -> str:
             if count:
                 parts.append(
                     f'<rect class="{_COLOURS[name]}" x="{x:.1f}" y="{y + 2:.1f}" width="{width:.1f}" '
-                    f'height="{step - 6:.1f}"><title>{name}: {count} of {total}</title></rect>'
+                    f'height="{max(step - 6, 1):.1f}"><title>{name}: {count} of {total}</title></rect>'
                 )
             x += width
     return _svg(f"{title}: decisions", parts)

@@ -22,6 +22,7 @@ from lm_eval.tasks import TaskManager
 
 import toolformer
 from toolformer.decode.options import Options
+from toolformer.errors import DataError
 from toolformer.eval.asking import ask, generates
 from toolformer.eval.examples import Example, example_of
 from toolformer.eval.outcomes import Header, check_header, read_header, read_outcomes, write_outcomes
@@ -30,6 +31,7 @@ from toolformer.eval.results import SHARED, Cost, add_cost
 from toolformer.eval.settings import Settings
 from toolformer.eval.tool_lm import ToolLM
 from toolformer.lm import LanguageModel
+from toolformer.lock import sole_writer
 from toolformer.tool import Tool, traits_of
 from toolformer.whole_file import make_folder
 
@@ -81,13 +83,20 @@ def evaluate(
     """Ask everything that is not kept yet. `tasks` are those of the settings, if they were loaded before; `about` says
     more of the model than it knows: its adapter, a label."""
     units = plan(model, tools, settings, out, tasks or load_tasks(settings), about or {})
-    _check_company(out, units)
-    todo = []
-    for unit in units:
-        if unit.path.exists():
-            read_outcomes(unit.path, unit.header)
-        else:
-            todo.append(unit)
+    with sole_writer(out):
+        _ask_all(model, tools, settings, out, _missing(out, units), on_progress)
+    return units
+
+
+def _ask_all(
+    model: LanguageModel,
+    tools: Sequence[Tool],
+    settings: Settings,
+    out: Path,
+    todo: Sequence[Unit],
+    on_progress: Callable[[Progress], None],
+) -> None:
+    """Unit after unit, each kept when it is answered."""
     progress = Progress(sum(len(unit.examples) * (settings.vote if generates(unit.task) else 1) for unit in todo))
 
     def answered() -> None:
@@ -110,7 +119,28 @@ def evaluate(
             add_cost(out, unit.name, unit.k, cost)
     progress.finished = True
     on_progress(progress)
-    return units
+
+
+def _missing(out: Path, units: Sequence[Unit]) -> list[Unit]:
+    """What is not kept yet."""
+    _check_company(out, units)
+    todo = []
+    for unit in units:
+        if unit.path.exists():
+            _check_whole(unit)
+        else:
+            todo.append(unit)
+    return todo
+
+
+def _check_whole(unit: Unit) -> None:
+    """What is kept is of this very unit, all of it: nobody asks it again."""
+    _, outcomes = read_outcomes(unit.path, unit.header)
+    if [one.id for one in outcomes] != [one.id for one in unit.examples]:
+        raise DataError(
+            f"{unit.path} does not hold the {len(unit.examples):,} examples that were asked, but {len(outcomes):,} of "
+            "them or others: delete it and run again"
+        )
 
 
 def _check_company(out: Path, units: Sequence[Unit]) -> None:

@@ -47,6 +47,8 @@ class Settings(Asking):
     """A call opens where its opening is among the k likeliest tokens; 0 disables calls."""
 
     def __post_init__(self) -> None:
+        if not self.tasks:
+            raise ConfigError(f"name at least one task or group: {', '.join(GROUPS)}")
         if not self.k or min(self.k) < 0 or len(set(self.k)) < len(self.k):
             raise ConfigError(f"k is a list of different numbers, none below 0, not {','.join(map(str, self.k))}")
         for name in ("limit", "vote", "batch"):

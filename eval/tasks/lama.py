@@ -79,7 +79,8 @@ def _facts(folder: Path, templates: dict[str, str]) -> Iterator[Example | LeftOu
             raise DataError(f"{path} is of a relation that relations.jsonl does not know")
         before = before_mask(templates[path.stem], "[Y]")
         if isinstance(before, LeftOut):
-            yield from (before for _ in lines(path))
+            for _ in lines(path):
+                yield before
             continue
         objects: dict[str, tuple[str, dict[str, None]]] = {}
         for where, row in lines(path):

@@ -6,6 +6,7 @@ Read from the files that its publisher's script writes; there is no copy on the 
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from toolformer.errors import DataError
 from toolformer.eval.examples import NO_ANSWER, Example, LeftOut, Splits, splits
@@ -52,7 +53,7 @@ def _names(row: Row, where: str) -> tuple[str, ...]:
     names: list[str] = []
     for answer in given if isinstance(given, list) else [given]:
         name = answer.get("name") if isinstance(answer, dict) else None
-        more = name if isinstance(name, list) else [name]
+        more: list[Any] = name if isinstance(name, list) else [name]
         if not all(isinstance(one, str) for one in more):
             raise DataError(f"{where}: 'answer' should be a list of objects with a name, not {str(given)[:60]!r}")
         names += more

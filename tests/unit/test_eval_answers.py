@@ -28,6 +28,9 @@ def right(rule: str, text: str, *answers: str, choices: tuple[str, ...] = ()) ->
         ("München", "Mu\u0308nchen"),
         (" The The", "The The"),
         ("it is C++ mostly", "C++"),
+        (" A.", "A"),
+        ("lack of vitamin A", "Vitamin A"),
+        ("King of the Hill", "the King of the Hill"),
         ("¿? is it", "¿?"),
     ],
 )
@@ -45,6 +48,9 @@ def test_lama_finds_the_answer_in_the_first_five_words(text: str, answer: str) -
         ("", "Paris"),
         ("Madrid Real", "Real Madrid"),
         ("something", ""),
+        ("hepatitis B", "Hepatitis A"),
+        ("vitamin deficiency", "Vitamin A"),
+        ("it is a dog", "A"),
     ],
 )
 def test_lama_does_not_find_it_elsewhere(text: str, answer: str) -> None:
@@ -75,6 +81,9 @@ def test_qa_reads_twenty_words_and_knows_aliases() -> None:
         (" 1.83 inches", "1.8333333333333333"),
         ("0.67", "2/3 (cup)"),
         ("1.5", "1 1/2 (cup)"),
+        ("1 1/2 cups", "1 1/2 (cup)"),
+        (" 1.5 cups", "1 1/2 (cup)"),
+        ("–5", "-5"),
         ("5kg", "5 (kg)"),
         ("30 degrees.", "30"),
         ("x = ... which is 8", "8"),
@@ -97,6 +106,8 @@ def test_math_takes_the_first_number_or_the_first_behind_the_equals_sign(text: s
         ("", "0"),
         ("= 5 (or 9)", "9"),
         ("1 and 200", "1200"),
+        ("1 1/2 cups", "1"),
+        ("10/2/2020", "5"),  # a date
     ],
 )
 def test_math_takes_no_other(text: str, answer: str) -> None:
@@ -157,6 +168,7 @@ def test_bbh_is_exact_about_what_follows_the_answer_is(text: str, answer: str, e
         ("The answer is (C).", "C"),
         ("ozone", "C"),
         ("Argon is", ""),
+        ("A noble gas: ozone", "A"),
         ("A's", ""),
         ("E", ""),
         ("", ""),
@@ -164,6 +176,13 @@ def test_bbh_is_exact_about_what_follows_the_answer_is(text: str, answer: str, e
 )
 def test_letters(text: str, expected: str) -> None:
     assert judge("letter", text, ["C"], ["argon", "neon", "ozone", "radon"]).answer == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("A large dog", "B"), (" A large dog.", "B"), ("A large cat", "A"), ("A", "A"), ("B", "B")]
+)
+def test_a_choice_that_begins_like_a_letter(text: str, expected: str) -> None:
+    assert judge("letter", text, ["B"], ["a cat", "A large dog", "A", "no dog"]).answer == expected
 
 
 def test_equal_answers_are_equal_for_a_vote() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from toolformer.errors import DataError
 from toolformer.eval.calls import (
+    Share,
     against_oracle,
     calibration,
     case,
@@ -63,6 +64,15 @@ def test_intervals_hold_the_mean_shrink_with_examples_and_come_again() -> None:
     assert share([1.0, 1.0]) == share([1.0, 1.0], seed=5)
 
 
+def test_intervals_worked_by_hand() -> None:
+    # Of two, both draws hit the same one in a quarter of resamples each: 2.5% from either end lies there.
+    assert share([1.0, 0.0]) == Share(0.5, 0.0, 1.0, 2)
+    assert share([0.0, 0.5]) == Share(0.25, 0.0, 0.5, 2)
+    assert share([0.7]) == Share(0.7, 0.7, 0.7, 1)
+    # One of ten right: none is drawn in 0.9 ** 10 = 35% of resamples, four or more in 1.3%.
+    assert share([1.0] + [0.0] * 9) == Share(0.1, 0.0, 0.3, 10)
+
+
 def test_normalised_is_zero_at_chance_and_one_at_best() -> None:
     guess = [outcome(str(n), n == 0, chance=0.25) for n in range(4)]
     best = [outcome(str(n), True, chance=0.25, group="h") for n in range(4)]
@@ -111,6 +121,9 @@ def test_calibration_compares_the_openings_probability_with_what_it_mends() -> N
         (9, 1, 1),
     ]
     assert found["error"] == 0
+    off = [outcome("a", False, p=0.2), outcome("b", False, p=0.2), outcome("c", False, p=0.9)]
+    # Two at 0.2 of which none is mended, one at 0.9 that is: (2 * 0.2 + 1 * 0.1) / 3.
+    assert calibration(off, {"c"})["error"] == 0.166667
     assert calibration([outcome("a", True, rank=-1)], set()) == {"bins": [], "error": None}
 
 

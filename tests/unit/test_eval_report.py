@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 from pathlib import Path
@@ -80,6 +82,12 @@ def test_decisions_and_the_normalised_average_have_tables(tmp_path: Path) -> Non
     }
     assert tables["Normalised average"].rows[0].cells == ("m, k = 0", "0.0", "0.0")
     assert "Other tasks" in tables
+
+
+def test_what_was_there_to_ask_has_a_table(tmp_path: Path) -> None:
+    tables = {grid.title: grid for grid in grids([results(run(tmp_path))])}
+    expected = ("lama_trex", "4", "6 of 34,039 published facts", "2: its mask is not at its end")
+    assert [row.cells for row in tables["Data"].rows] == [expected]
 
 
 def test_a_plain_model_has_one_line_and_runs_stand_side_by_side(tmp_path: Path) -> None:
@@ -181,6 +189,26 @@ def test_the_command_asks_counts_and_reports(tmp_path: Path, capsys: pytest.Capt
     assert "was made with other settings: tools was" in capsys.readouterr().err
 
 
+def test_ctrl_c_says_where_it_goes_on(tmp_path: Path) -> None:
+    """It ends the process, so it happens in another."""
+    (tmp_path / "svamp").mkdir()
+    row = {"ID": "c", "Body": "Ann had 2 eggs.", "Question": "How many?", "Answer": 2.0}
+    (tmp_path / "svamp" / "SVAMP.json").write_text(json.dumps([row]), "utf-8")
+    asked = ["eval", "--out", str(tmp_path / "out"), "--tasks", "svamp", "--data", str(tmp_path), "--tools", "none"]
+    script = (
+        "import signal, toolformer\n"
+        "from toolformer.cli import main\n"
+        "toolformer.load = lambda *_, **__: signal.raise_signal(signal.SIGINT)\n"  # while the model is loaded
+        f"main({asked})"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr.splitlines() == [
+        "not the published sets: svamp 1 of 1,000 published problems",
+        f"toolformer: stopped; the same command goes on with {tmp_path / 'out'} where it was",
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -188,6 +216,8 @@ def test_the_command_asks_counts_and_reports(tmp_path: Path, capsys: pytest.Capt
         (["--k", "x"], "k is a list of numbers"),
         (["--tools", "calc", "--tasks", "svamp"], "did you mean Calculator"),
         (["--tasks", "svamp", "--data", "/nowhere", "--tools", "none"], "SVAMP.json is not there"),
+        (["--tasks", ","], "name at least one task or group"),
+        (["--tasks", "svamp", "--tools", "none", "--beside", "/nowhere"], "/nowhere holds no outcomes"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(

@@ -14,15 +14,16 @@ from transformers import AutoModelForSeq2SeqLM
 from tests import tiny_models
 from tests.fakes import ScriptedLM
 from toolformer.errors import ConfigError, DataError
-from toolformer.eval.outcomes import read_outcomes
+from toolformer.eval.outcomes import read_outcomes, write_outcomes
 from toolformer.eval.progress import Progress, line
 from toolformer.eval.results import costs, results, write_results
-from toolformer.eval.run import evaluate, load_tasks
+from toolformer.eval.run import evaluate, load_tasks, odd_sizes
 from toolformer.eval.settings import GROUPS, TASKS, Settings
 from toolformer.eval.tables import grids
 from toolformer.eval.tool_lm import ToolLM
 from toolformer.hf.encode import Codec
 from toolformer.hf.seq2seq import Seq2SeqModel
+from toolformer.lock import sole_writer
 from toolformer.tools.calculator import Calculator
 
 PROBLEMS = [
@@ -132,6 +133,47 @@ def test_a_large_task_is_kept_in_parts_and_an_unfinished_one_is_not_counted(
         results(out)
 
 
+def test_a_file_that_lost_lines_is_named_and_not_gone_on_with(tmp_path: Path, data: Path) -> None:
+    out = tmp_path / "out"
+    evaluate(ScriptedLM(follows=follows), [Calculator()], settings(data, k=(0,)), out)
+    path = out / "examples" / "svamp-k0-000.jsonl"
+    path.write_text("".join(path.read_text("utf-8").splitlines(keepends=True)[:-2]), "utf-8")
+    with pytest.raises(DataError, match=r"svamp-k0-000\.jsonl does not hold the 6 examples that were asked, but 4"):
+        evaluate(ScriptedLM(follows=follows), [Calculator()], settings(data, k=(0,)), out)
+
+
+def test_two_runs_do_not_write_into_one_folder(tmp_path: Path, data: Path) -> None:
+    with sole_writer(tmp_path / "out"), pytest.raises(ConfigError, match="another run is writing to"):
+        evaluate(ScriptedLM(follows=follows), [Calculator()], settings(data), tmp_path / "out")
+
+
+def test_how_much_of_a_set_was_there_is_said(tmp_path: Path, data: Path) -> None:
+    assert odd_sizes(load_tasks(settings(data))) == "not the published sets: svamp 6 of 1,000 published problems"
+    assert odd_sizes({}) is None
+    evaluate(ScriptedLM(follows=follows), [], settings(data, k=(0,), limit=2), tmp_path / "out")
+    found = results(tmp_path / "out")
+    assert found["tasks"]["svamp"]["size"] == {"read": 6, "published": 1000, "unit": "problems", "left_out": {}}
+    (rows,) = (grid.rows for grid in grids([found, found]) if grid.title == "Data")
+    assert [row.cells for row in rows] == [("svamp", "2", "6 of 1,000 published problems", "")]
+
+
+def test_a_folder_of_another_version_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "examples").mkdir()
+    write_outcomes(tmp_path / "examples" / "svamp-k0-000.jsonl", {"task": "svamp", "k": 0}, [])
+    with pytest.raises(DataError, match="does not say its model: another version made it"):
+        results(tmp_path)
+
+
+def test_damaged_weights_are_no_answer(tmp_path: Path) -> None:
+    rows = "What?,1,2,3,4,D\n" * 5
+    for name in ("mmlu/dev/a_dev.csv", "mmlu/test/a_test.csv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(rows, "utf-8")
+    model = ScriptedLM(follows=lambda _: {"A": float("nan")})
+    with pytest.raises(DataError, match="scripted scores a-0 with nan: its weights are damaged"):
+        evaluate(model, [], Settings(("mmlu_letters",), (0,), data=tmp_path), tmp_path / "out")
+
+
 def test_what_it_took_is_kept_apart(tmp_path: Path, data: Path) -> None:
     out = tmp_path / "out"
     evaluate(ScriptedLM(follows=follows), [Calculator()], settings(data, k=(3,)), out)
@@ -175,6 +217,8 @@ def test_a_vote_takes_the_answer_given_most_often(data: Path, tmp_path: Path) ->
 def test_names_settings_and_folders_that_cannot_be_are_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean svamp"):
         Settings(("svmp",)).names()
+    with pytest.raises(ConfigError, match="name at least one task or group: lama, math"):
+        Settings(())
     for wrong in ({"k": ()}, {"k": (1, 1)}, {"k": (-1,)}, {"limit": 0}, {"vote": 0}):
         with pytest.raises(ConfigError):
             Settings(("svamp",), **wrong)

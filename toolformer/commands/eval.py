@@ -10,6 +10,7 @@ import tyro
 
 from toolformer.catalog import ToolSettings, make_tools
 from toolformer.commands.flags import Often
+from toolformer.commands.stopping import stopping
 from toolformer.commands.tools import Settings
 from toolformer.errors import ConfigError
 from toolformer.eval.settings import Asking
@@ -57,6 +58,10 @@ class Eval:
 
     def run(self) -> None:
         """Ask what was not asked yet, count, and write the report."""
+        with stopping(f"the same command goes on with {self.out} where it was"):
+            self._evaluate()
+
+    def _evaluate(self) -> None:
         try:
             import lm_eval  # noqa: F401
         except ImportError as error:
@@ -65,14 +70,17 @@ class Eval:
         from toolformer.eval import run
         from toolformer.eval.progress import Display
         from toolformer.eval.report import write_reports
-        from toolformer.eval.results import write_results
+        from toolformer.eval.results import results, write_results
 
         paper = self.preset == "paper"
         names, k = self.tasks or (_PAPER_TASKS if paper else _TASKS), self.k or _PAPER_K
         chosen = Asked(tasks=_names(names), k=_numbers(k), **vars(self.asking))
         tools = self.tools or (_PAPER_TOOLS if paper else _TOOLS)
         made = [] if tools == "none" else make_tools(self.settings, _names(tools))
-        tasks = run.load_tasks(chosen)  # before the model, which may take long: what is missing is said at once
+        # Before the model, which may take long: what is missing is said at once.
+        for folder in self.beside:
+            results(folder)
+        tasks = run.load_tasks(chosen)
         if odd := run.odd_sizes(tasks):
             print(odd, file=sys.stderr)
         about = {"adapter": self.adapter or "", "label": self.label or ""}
