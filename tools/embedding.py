@@ -47,8 +47,11 @@ def _load(name: str) -> "SentenceTransformer":
     import torch
     from sentence_transformers import SentenceTransformer
 
+    from toolformer.hf.reach import out_of_reach
+
+    weights = {"use_safetensors": True, "dtype": torch.float32}
     try:
-        return SentenceTransformer(name, model_kwargs={"use_safetensors": True, "dtype": torch.float32})
+        return SentenceTransformer(name, model_kwargs=weights, local_files_only=out_of_reach(name))
     except (OSError, ValueError) as error:  # what transformers and the hub raise for a name, a file or a network
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(

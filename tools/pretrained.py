@@ -47,7 +47,10 @@ class Pretrained:
         import torch
         import transformers
 
-        where = {"revision": self.revision or "main", "local_files_only": self.offline}
+        from toolformer.hf.reach import out_of_reach
+
+        cached = self.offline or out_of_reach(self.name)
+        where = {"revision": self.revision or "main", "local_files_only": cached}
         try:
             with warnings.catch_warnings():
                 # Marian's tokenizer reads without it, too: it only makes quotation marks alike.

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import cast
 
 import torch
+from huggingface_hub import hf_hub_download
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -32,6 +33,7 @@ from toolformer.errors import ConfigError, unknown_name
 from toolformer.hf.causal import CausalModel
 from toolformer.hf.encode import Codec
 from toolformer.hf.precision import Quantize, device_of, dtype_of, keep_gradients, quantization
+from toolformer.hf.reach import is_path, out_of_reach
 from toolformer.hf.seq2seq import Seq2SeqModel
 from toolformer.hf.soft_prompt import put_before
 from toolformer.lm import LanguageModel
@@ -58,7 +60,8 @@ def load(
 
     `builtin` and `builtin-tools` come with the package. `auto` is the GPU where there is one, and its precision the
     checkpoint's own; on a CPU, float32. `adapter` is a LoRA or a prompt-tuning adapter by name or path; a path that
-    holds one is loaded with the base model that it names.
+    holds one is loaded with the base model that it names. Without `offline`, the hub is asked for newer files; where it
+    cannot be reached, its cache will do.
     """
     model, tokenizer = load_network(
         name_or_path,
@@ -93,6 +96,7 @@ def load_network(
             raise ConfigError(f"{name_or_path} is itself an adapter: put {adapter} on its base model, {named}")
         base, adapter = named, place
         place = _place(base)
+    offline = offline or out_of_reach(place, adapter)
     config = _config(base, place, revision, offline)
     tokenizer = _tokenizer(adapter, place, revision, offline)
     model = _model(config, place, dtype_of(dtype, device), device, revision, quantize, offline)
@@ -124,7 +128,7 @@ def _place(name: str) -> str:
 
 def _config(name: str, place: str, revision: str | None, offline: bool) -> PreTrainedConfig:
     local = Path(place).is_dir()
-    if not local and place.startswith((".", "/", "~")):
+    if not local and is_path(place):
         raise ConfigError(unknown_name("model", name, _known(place)))
     try:
         config: PreTrainedConfig = AutoConfig.from_pretrained(place, revision=revision, local_files_only=offline)
@@ -221,7 +225,7 @@ def _adapted(model: PreTrainedModel, adapter: str, tokens: int, offline: bool) -
         with warnings.catch_warnings():
             # peft asks transformers in a way that is on its way out; nobody who loads an adapter can help it.
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-            adapted = PeftModel.from_pretrained(model, adapter, local_files_only=offline)
+            adapted = PeftModel.from_pretrained(model, _adapter_folder(adapter, offline))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{adapter} is no adapter for this model: {_first_line(error)}") from error
     inner = cast("PreTrainedModel", adapted.get_base_model().eval())
@@ -231,6 +235,14 @@ def _adapted(model: PreTrainedModel, adapter: str, tokens: int, offline: bool) -
             raise ConfigError(f"{adapter} is a {config.peft_type.value} adapter: LoRA or PROMPT_TUNING would be right")
         put_before(inner, adapted.get_prompt(batch_size=1)[0, : config.num_virtual_tokens])
     return inner
+
+
+def _adapter_folder(adapter: str, offline: bool) -> str:
+    """Where an adapter lies. One of the hub is fetched here: peft asks the hub again, whatever it is told."""
+    if is_path(adapter):
+        return adapter
+    hf_hub_download(adapter, "adapter_config.json", local_files_only=offline)
+    return str(Path(hf_hub_download(adapter, "adapter_model.safetensors", local_files_only=offline)).parent)
 
 
 def fingerprint(model: PreTrainedModel, codec: Codec) -> str:
