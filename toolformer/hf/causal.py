@@ -8,59 +8,34 @@ from contextlib import nullcontext
 import torch
 from transformers import PreTrainedModel
 
-from toolformer.calls import Part
 from toolformer.errors import ConfigError
 from toolformer.hf.cache import KeyValues
 from toolformer.hf.encode import Codec
-from toolformer.hf.exact import in_fp32, rounding
+from toolformer.hf.exact import in_fp32
+from toolformer.hf.model import TransformersModel
 from toolformer.hf.network import Network
 from toolformer.hf.openings import Heads, pass_over
 from toolformer.hf.rows import CausalRows
 from toolformer.hf.scoring import log_probabilities, window_losses
-from toolformer.hf.soft_prompt import soft_ids
 from toolformer.hf.tree import TreeOpenings
-from toolformer.hf.turns import frame_turns
-from toolformer.lm import Counter, Encoded, Ids, Prompted, Window
+from toolformer.lm import Ids, Prompted, Window
 
 _OFF = 0.3
 """How far logits may be off, in their own standard deviations: far above the noise of bf16, far below a wrong mask."""
 _FINE = "Models like Llama, Qwen, Gemma, GPT-2, GPT-NeoX, OPT and T5 can."
 
 
-class CausalModel:
+class CausalModel(TransformersModel):
     """`lm.LanguageModel` for causal models. Not for several threads at once."""
 
     def __init__(self, model: PreTrainedModel, codec: Codec, name: str, fingerprint: str) -> None:
-        self.name = name
-        self.fingerprint = fingerprint
-        self.counter = Counter()
-        self._codec = codec
         check(model, name)
-        self._network = Network(model, name, self.counter)
+        super().__init__(model, codec, name, fingerprint)
         check_equal(self._network)
         self._heads = Heads(self._network)
-        self._soft = soft_ids(model)
         self._start = self._soft + (() if codec.start is None else (codec.start,))
         self.context = self._network.context - len(self._start)
-        self.ends = self._network.ends
-        self.rounding = rounding(model)
         self.reads_apart = False
-
-    def encode(self, text: str) -> Encoded:
-        """See `lm.LanguageModel`. Lone surrogates are encoded as U+FFFD, which is what a decoder makes of them."""
-        return self._codec.encode(text)
-
-    def encode_parts(self, parts: Sequence[Part]) -> tuple[int, ...]:
-        """See `lm.LanguageModel`."""
-        return self._codec.encode_parts(parts)
-
-    def frame_turns(self, roles: Sequence[str]) -> list[tuple[int, ...]] | None:
-        """See `lm.LanguageModel`."""
-        return frame_turns(self._codec.tokenizer, self.name, roles)
-
-    def decode(self, ids: Ids) -> str:
-        """See `lm.LanguageModel`."""
-        return self._codec.decode(ids)
 
     def open(self, prompted: Sequence[Prompted], opening: tuple[int, ...]) -> TreeOpenings:
         """See `lm.LanguageModel`. The start token stands before the head."""

@@ -8,55 +8,30 @@ from contextlib import nullcontext
 
 from transformers import PreTrainedModel
 
-from toolformer.calls import Part
 from toolformer.errors import ConfigError
 from toolformer.hf.decoding import Decoding
 from toolformer.hf.encode import Codec
-from toolformer.hf.exact import in_fp32, rounding
-from toolformer.hf.network import Network, batches, halving
+from toolformer.hf.exact import in_fp32
+from toolformer.hf.model import TransformersModel
+from toolformer.hf.network import batches, halving
 from toolformer.hf.scoring import chosen, tokens_of
 from toolformer.hf.seq2seq_openings import Seq2SeqOpenings
 from toolformer.hf.seq2seq_rows import Seq2SeqRows
-from toolformer.hf.soft_prompt import soft_ids
-from toolformer.hf.turns import frame_turns
-from toolformer.lm import WINDOW, Counter, Encoded, Ids, Prompted, Window
+from toolformer.lm import WINDOW, Ids, Prompted, Window
 
 
-class Seq2SeqModel:
+class Seq2SeqModel(TransformersModel):
     """`lm.LanguageModel` for encoder-decoders. Not for several threads at once."""
 
     def __init__(self, model: PreTrainedModel, codec: Codec, name: str, fingerprint: str) -> None:
-        self.name = name
-        self.fingerprint = fingerprint
-        self.counter = Counter()
-        self._codec = codec
-        self._network = Network(model, name, self.counter)
+        super().__init__(model, codec, name, fingerprint)
         self._before, self._behind = codec.frame()
-        self._soft = soft_ids(model)
         self.context = self._network.context - len(self._soft) - max(1, len(self._before + self._behind))
-        self.ends = self._network.ends
-        self.rounding = rounding(model)
         self.reads_apart = True
         start = model.config.decoder_start_token_id
         if start is None:
             raise ConfigError(f"{name} does not say with which token its decoder starts (decoder_start_token_id)")
         self._start: int = start
-
-    def encode(self, text: str) -> Encoded:
-        """See `lm.LanguageModel`. Lone surrogates are encoded as U+FFFD, which is what a decoder makes of them."""
-        return self._codec.encode(text)
-
-    def encode_parts(self, parts: Sequence[Part]) -> tuple[int, ...]:
-        """See `lm.LanguageModel`."""
-        return self._codec.encode_parts(parts)
-
-    def frame_turns(self, roles: Sequence[str]) -> list[tuple[int, ...]] | None:
-        """See `lm.LanguageModel`."""
-        return frame_turns(self._codec.tokenizer, self.name, roles)
-
-    def decode(self, ids: Ids) -> str:
-        """See `lm.LanguageModel`."""
-        return self._codec.decode(ids)
 
     def source(self, ids: Ids) -> list[int]:
         """What the encoder reads: the ids between the tokenizer's own marks. An encoder must read something."""
