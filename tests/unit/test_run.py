@@ -1,5 +1,6 @@
 """A run's folder: what is done stays done, whatever happens, and belongs to one run."""
 
+import gc
 import json
 import multiprocessing
 import random
@@ -9,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,7 @@ from tests.unit.test_annotator import PAPER, TEXT, paper_model
 from toolformer import ConfigError, DataError
 from toolformer.data_gen import Document, Lesson, annotate
 from toolformer.data_gen.folder import RunFolder
+from toolformer.data_gen.method import Method
 from toolformer.data_gen.run import Progress
 from toolformer.tools.calculator import Calculator
 
@@ -58,6 +61,27 @@ def test_what_a_run_writes(tmp_path: Path) -> None:
     assert json.loads(written["config.json"])["model"] == "scripted"
 
 
+def test_the_garbage_collector_leaves_old_objects_alone_while_it_runs_and_no_longer(tmp_path: Path) -> None:
+    frozen: list[int] = []
+
+    def seen(_: Progress) -> None:
+        frozen.append(gc.get_freeze_count())
+
+    def annotated(out: str) -> None:
+        annotate(documents(), [Calculator()], tmp_path / out, model=paper_model(), lessons=[PAPER], on_progress=seen)
+
+    annotated("out")
+    assert min(frozen) > 10_000
+    assert gc.get_freeze_count() == 0
+    with pytest.raises(DataError):
+        run(tmp_path / "out")  # another shard size
+    assert gc.get_freeze_count() == 0
+    gc.freeze()
+    annotated("again")
+    assert gc.get_freeze_count() > 10_000  # who froze them thaws them
+    gc.unfreeze()
+
+
 def test_the_folder_loads_with_datasets(tmp_path: Path) -> None:
     from datasets import load_dataset
 
@@ -96,8 +120,15 @@ def test_other_settings_another_tool_or_another_model_are_refused(tmp_path: Path
             documents(), [Calculator(decimals=3)], tmp_path / "out", model=paper_model(), lessons=[PAPER], shard_size=4
         )
     other = replace(paper_model(), fingerprint="other")
-    with pytest.raises(DataError, match="model_fingerprint was"):
-        annotate(documents(), [Calculator()], tmp_path / "out", model=other, lessons=[PAPER], shard_size=4)
+    more: dict[str, dict[str, Any]] = {
+        "model_fingerprint": {"model": other},
+        "method": {"method": Method(seed=1)},
+        "shard_size": {"shard_size": 5},
+    }
+    for name, changed in more.items():
+        given: dict[str, Any] = {"model": paper_model(), "lessons": [PAPER], "shard_size": 4, **changed}
+        with pytest.raises(DataError, match=f"was made with other settings: {name} was"):
+            annotate(documents(), [Calculator()], tmp_path / "out", **given)
 
 
 def limited(out: Path, limit: int | None, passage_tokens: int = 1024) -> Progress:
