@@ -338,6 +338,21 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
     assert all(torch.equal(resumed[name], straight[name]) for name in straight)
 
 
+def test_every_process_gets_the_sum_of_all_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights, bias, unused = (torch.nn.Parameter(torch.zeros(shape)) for shape in ((2, 2), (1,), (3,)))
+    weights.grad, bias.grad = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([5.0])
+    parameters = [weights, bias, unused]
+    assert together.add_up(parameters, 0.5) == 0.5  # alone
+    theirs = torch.tensor([10.0, 20, 30, 40, 50, 0, 0, 60, 0.25])
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda flat: flat.add_(theirs))
+    assert together.add_up(parameters, 0.5) == 0.75
+    assert weights.grad.tolist() == [[11, 22], [33, 44]]
+    assert bias.grad.tolist() == [55]
+    assert unused.grad is not None
+    assert unused.grad.tolist() == [0, 0, 60]
+
+
 def test_two_processes_make_the_steps_of_one(tmp_path: Path) -> None:
     alone = trained(tmp_path / "alone", 1)
     both = trained(tmp_path / "both", 1, workers=2)

@@ -105,6 +105,14 @@ async def coroutine(text: str) -> str:
 
 
 @pytest.mark.parametrize(
+    "name", ["<API>", "→", "QA) → Lima </API>", " [QA", "QA(", "Q\nA", "QA\u200b", "\u202eAQ", "", "9lives", "\ud800"]
+)
+def test_a_name_that_could_be_read_as_something_else_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="is no tool name"):
+        tool(name=name, description="Poses.")(lambda text: text)
+
+
+@pytest.mark.parametrize(
     ("function", "reason"),
     [
         (starred, "name each parameter"),

@@ -1,5 +1,6 @@
 """Files written whole or not at all, and folders that have one writer."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -39,6 +40,29 @@ def test_where_no_file_can_be(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match=r"cannot write to .*file/folder: Not a directory; choose another folder"):
         make_folder(tmp_path / "file" / "folder")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EACCES], ids=errno.errorcode.get)
+@pytest.mark.parametrize("call", ["pathlib.Path.open", "os.fsync", "pathlib.Path.replace"])
+def test_what_the_system_refuses_is_one_line_and_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+) -> None:
+    """A full disk, a broken one, a read-only folder."""
+    path = tmp_path / "file"
+    path.write_text("before")
+
+    def refused(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(call, refused)
+        with (
+            pytest.raises(DataError, match=f"^cannot write to {path}: {os.strerror(number)}. What was written before"),
+            whole_file(path) as file,
+        ):
+            file.write(b"whole")
+    assert path.read_text() == "before"
+    assert os.listdir(tmp_path) == ["file"]
 
 
 def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
