@@ -1,5 +1,6 @@
 """The decoder on a model that says what the test wrote down: every way a call can go."""
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from itertools import takewhile
@@ -10,9 +11,12 @@ import pytest
 from tests.fakes import END, Next, ScriptedLM, ScriptedRows, script
 from toolformer import Call, CallSyntax, Toolbox, ToolError, Traits
 from toolformer.calls import Part
+from toolformer.decode.branches import score
 from toolformer.decode.decoder import Decoder
 from toolformer.decode.events import Answered, Called, Ended, Event, Opened, Text, Undone
 from toolformer.decode.options import Options
+from toolformer.decode.row import Row
+from toolformer.decode.writer import Writer
 from toolformer.errors import ConfigError
 from toolformer.lm import Ids
 
@@ -224,6 +228,14 @@ def test_a_call_that_fails_is_undone(follows: str, options: dict[str, Any], reas
     assert ending(events) == "end"
 
 
+@pytest.mark.parametrize("context", range(2, 26))
+def test_in_a_context_of_whatever_length_there_is_a_text(context: int) -> None:
+    """Rows assert that nothing runs over: neither a call's name, which is written at once, nor its result."""
+    said = text(decode(either(CALLED, "x is so."), context=context))
+    assert said
+    assert any(whole.startswith(said) for whole in (" is so.", " is 4."))
+
+
 def test_as_text_a_result_with_the_close_is_undone() -> None:
     events = decode(
         either("x_is [Sum(2 + 2)]", "x_is so."),
@@ -253,11 +265,11 @@ def test_answers_that_are_no_numbers() -> None:
     assert "the model's answers are no numbers" in [event.reason for event in events if isinstance(event, Undone)]
 
 
-def test_a_result_longer_than_its_limit_is_cut() -> None:
-    events = decode(
-        script(f"x{OPEN} Sum(1){ARROW} one tw{CLOSE}!"), tools=(Fake("Sum", lambda text: "one two"),), result_tokens=6
-    )
-    assert [event.call.result for event in events if isinstance(event, Answered)] == ["one tw"]
+@pytest.mark.parametrize(("limit", "result"), [(6, "one tw"), (4, "one"), (7, "one two")])
+def test_a_result_longer_than_its_limit_is_cut(limit: int, result: str) -> None:
+    follows = script(f"x{OPEN} Sum(1){ARROW} {result}{CLOSE}!")
+    events = decode(follows, tools=(Fake("Sum", lambda text: "one two"),), result_tokens=limit)
+    assert [event.call.result for event in events if isinstance(event, Answered)] == [result]
     assert text(events) == "!"
 
 
@@ -408,6 +420,19 @@ def test_a_branch_may_end_before_the_others() -> None:
     events = decode(following, tools=TOOLS, branches=2)
     assert [event.call.result for event in events if isinstance(event, Answered)] == ["4"]
     assert (text(events), ending(events)) == ("", "end")
+
+
+@pytest.mark.parametrize(
+    ("scores", "mean"),
+    [
+        ([], -math.inf),
+        ([-2.0], -2.0),  # a text that ends soon gains nothing by that
+        ([-1.0, -4.0], (5 * -1 + 4 * -4) / 9),
+        ([-1.0, -2.0, -3.0, -4.0, -5.0], -(5 * 1 + 4 * 2 + 3 * 3 + 2 * 4 + 1 * 5) / 15),
+    ],
+)
+def test_a_branch_is_scored_by_the_weighted_mean_of_the_tokens_that_there_are(scores: list[float], mean: float) -> None:
+    assert score(Row(0, (), 0, Writer(str, (), ()), scores=scores)) == pytest.approx(mean)
 
 
 def test_randomness_belongs_to_the_prompt() -> None:

@@ -109,7 +109,7 @@ def test_a_call_goes_before_the_character_that_it_stands_at() -> None:
 
 def test_texts_are_held_out_on_one_side_only() -> None:
     plain = [f"No call in text {n}." for n in range(40)] + [texts()[3].text]
-    chosen = choose([*texts(), texts()[0]], plain, replace(SMALL, held_out=0.25))
+    chosen = choose([*texts(), texts()[0]], [*plain, *plain[:20]], replace(SMALL, held_out=0.25))
     learnt, held = {example.text for example in chosen.learnt}, {example.text for example in chosen.held}
     assert len(held) >= 5
     assert not learnt & held
@@ -166,6 +166,13 @@ def test_a_plan_shows_every_row_once_before_one_twice() -> None:
     assert {counts.count(index) for index in range(50)} == {8}
 
 
+def test_no_device_is_without_a_row_in_a_step() -> None:
+    """A batch smaller than the devices grows to one row each."""
+    made = plan(rows(), 1, 2, 4, 10, seed=3)
+    assert (made.groups, made.steps) == (4, 10)
+    assert all(made.members)
+
+
 def test_a_plan_does_not_depend_on_the_number_of_devices() -> None:
     one, two, four = (plan(rows(), 16, 4, devices, 6, seed=3) for devices in (1, 2, 4))
     assert one == two == four
@@ -201,6 +208,12 @@ def test_collate() -> None:
     assert packed["position_ids"].tolist() == [[0, 1, 2, 3, 4, 0, 1, 2]]
     assert packed["labels"].tolist() == [[7, 8, 9, 10, 2, 5, IGNORED, 2]]
     assert "attention_mask" not in packed
+
+
+def test_a_texts_own_words_are_those_before_its_first_call() -> None:
+    ids = array("i", [5, 6, 7, 8])
+    for own, words in ((0, []), (1, []), (3, [0, 1])):  # without a start token a call may be the very first
+        assert collate([Row(ids, own=own)], filler=0)["own"][0].nonzero().flatten().tolist() == words
 
 
 def test_the_papers_settings() -> None:

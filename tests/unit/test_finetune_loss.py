@@ -1,0 +1,75 @@
+"""The loss of a batch, against the same sums made plainly of all logits."""
+
+import copy
+from array import array
+from collections.abc import Sequence
+
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+from tests import tiny_models
+from toolformer.finetune.batches import collate
+from toolformer.finetune.rows import Row
+from toolformer.finetune.trainer import LossAtLabels
+
+IDS = array("i", [1, 10, 11, 12, 13, 14])
+
+
+def network() -> PreTrainedModel:
+    """A tiny model that is sure of what it says."""
+    made = copy.deepcopy(tiny_models.model("llama"))
+    with torch.no_grad():
+        made.get_output_embeddings().weight.mul_(20)  # type: ignore[no-untyped-call]
+    return made
+
+
+def likeliest(*ids: int) -> int:
+    with torch.no_grad():
+        return int(network()(torch.tensor([ids])).logits[0, -1].argmax())
+
+
+OPENING, ARROW, CLOSE = CONTROL = [likeliest(1, 10), 6, 7]
+"""Where the second token is said, the model would rather open a call."""
+
+
+def loss(*rows: Row, calls_disabled: bool = False) -> float:
+    made = network()
+    asked = LossAtLabels(made, OPENING, CONTROL)
+    with torch.no_grad():
+        return float(asked(made, collate(rows, filler=0), calls_disabled=calls_disabled))
+
+
+def plainly(ids: "array[int]", never: dict[int, list[int]], places: Sequence[int] = range(1, 6)) -> float:
+    """`never` are tokens that cannot be said at a place."""
+    with torch.no_grad():
+        logits = network()(torch.tensor([list(ids)])).logits[0].float()
+    total = 0.0
+    for place in places:
+        said = logits[place - 1]
+        said[never.get(place, [])] = -torch.inf
+        total -= float(said.log_softmax(-1)[ids[place]])
+    return total
+
+
+def test_it_is_the_sum_over_all_tokens_that_are_learnt() -> None:
+    assert loss(Row(IDS), Row(IDS)) == pytest.approx(2 * plainly(IDS, {}), rel=1e-4)
+    masked = Row(IDS, ignored=frozenset({2, 4}))
+    assert loss(masked, Row(IDS)) == pytest.approx(plainly(IDS, {}, [1, 3, 5]) + plainly(IDS, {}), rel=1e-4)
+
+
+def test_where_no_call_is_asked_for_opening_one_has_no_probability() -> None:
+    expected = plainly(IDS, {2: [OPENING]})
+    assert loss(Row(IDS, quiet=frozenset({2}))) == pytest.approx(expected, rel=1e-4)
+    assert expected < 0.99 * plainly(IDS, {})
+
+
+def test_where_the_text_itself_says_what_opens_a_call_it_is_asked_for_as_ever() -> None:
+    ids = array("i", [*IDS[:2], OPENING, *IDS[3:]])
+    assert loss(Row(ids, quiet=frozenset({2}))) == pytest.approx(plainly(ids, {}), rel=1e-4)
+
+
+def test_with_calls_disabled_no_control_token_exists() -> None:
+    expected = plainly(IDS, dict.fromkeys(range(1, 6), CONTROL))
+    assert loss(Row(IDS), calls_disabled=True) == pytest.approx(expected, rel=1e-4)
+    assert expected < 0.99 * plainly(IDS, {})
