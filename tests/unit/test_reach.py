@@ -89,10 +89,9 @@ def test_who_says_offline_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class SlowHub(BaseHTTPRequestHandler):
-    """It holds one model, and thinks before every answer."""
+    """It holds one model, and takes its time over the first question."""
 
     folder: Path
-    seconds = 0.3
 
     def do_HEAD(self) -> None:
         self.answer(body=False)
@@ -101,7 +100,8 @@ class SlowHub(BaseHTTPRequestHandler):
         self.answer(body=True)
 
     def answer(self, *, body: bool) -> None:
-        time.sleep(self.seconds)
+        if self.path == "/":
+            time.sleep(4)
         file = self.folder / self.path.rpartition("/")[2]
         if not self.path.startswith("/someone/tiny/resolve/") or not file.is_file():
             self.send_response(404)
@@ -137,7 +137,7 @@ def test_a_slow_hub_is_given_time_and_its_cache_does_without_it(
     slow_hub: ThreadingHTTPServer, hub_at: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub_at(slow_hub.server_port)
-    monkeypatch.setattr(reach, "SECONDS", 0.2)  # less than it takes to answer, and enough to be connected
+    monkeypatch.setattr(reach, "SECONDS", 2)  # less than it takes to answer, and enough to be connected
     fetched = load("someone/tiny")
     slow_hub.shutdown()
     slow_hub.server_close()
