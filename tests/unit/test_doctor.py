@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -165,3 +166,9 @@ def test_what_the_device_cannot_do_can_be_done_without() -> None:
 
     found = checks._tried("bf16", cannot, "fine")
     assert (found.state, found.says) == ("missing", "not possible here: RuntimeError: no kernel image is available")
+
+
+def test_trying_to_quantize_says_nothing_of_its_own() -> None:
+    """Imported before toolformer.hf, bitsandbytes would tell of kernels that it has not got."""
+    tried = [sys.executable, "-c", "from toolformer.commands.checks import _quantize; _quantize()"]
+    assert subprocess.run(tried, capture_output=True, text=True, check=True).stderr == ""

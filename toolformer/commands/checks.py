@@ -128,10 +128,11 @@ def _multiply() -> None:
 
 
 def _quantize() -> None:
+    import toolformer.hf  # noqa: F401 - first, since it silences what bitsandbytes says when it is imported
+
+    # isort: split
     import torch
     from bitsandbytes.functional import dequantize_4bit, int8_vectorwise_quant, quantize_4bit
-
-    import toolformer.hf  # noqa: F401 - first, since it silences what bitsandbytes says when it is imported
 
     some = torch.linspace(-1, 1, 4096, device="cuda" if torch.cuda.is_available() else "cpu").reshape(64, 64)
     packed, state = quantize_4bit(some, quant_type="nf4")
