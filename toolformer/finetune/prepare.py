@@ -1,6 +1,6 @@
 """A model made ready to be trained: the call tokens in its vocabulary, and what is to be trained on top of it.
 
-Weights come from `hf.load`. A folder that an earlier run wrote goes on with the adapter in it.
+Weights come from `hf.load`. What an earlier run wrote, here or on the hub, goes on with the adapter in it.
 """
 
 import warnings
@@ -16,8 +16,10 @@ from toolformer.calls import CallSyntax, Part
 from toolformer.errors import ConfigError
 from toolformer.finetune.config import TrainConfig
 from toolformer.hf import load_network
+from toolformer.hf.adapter import Adapter, find_adapter
 from toolformer.hf.encode import Codec
-from toolformer.hf.load import base_of, no_bar
+from toolformer.hf.load import base_of, no_bar, place_of
+from toolformer.hf.reach import out_of_reach
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -52,17 +54,17 @@ class Prepared:
 def prepare(name: str, config: TrainConfig, device: str, dtype: str) -> Prepared:
     """Load the model and put on it what the settings ask for. In full training the weights are always fp32."""
     torch.manual_seed(config.seed)
-    earlier = base_of(name)
-    if earlier and config.how != "lora":
-        raise ConfigError(f"{name} is an adapter, which can only go on as one: how=lora, not {config.how}")
+    earlier = _earlier(name, config)
+    base = base_of(earlier) if earlier else name
     network, tokenizer = load_network(
-        earlier or name,
+        base,
         dtype="float32" if config.how == "full" else dtype,
         device=device,
         quantize=config.quantize,
+        revision=earlier.base_revision if earlier else None,
     )
-    if earlier:
-        tokenizer = AutoTokenizer.from_pretrained(name)
+    if earlier and earlier.tokenizer:
+        tokenizer = AutoTokenizer.from_pretrained(earlier.tokenizer)
     # A prompt adds nothing to the vocabulary, and a control run has no calls to write.
     tokens = config.how != "prompt" and not config.control
     new = _add_tokens(network, tokenizer, name) if tokens else []
@@ -71,16 +73,31 @@ def prepare(name: str, config: TrainConfig, device: str, dtype: str) -> Prepared
     with warnings.catch_warnings():
         # That a Conv1D is the other way round, that it looks for a config on the hub, and its ways with transformers.
         warnings.simplefilter("ignore")
-        model = _adapted(network, new, name if earlier else None, config)
+        model = _adapted(network, new, str(earlier.folder) if earlier else None, config)
     if config.how != "full":
         settings: Any = model.peft_config["default"]
-        settings.base_model_name_or_path = earlier or name
+        settings.base_model_name_or_path = base
         if isinstance(targets := getattr(settings, "target_modules", None), set):
             # A set's order, and so the bytes written, would change from run to run.
             settings.target_modules = sorted(targets)
     if config.how == "full":
         network.requires_grad_(True)
     return Prepared(model, network, tokenizer, codec, syntax)
+
+
+def _earlier(name: str, config: TrainConfig) -> Adapter | None:
+    """The adapter that is to go on, with its files."""
+    place = place_of(name)
+    offline = out_of_reach(place)
+    earlier = find_adapter(place, offline=offline)
+    if earlier is None:
+        return None
+    if config.how != "lora":
+        raise ConfigError(f"{name} is an adapter, which can only go on as one: how=lora, not {config.how}")
+    if earlier.kind != "LORA":
+        raise ConfigError(f"{name} is a learned prompt, which cannot go on: train its base model, {base_of(earlier)}")
+    earlier.fetch(offline=offline)
+    return earlier
 
 
 @torch.no_grad()

@@ -7,15 +7,13 @@ asked is answered in `hf/causal.py` and `hf/seq2seq.py`.
 import hashlib
 import json
 import logging
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import cast
 
 import torch
-from huggingface_hub import hf_hub_download
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -30,12 +28,12 @@ from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 from transformers.utils.logging import set_tqdm_hook
 
 from toolformer.errors import ConfigError, unknown_name
+from toolformer.hf.adapter import SETTINGS, Adapter, find_adapter, first_line, put_on
 from toolformer.hf.causal import CausalModel
 from toolformer.hf.encode import Codec
 from toolformer.hf.precision import Quantize, device_of, dtype_of, keep_gradients, quantization
 from toolformer.hf.reach import is_path, out_of_reach
 from toolformer.hf.seq2seq import Seq2SeqModel
-from toolformer.hf.soft_prompt import put_before
 from toolformer.lm import LanguageModel
 
 BUILTIN = "builtin"
@@ -59,8 +57,8 @@ def load(
     """A language model, ready to be asked.
 
     `builtin` and `builtin-tools` come with the package. `auto` is the GPU where there is one, and its precision the
-    checkpoint's own; on a CPU, float32. `adapter` is a LoRA or a prompt-tuning adapter by name or path; a path that
-    holds one is loaded with the base model that it names. Without `offline`, the hub is asked for newer files; where it
+    checkpoint's own; on a CPU, float32. `adapter` is a LoRA or a prompt-tuning adapter by name or path; what is one
+    itself is loaded with the base model that it names. Without `offline`, the hub is asked for newer files; where it
     cannot be reached, its cache will do.
     """
     model, tokenizer = load_network(
@@ -89,34 +87,53 @@ def load_network(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The same as transformers' own model, with the adapter's layers in it, and the tokenizer."""
     device = device_of(device)
-    base = name_or_path
-    place = _place(base)
-    if named := base_of(place):
-        if adapter is not None:
-            raise ConfigError(f"{name_or_path} is itself an adapter: put {adapter} on its base model, {named}")
-        base, adapter = named, place
-        place = _place(base)
-    offline = offline or out_of_reach(place, adapter)
-    config = _config(base, place, revision, offline)
-    tokenizer = _tokenizer(adapter, place, revision, offline)
-    model = _model(config, place, dtype_of(dtype, device), device, revision, quantize, offline)
+    source, found = _source(name_or_path, revision, adapter, offline)
+    if found is not None:
+        found.fetch(offline=source.offline)
+    config = _config(source)
+    tokenizer = _tokenizer(source, found)
+    model = _model(config, source, dtype_of(dtype, device), device, quantize)
+    return (model if found is None else put_on(model, found, len(tokenizer))), tokenizer
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where the files of a model come from."""
+
+    name: str
+    place: str
+    revision: str | None
+    offline: bool
+
+
+def _source(name: str, revision: str | None, adapter: str | None, offline: bool) -> tuple[_Source, Adapter | None]:
+    """The model to be loaded, which for the name of an adapter is its base model; and the adapter."""
+    place = place_of(name)
+    other = None if adapter is None else place_of(adapter)
+    offline = offline or out_of_reach(place, other)
+    found = find_adapter(place, revision, offline=offline)
+    if found is None:
+        if other is not None and (found := find_adapter(other, offline=offline)) is None:
+            raise ConfigError(f"{adapter} is no adapter for this model: no {SETTINGS} is there, or can be had")
+        return _Source(name, place, revision, offline), found
+    base = base_of(found)
     if adapter is not None:
-        model = _adapted(model, adapter, len(tokenizer), offline)
-    return model, tokenizer
+        raise ConfigError(f"{name} is itself an adapter: put {adapter} on its base model, {base}")
+    # What was asked for is a revision of what was named, and a folder has none.
+    revision = found.base_revision if found.fetched else revision or found.base_revision
+    place = place_of(base)
+    offline = offline or (not found.fetched and out_of_reach(place))
+    if find_adapter(place, revision, offline=offline) is not None:
+        raise ConfigError(f"{name} is an adapter for {base}, which is itself an adapter: one on one cannot be loaded")
+    return _Source(base, place, revision, offline), found
 
 
-def base_of(path: str) -> str | None:
-    """The base model that an adapter's folder names; None for a folder or name of a whole model."""
-    file = Path(path) / "adapter_config.json"
-    if not file.is_file():
-        return None
-    named = json.loads(file.read_text("utf-8")).get("base_model_name_or_path")
-    if not isinstance(named, str) or not named:
-        raise ConfigError(f"the adapter in {path} does not name its base model: load that one, with adapter={path!r}")
-    return named
+def base_of(adapter: Adapter) -> str:
+    """The name or path of the model that an adapter is for."""
+    return adapter.base(tuple(_SHIPPED))
 
 
-def _place(name: str) -> str:
+def place_of(name: str) -> str:
     """What transformers is given: a path for what is local, or else the name."""
     if name not in _SHIPPED:
         return name
@@ -126,21 +143,21 @@ def _place(name: str) -> str:
     return str(folder)
 
 
-def _config(name: str, place: str, revision: str | None, offline: bool) -> PreTrainedConfig:
-    local = Path(place).is_dir()
-    if not local and is_path(place):
-        raise ConfigError(unknown_name("model", name, _known(place)))
+def _config(source: _Source) -> PreTrainedConfig:
+    local = Path(source.place).is_dir()
+    if not local and is_path(source.place):
+        raise ConfigError(unknown_name("model", source.name, _known(source.place)))
     try:
-        config: PreTrainedConfig = AutoConfig.from_pretrained(place, revision=revision, local_files_only=offline)
+        config: PreTrainedConfig = AutoConfig.from_pretrained(
+            source.place, revision=source.revision, local_files_only=source.offline
+        )
     except (OSError, ValueError) as error:
         if local:
-            raise ConfigError(f"{name} holds no model: {_first_line(error)}") from error
-        raise ConfigError(f"{unknown_name('model', name, _known(place))} ({_first_line(error)})") from error
+            raise ConfigError(f"{source.name} holds no model: {first_line(error)}") from error
+        raise ConfigError(
+            f"{unknown_name('model', source.name, _known(source.place))} ({first_line(error)})"
+        ) from error
     return config
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0]
 
 
 def _known(place: str) -> set[str]:
@@ -157,29 +174,22 @@ def _known(place: str) -> set[str]:
     return {*_SHIPPED} | local | cached
 
 
-def _tokenizer(adapter: str | None, place: str, revision: str | None, offline: bool) -> PreTrainedTokenizerBase:
-    """The adapter's own tokenizer where it brings one: it may know more tokens than the base model's."""
-    if adapter is not None and (Path(adapter) / "tokenizer_config.json").is_file():
-        place, revision = adapter, None
+def _tokenizer(source: _Source, adapter: Adapter | None) -> PreTrainedTokenizerBase:
+    own = None if adapter is None else adapter.tokenizer
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            place, revision=revision, local_files_only=offline
+            own or source.place, revision=None if own else source.revision, local_files_only=source.offline
         )
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"{place} has no tokenizer that can be read ({_first_line(error)}): its files belong beside the weights"
+            f"{own or source.place} has no tokenizer that can be read ({first_line(error)}): its files belong beside "
+            "the weights"
         ) from error
     return tokenizer
 
 
 def _model(
-    config: PreTrainedConfig,
-    place: str,
-    dtype: torch.dtype | str,
-    device: str,
-    revision: str | None,
-    quantize: Quantize | None,
-    offline: bool,
+    config: PreTrainedConfig, source: _Source, dtype: torch.dtype | str, device: str, quantize: Quantize | None
 ) -> PreTrainedModel:
     kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     # A cap on the attention scores is beyond the fused kernels.
@@ -187,9 +197,9 @@ def _model(
     try:
         with no_bar():
             model: PreTrainedModel = kind.from_pretrained(
-                place,
-                revision=revision,
-                local_files_only=offline,
+                source.place,
+                revision=source.revision,
+                local_files_only=source.offline,
                 dtype=dtype,
                 # Where DeepSpeed splits the weights over devices, it does so while they are loaded.
                 device_map=None if is_deepspeed_zero3_enabled() else {"": device},  # type: ignore[no-untyped-call]
@@ -198,7 +208,7 @@ def _model(
             )
     except (OSError, SafetensorError) as error:
         raise ConfigError(
-            f"the weights of {place} cannot be read ({_first_line(error)}): fetch or copy them again"
+            f"the weights of {source.place} cannot be read ({first_line(error)}): fetch or copy them again"
         ) from error
     if quantize == "nf4":
         keep_gradients(model)
@@ -214,35 +224,6 @@ def no_bar() -> Iterator[None]:
         yield
     finally:
         set_tqdm_hook(before)
-
-
-def _adapted(model: PreTrainedModel, adapter: str, tokens: int, offline: bool) -> PreTrainedModel:
-    from peft import PeftModel, PeftType
-
-    if tokens > model.config.get_text_config(decoder=True).vocab_size:
-        model.resize_token_embeddings(tokens, mean_resizing=False)
-    try:
-        with warnings.catch_warnings():
-            # peft asks transformers in a way that is on its way out; nobody who loads an adapter can help it.
-            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-            adapted = PeftModel.from_pretrained(model, _adapter_folder(adapter, offline))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{adapter} is no adapter for this model: {_first_line(error)}") from error
-    inner = cast("PreTrainedModel", adapted.get_base_model().eval())
-    config = adapted.active_peft_config
-    if config.is_prompt_learning:
-        if config.peft_type != PeftType.PROMPT_TUNING:
-            raise ConfigError(f"{adapter} is a {config.peft_type.value} adapter: LoRA or PROMPT_TUNING would be right")
-        put_before(inner, adapted.get_prompt(batch_size=1)[0, : config.num_virtual_tokens])
-    return inner
-
-
-def _adapter_folder(adapter: str, offline: bool) -> str:
-    """Where an adapter lies. One of the hub is fetched here: peft asks the hub again, whatever it is told."""
-    if is_path(adapter):
-        return adapter
-    hf_hub_download(adapter, "adapter_config.json", local_files_only=offline)
-    return str(Path(hf_hub_download(adapter, "adapter_model.safetensors", local_files_only=offline)).parent)
 
 
 def fingerprint(model: PreTrainedModel, codec: Codec) -> str:

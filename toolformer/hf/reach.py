@@ -5,9 +5,9 @@ misspelt name, or a model that is in the cache anyway, would take on a machine w
 """
 
 import contextlib
+import os
 import threading
 from concurrent.futures import Future
-from pathlib import Path
 
 from huggingface_hub import constants, get_session, is_offline_mode
 
@@ -17,7 +17,7 @@ SECONDS = 5.0
 
 def is_path(name: str) -> bool:
     """Whether a name can only mean a file or folder of this machine."""
-    return name.startswith((".", "/", "~")) or Path(name).is_dir()
+    return name.startswith((".", "/", "~")) or os.path.exists(name)
 
 
 def out_of_reach(*names: str | None) -> bool:

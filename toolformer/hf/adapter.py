@@ -1,0 +1,196 @@
+"""Adapters: found in a folder or on the hub by their settings, and put on a model.
+
+One of the hub is fetched into its cache, as it is at one commit, and is a folder from then on. Anybody can have written
+its settings: they may name a base model of the hub or of this package, and no file or folder of this machine.
+"""
+
+import json
+import re
+import warnings
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from huggingface_hub import _CACHED_NO_EXIST, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError, RemoteEntryNotFoundError
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+from safetensors import SafetensorError
+from transformers import PreTrainedModel
+
+from toolformer.errors import ConfigError
+from toolformer.hf.reach import is_path
+from toolformer.hf.soft_prompt import put_before
+
+SETTINGS = "adapter_config.json"
+_WEIGHTS = "adapter_model.safetensors"
+_TOKENIZER = "tokenizer_config.json"
+_OF_TOKENIZER = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+)
+"""What may lie beside it; not all of them have to."""
+_KINDS = ("LORA", "PROMPT_TUNING")
+_LARGEST = 1 << 22
+"""Bytes of settings: thousands of times what they usually are."""
+_WRONG = (OSError, ValueError, TypeError, AttributeError, LookupError, RuntimeError, SafetensorError, re.error)
+"""What peft, which checks little, makes of settings that are not what they should be, or are for another model."""
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """An adapter whose settings have been read."""
+
+    name: str
+    """Its path, or its name on the hub."""
+    folder: Path
+    kind: str
+    """LORA or PROMPT_TUNING."""
+    named: str | None
+    """What its settings call the base model."""
+    base_revision: str | None
+    fetched: bool
+    """From the hub, and so not to be believed."""
+
+    def base(self, shipped: tuple[str, ...] = ()) -> str:
+        """The model that it was made for: where it comes from the hub, another of the hub, or one of `shipped`."""
+        with_another = f"load that model with adapter={self.name!r}"
+        if not self.named:
+            raise ConfigError(f"the adapter {self.name} does not name its base model: {with_another}")
+        if not self.fetched or self.named in shipped:
+            return self.named
+        shown = repr(self.named if len(self.named) <= 100 else self.named[:100] + "…")
+        try:
+            validate_repo_id(self.named)
+        except HFValidationError:
+            raise ConfigError(
+                f"the adapter {self.name} names as its base model {shown}, which is no name of the hub: if you have "
+                f"it, {with_another}"
+            ) from None
+        if is_path(self.named):
+            raise ConfigError(
+                f"the adapter {self.name} names as its base model {shown}, which is here a file or folder of that "
+                f"name: if it is meant, {with_another}; or else run this in another folder"
+            )
+        return self.named
+
+    @property
+    def tokenizer(self) -> str | None:
+        """The folder of its own tokenizer, where it brings one: it may know more tokens than the base model's."""
+        return str(self.folder) if (self.folder / _TOKENIZER).is_file() else None
+
+    def fetch(self, *, offline: bool) -> None:
+        """See to it that the weights and the tokenizer lie in the folder."""
+        has = partial(self._has, offline=offline)
+        if not has(_WEIGHTS):
+            raise ConfigError(f"the adapter {self.name} has no {_WEIGHTS}: weights of another format are not read")
+        if self.fetched and has(_TOKENIZER) and not offline:
+            for file in _OF_TOKENIZER:
+                has(file)
+
+    def _has(self, file: str, *, offline: bool) -> bool:
+        """Whether there is such a file, which then lies in the folder."""
+        commit = self.folder.name
+        if (self.folder / file).is_file():
+            return True
+        if not self.fetched or try_to_load_from_cache(self.name, file, revision=commit) is _CACHED_NO_EXIST:
+            return False
+        try:
+            hf_hub_download(self.name, file, revision=commit, local_files_only=offline)
+        except RemoteEntryNotFoundError:
+            return False
+        except OSError as error:
+            raise ConfigError(
+                f"{file} of the adapter {self.name} cannot be fetched ({first_line(error)}): "
+                "load it once while the hub can be reached"
+            ) from error
+        return True
+
+
+def find_adapter(place: str, revision: str | None = None, *, offline: bool = False) -> Adapter | None:
+    """The adapter of that path or name; None for a whole model, or nothing. Of the hub's, the settings are fetched."""
+    if not is_path(place):
+        file = _of_hub(place, revision, offline)
+        return None if file is None else _read(place, file, fetched=True)
+    file = Path(place) / SETTINGS
+    return _read(place, file, fetched=False) if file.is_file() else None
+
+
+def _of_hub(name: str, revision: str | None, offline: bool) -> Path | None:
+    """The settings of an adapter. For a model, it costs a question, and none where the cache knows that it is one."""
+    cached = partial(try_to_load_from_cache, name, revision=revision)
+    try:
+        if cached(SETTINGS) is _CACHED_NO_EXIST and isinstance(cached("config.json"), str):
+            return None
+        seen = hf_hub_download(name, SETTINGS, revision=revision, local_files_only=offline, dry_run=True)
+    except (OSError, ValueError):
+        return None  # Not there, not to be had, or no name at all: who then loads a model of that name says which.
+    if (seen.file_size or 0) > _LARGEST:
+        raise _damaged(name, f"{seen.file_size} bytes")
+    try:
+        return Path(hf_hub_download(name, SETTINGS, revision=revision, local_files_only=offline))
+    except OSError as error:
+        raise ConfigError(
+            f"{SETTINGS} of the adapter {name} cannot be fetched ({first_line(error)}): try again"
+        ) from error
+
+
+def _read(name: str, file: Path, *, fetched: bool) -> Adapter:
+    try:
+        if (size := file.stat().st_size) > _LARGEST:
+            raise _damaged(name, f"{size} bytes")
+        said: Any = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise _damaged(name, first_line(error)) from error
+    if not isinstance(said, dict):
+        raise _damaged(name, "no object")
+    named, revision, kind = (said.get(key) for key in ("base_model_name_or_path", "revision", "peft_type"))
+    if kind not in _KINDS:
+        raise ConfigError(f"{name} is a {str(kind)[:100]} adapter: {' or '.join(_KINDS)} would be right")
+    if not isinstance(named, str | None) or not isinstance(revision, str | None) or ".." in (revision or ""):
+        raise _damaged(name, "of the base model, name or revision")
+    return Adapter(name, file.parent, kind, named, revision, fetched)
+
+
+def _damaged(name: str, reason: str) -> ConfigError:
+    return ConfigError(f"the adapter {name} has settings that cannot be right ({SETTINGS}: {reason}): name another one")
+
+
+def put_on(model: PreTrainedModel, adapter: Adapter, tokens: int) -> PreTrainedModel:
+    """The model with the adapter's layers in it, and rows for so many tokens."""
+    from peft import PeftModel
+
+    if tokens > (known := model.config.get_text_config(decoder=True).vocab_size):
+        _add_rows(model, known, tokens)
+    try:
+        with warnings.catch_warnings():
+            # peft asks transformers in a way that is on its way out; nobody who loads an adapter can help it.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            adapted = PeftModel.from_pretrained(model, str(adapter.folder))
+    except _WRONG as error:
+        raise ConfigError(f"{adapter.name} is no adapter for this model: {first_line(error)}") from error
+    inner = cast("PreTrainedModel", adapted.get_base_model().eval())
+    config = adapted.active_peft_config
+    if config.is_prompt_learning:
+        put_before(inner, adapted.get_prompt(batch_size=1)[0, : config.num_virtual_tokens])
+    return inner
+
+
+@torch.no_grad()
+def _add_rows(model: PreTrainedModel, known: int, tokens: int) -> None:
+    """Rows for new tokens, in which the adapter puts what it has learnt. Else they would be random, and the same model
+    another one each time it is loaded."""
+    model.resize_token_embeddings(tokens, mean_resizing=False)
+    for table in (model.get_input_embeddings(), model.get_output_embeddings()):  # type: ignore[no-untyped-call]
+        for values in (table.weight, getattr(table, "bias", None)):
+            if isinstance(values, torch.Tensor):
+                values[known:] = 0
+
+
+def first_line(error: Exception) -> str:
+    """What a library says, without the advice below it."""
+    return str(error).strip().split("\n", 1)[0]
