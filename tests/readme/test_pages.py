@@ -139,7 +139,7 @@ def _parse(command: str) -> None:
     match words:
         case ["toolformer", *given] | ["accelerate", "launch", "--config_file", _, "-m", "toolformer.cli", *given]:
             assert words[0] == "toolformer" or (ROOT / words[3]).exists(), command
-            assert given[-1] in ("--help", "--version") or cli.parse_any(given)
+            assert given[-1] in ("--help", "--help-all", "--version") or cli.parse_any(given)
         case ["python", "-m", module, *given]:
             _parse_module(module, *given)
         case ["make", target, *_]:
