@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
+import transformers.utils.hub
+from huggingface_hub import HfApi, constants
+
 
 @dataclass
 class Hub:
@@ -18,6 +22,10 @@ class Hub:
     """For each name, folders by revision."""
     asked: list[str] = field(default_factory=list)
     port: int = 0
+    bare: bool = False
+    """It does not say of which commit it is that a file is missing, as mirrors may not: that cannot be cached."""
+    broken: bool = False
+    """It answers that it cannot."""
     server: ThreadingHTTPServer | None = None
 
     def stop(self) -> None:
@@ -52,6 +60,8 @@ class _Answers(BaseHTTPRequestHandler):
 
     def answer(self, *, body: bool) -> None:
         self.hub.asked.append(f"{self.command} {self.path}")
+        if self.hub.broken:
+            return self.say(503, {})
         parts = self.path.strip("/").split("/")
         api = parts[:2] == ["api", "models"]
         owner, name, what, revision, *file = [*(parts[2:] if api else parts), "", "", "", "", ""][:5]
@@ -67,7 +77,7 @@ class _Answers(BaseHTTPRequestHandler):
             content = json.dumps({"id": f"{owner}/{name}", "sha": commit(folder), "siblings": []}).encode()
             return self.say(200, at | {"Content-Type": "application/json"}, content, body=body)
         if api or not (wanted := folder / file[0]).is_file():
-            return self.say(404, at | {"X-Error-Code": "EntryNotFound"})
+            return self.say(404, ({} if self.hub.bare else at) | {"X-Error-Code": "EntryNotFound"})
         content = wanted.read_bytes()
         return self.say(200, at | {"ETag": f'"{hashlib.sha1(content).hexdigest()}"'}, content, body=body)
 
@@ -83,10 +93,22 @@ class _Answers(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
 
+def ask_at(port: int, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub's client asks a port of this machine, with a cache of its own."""
+    address = f"http://127.0.0.1:{port}"
+    monkeypatch.setattr(constants, "ENDPOINT", address)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    # transformers remembers whom it asked first.
+    monkeypatch.setattr(transformers.utils.hub, "_hf_api", HfApi(endpoint=address))
+
+
 @contextmanager
 def served(hub: Hub) -> Iterator[None]:
     """Within the block it answers, until it is stopped."""
     hub.server = ThreadingHTTPServer(("127.0.0.1", hub.port), type("Answers", (_Answers,), {"hub": hub}))
+    hub.port = hub.server.server_port
     threading.Thread(target=hub.server.serve_forever, args=[0.01], daemon=True).start()
     try:
         yield

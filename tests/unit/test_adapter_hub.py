@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -56,26 +55,14 @@ def call_ids(model: LanguageModel) -> tuple[int, ...]:
     return model.encode_parts([Part(token, control=True) for token in CallSyntax.TOKENS.control_tokens])
 
 
-@pytest.fixture(scope="module")
-def port() -> int:
-    """The hub's, for all tests: its client remembers the first."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        found: int = free.getsockname()[1]
-    return found
-
-
 @pytest.fixture
-def hub(port: int, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+def hub(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     """A hub with these, asked by the real client, whose cache is empty."""
-    made = Hub(port=port)
+    made = Hub()
     made.holds("someone/base", main=folders["base"])
     made.holds("someone/taught", main=folders["taught"], v2=folders["later"])
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    address = f"http://127.0.0.1:{port}"
-    monkeypatch.setattr(constants, "ENDPOINT", address)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
     with hubs.served(made):
+        hubs.ask_at(made.port, tmp_path / "cache", monkeypatch)
         yield made
 
 
@@ -94,7 +81,9 @@ def test_what_was_pushed_is_loaded_by_its_name(hub: Hub, folders: dict[str, Path
     assert later.fingerprint == mine(folders["later"], folders["base"]).fingerprint != local.fingerprint
 
 
-def test_without_the_hub_its_cache_will_do(hub: Hub) -> None:
+@pytest.mark.parametrize("bare", [False, True])
+def test_without_the_hub_its_cache_will_do(hub: Hub, monkeypatch: pytest.MonkeyPatch, bare: bool) -> None:
+    hub.bare = bare
     fetched = load("someone/taught").fingerprint
     hub.asked.clear()
     assert load("someone/taught", offline=True).fingerprint == fetched
@@ -102,6 +91,8 @@ def test_without_the_hub_its_cache_will_do(hub: Hub) -> None:
     hub.stop()
     assert load("someone/taught").fingerprint == fetched
     assert load("someone/base", adapter="someone/taught").fingerprint == fetched
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert load("someone/taught").fingerprint == fetched
 
 
 def test_a_model_costs_one_question_more_and_none_the_next_time(hub: Hub) -> None:
@@ -120,6 +111,17 @@ def test_a_repository_that_was_empty_when_it_was_asked_for(hub: Hub, folders: di
         load("someone/new")
     hub.holds("someone/new", main=folders["taught"])
     assert load("someone/new").fingerprint == load("someone/taught").fingerprint
+
+
+def test_a_hub_that_answers_nothing(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)  # its client waits between questions
+    load("someone/taught")
+    hub.broken = True
+    load("someone/taught")
+    hub.asked.clear()
+    with pytest.raises(ConfigError, match="^someone/other cannot be had, for the hub gives no answer .*503.*later$"):
+        load("someone/other")
+    assert not hub.asked_for("someone/other", "/config.json")  # not asked again and again for another file
 
 
 def test_on_the_built_in_model_from_another_process(hub: Hub, tmp_path: Path) -> None:
@@ -265,6 +267,18 @@ def test_settings_that_peft_cannot_make_anything_of(
     with pytest.raises(ConfigError, match="^someone/bad is no adapter for this model: "):
         load("someone/bad")
     assert "antigravity" not in sys.modules
+
+
+def test_code_that_a_tokenizer_brings_is_not_run(hub: Hub, folders: dict[str, Path], tmp_path: Path) -> None:
+    bad = shutil.copytree(folders["taught"], tmp_path / "bad")
+    settings = json.loads((bad / "tokenizer_config.json").read_text())
+    settings |= {"tokenizer_class": "Mine", "auto_map": {"AutoTokenizer": ["mine.Mine", "mine.Mine"]}}
+    (bad / "tokenizer_config.json").write_text(json.dumps(settings))
+    (bad / "mine.py").write_text("raise SystemExit('it was run')")
+    hub.holds("someone/bad", main=bad)
+    for name in ("someone/bad", str(bad)):
+        with pytest.raises(ConfigError, match="has no tokenizer that can be read .*custom code"):
+            load(name)
 
 
 def test_damaged_weights(hub: Hub, folders: dict[str, Path], tmp_path: Path) -> None:

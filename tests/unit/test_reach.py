@@ -12,6 +12,7 @@ import pytest
 from huggingface_hub import constants
 
 from tests import tiny_models
+from tests.hub import ask_at
 from toolformer.errors import ConfigError
 from toolformer.hf import load, reach
 from toolformer.tools.embedding import Embedder
@@ -21,17 +22,7 @@ from toolformer.tools.pretrained import Pretrained
 @pytest.fixture
 def hub_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[int], None]:
     """The hub's client asks a port of this machine, with an empty cache."""
-
-    def at(port: int) -> None:
-        address = f"http://127.0.0.1:{port}"
-        monkeypatch.setattr(constants, "ENDPOINT", address)
-        monkeypatch.setattr(
-            constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}"
-        )
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-
-    return at
+    return partial(ask_at, cache=tmp_path / "cache", monkeypatch=monkeypatch)
 
 
 @pytest.fixture

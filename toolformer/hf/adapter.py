@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from huggingface_hub import _CACHED_NO_EXIST, hf_hub_download, try_to_load_from_cache
-from huggingface_hub.errors import HFValidationError, RemoteEntryNotFoundError
+from huggingface_hub import _CACHED_NO_EXIST, hf_hub_download, is_offline_mode, try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, RemoteEntryNotFoundError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
@@ -85,6 +85,7 @@ class Adapter:
 
     def fetch(self, *, offline: bool) -> None:
         """See to it that the weights and the tokenizer lie in the folder."""
+        offline = offline or is_offline_mode()
         has = partial(self._has, offline=offline)
         if not has(_WEIGHTS):
             raise ConfigError(f"the adapter {self.name} has no {_WEIGHTS}: weights of another format are not read")
@@ -127,7 +128,13 @@ def _of_hub(name: str, revision: str | None, offline: bool) -> Path | None:
         if cached(SETTINGS) is _CACHED_NO_EXIST and isinstance(cached("config.json"), str):
             return None
         seen = hf_hub_download(name, SETTINGS, revision=revision, local_files_only=offline, dry_run=True)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        asked = isinstance(error, LocalEntryNotFoundError) and not (offline or is_offline_mode())
+        if asked and cached("config.json") is None:
+            reason = first_line(error.__cause__ or error)
+            raise ConfigError(
+                f"{name} cannot be had, for the hub gives no answer ({reason}): try again later"
+            ) from error
         return None  # Not there, not to be had, or no name at all: who then loads a model of that name says which.
     if (seen.file_size or 0) > _LARGEST:
         raise _damaged(name, f"{seen.file_size} bytes")
@@ -191,6 +198,6 @@ def _add_rows(model: PreTrainedModel, known: int, tokens: int) -> None:
                 values[known:] = 0
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """What a library says, without the advice below it."""
     return str(error).strip().split("\n", 1)[0]

@@ -178,7 +178,11 @@ def _tokenizer(source: _Source, adapter: Adapter | None) -> PreTrainedTokenizerB
     own = None if adapter is None else adapter.tokenizer
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            own or source.place, revision=None if own else source.revision, local_files_only=source.offline
+            own or source.place,
+            revision=None if own else source.revision,
+            local_files_only=source.offline,
+            # For a model, transformers asks the user; that an adapter brings code, nobody would expect.
+            trust_remote_code=False if own else None,
         )
     except (OSError, ValueError) as error:
         raise ConfigError(
@@ -205,6 +209,8 @@ def _model(
                 device_map=None if is_deepspeed_zero3_enabled() else {"": device},  # type: ignore[no-untyped-call]
                 quantization_config=quantization(quantize),
                 attn_implementation="eager" if capped else None,
+                # It would ask the hub once more whether this is an adapter, and wait for it where it is out of reach.
+                adapter_kwargs={"local_files_only": True},
             )
     except (OSError, SafetensorError) as error:
         raise ConfigError(
