@@ -61,7 +61,7 @@ class Demo:
             train(
                 AnnotatedFolder(self.out / "annotated").kept(),
                 self.out / "model",
-                config=TrainConfig(anchor=True),
+                config=TrainConfig(anchor=True, learning_rate=2e-3, batch_size=16),
                 plain=(document.text for document in read_corpus(corpus.with_name(PLAIN_FILE))),
                 on_progress=display.show,
             )
