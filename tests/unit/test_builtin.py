@@ -206,7 +206,7 @@ def test_a_sum_stands_behind_its_numbers() -> None:
 
 
 def test_what_a_frame_chose_stays_chosen() -> None:
-    lists = {"who": [["a cook", "the cook"], ["a boy", "the boy"]], "did": ["ran", "sat"]}
+    lists: dict[str, list[Any]] = {"who": [["a cook", "the cook"], ["a boy", "the boy"]], "did": ["ran", "sat"]}
     made = {filled(random.Random(seed), "<who.0> <did>, <who.1> <did>", lists) for seed in range(50)}
     assert made == {f"a {who} {did}, the {who} {did}" for who in ("cook", "boy") for did in ("ran", "sat")}
 
