@@ -14,6 +14,10 @@ from pathlib import Path
 
 import pytest
 
+# Before anything imports torch: its threads wait for each other at every step, and beside another busy process that
+# takes many times as long. The models here are too small to gain from a second thread.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @dataclass(frozen=True)
 class Need:
