@@ -3,6 +3,7 @@
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ class Hub:
     """It does not say of which commit it is that a file is missing, as mirrors may not: that cannot be cached."""
     broken: bool = False
     """It answers that it cannot."""
+    slow: float = 0.0
+    """Seconds that it takes over the question whether it is there."""
     server: ThreadingHTTPServer | None = None
 
     def stop(self) -> None:
@@ -62,6 +65,8 @@ class _Answers(BaseHTTPRequestHandler):
         self.hub.asked.append(f"{self.command} {self.path}")
         if self.hub.broken:
             return self.say(503, {})
+        if self.path == "/":
+            time.sleep(self.hub.slow)
         parts = self.path.strip("/").split("/")
         api = parts[:2] == ["api", "models"]
         owner, name, what, revision, *file = [*(parts[2:] if api else parts), "", "", "", "", ""][:5]

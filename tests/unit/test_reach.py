@@ -3,16 +3,15 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
 
 from tests import tiny_models
-from tests.hub import ask_at
+from tests.hub import Hub, ask_at, served
 from toolformer.errors import ConfigError
 from toolformer.hf import load, reach
 from toolformer.tools.embedding import Embedder
@@ -79,57 +78,15 @@ def test_who_says_offline_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not reach.out_of_reach("someone/tiny")
 
 
-class SlowHub(BaseHTTPRequestHandler):
-    """It holds one model, and takes its time over the first question."""
-
-    folder: Path
-
-    def do_HEAD(self) -> None:
-        self.answer(body=False)
-
-    def do_GET(self) -> None:
-        self.answer(body=True)
-
-    def answer(self, *, body: bool) -> None:
-        if self.path == "/":
-            time.sleep(4)
-        file = self.folder / self.path.rpartition("/")[2]
-        if not self.path.startswith("/someone/tiny/resolve/") or not file.is_file():
-            self.send_response(404)
-            self.send_header("X-Error-Code", "EntryNotFound")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        content = file.read_bytes()
-        self.send_response(200)
-        self.send_header("ETag", f'"{file.name}"')
-        self.send_header("X-Repo-Commit", "0" * 40)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if body:
-            self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None: ...
-
-
-@pytest.fixture
-def slow_hub(tmp_path: Path) -> Iterator[ThreadingHTTPServer]:
-    SlowHub.folder = tmp_path / "tiny"
-    tiny_models.model("llama").save_pretrained(SlowHub.folder)
-    tiny_models.tokenizer().save_pretrained(SlowHub.folder)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), SlowHub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
 def test_a_slow_hub_is_given_time_and_its_cache_does_without_it(
-    slow_hub: ThreadingHTTPServer, hub_at: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, hub_at: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hub_at(slow_hub.server_port)
+    tiny_models.model("llama").save_pretrained(tmp_path / "tiny")
+    tiny_models.tokenizer().save_pretrained(tmp_path / "tiny")
+    hub = Hub(slow=4)
+    hub.holds("someone/tiny", main=tmp_path / "tiny")
     monkeypatch.setattr(reach, "SECONDS", 2)  # less than it takes to answer, and enough to be connected
-    fetched = load("someone/tiny")
-    slow_hub.shutdown()
-    slow_hub.server_close()
+    with served(hub):
+        hub_at(hub.port)
+        fetched = load("someone/tiny")
     assert load("someone/tiny").fingerprint == fetched.fingerprint
