@@ -63,6 +63,8 @@ def results(out: Path) -> Json:
 class Cost:
     """What asking took. It is no result: the same run takes longer on another day."""
 
+    asked: int
+    """Examples; the others a larger k had answered."""
     seconds: float
     waited: float
     """Of them, for tools; calls that were out together are added up."""
@@ -86,9 +88,12 @@ def costs(out: Path) -> dict[tuple[str, int], Cost]:
     for line in path.read_text("utf-8").splitlines() if path.exists() else ():
         try:
             row = json.loads(line)
-            key, old = (str(row["task"]), int(row["k"])), found.get((row["task"], row["k"]), Cost(0, 0, 0))
+            key, old = (str(row["task"]), int(row["k"])), found.get((row["task"], row["k"]), Cost(0, 0, 0, 0))
             found[key] = Cost(
-                old.seconds + float(row["seconds"]), old.waited + float(row["waited"]), old.tokens + int(row["tokens"])
+                old.asked + int(row["asked"]),
+                old.seconds + float(row["seconds"]),
+                old.waited + float(row["waited"]),
+                old.tokens + int(row["tokens"]),
             )
         except (ValueError, KeyError, TypeError):
             continue  # a torn line: only its cost is lost

@@ -21,16 +21,18 @@ from typing import Any
 from lm_eval.tasks import TaskManager
 
 import toolformer
+from toolformer.calls import CallSyntax
 from toolformer.decode.options import Options
 from toolformer.errors import DataError
 from toolformer.eval.asking import ask, generates
+from toolformer.eval.carried import carried, comparable
 from toolformer.eval.examples import Example, example_of
-from toolformer.eval.outcomes import Header, check_header, read_header, read_outcomes, write_outcomes
+from toolformer.eval.outcomes import Header, Outcome, check_header, read_header, read_outcomes, write_outcomes
 from toolformer.eval.progress import Progress
 from toolformer.eval.results import SHARED, Cost, add_cost
 from toolformer.eval.settings import Settings
 from toolformer.eval.tool_lm import ToolLM
-from toolformer.lm import LanguageModel
+from toolformer.lm import LanguageModel, syntax_of
 from toolformer.lock import sole_writer
 from toolformer.tool import Tool, traits_of
 from toolformer.whole_file import make_folder
@@ -54,6 +56,8 @@ class Unit:
     examples: tuple[Example, ...]
     header: Header
     path: Path
+    larger: Path | None
+    """The file of the same examples at the next larger k, which is asked before."""
 
 
 def load_tasks(settings: Settings) -> dict[str, Any]:
@@ -114,11 +118,22 @@ def _ask_all(
             progress.what = f"{unit.name}, k = {unit.k}"
             lm, begun = models[unit.k], time.monotonic()
             waited, tokens = lm.waited, model.counter.tokens
-            write_outcomes(unit.path, unit.header, ask(lm, unit.task, unit.examples, settings.vote, answered))
-            cost = Cost(time.monotonic() - begun, lm.waited - waited, model.counter.tokens - tokens)
-            add_cost(out, unit.name, unit.k, cost)
+            known = _known(unit, syntax_of(model), settings)
+            progress.done += len(known) - known.count(None)
+            asked = [example for example, one in zip(unit.examples, known, strict=True) if one is None]
+            new = iter(ask(lm, unit.task, asked, settings.vote, answered))
+            write_outcomes(unit.path, unit.header, [one or next(new) for one in known])
+            spent = time.monotonic() - begun, lm.waited - waited, model.counter.tokens - tokens
+            add_cost(out, unit.name, unit.k, Cost(len(asked), *spent))
     progress.finished = True
     on_progress(progress)
+
+
+def _known(unit: Unit, syntax: CallSyntax, settings: Settings) -> list[Outcome | None]:
+    """The outcomes that a larger k has found already; None for what is to be asked."""
+    if unit.larger is None or not comparable(unit.task, settings.vote):
+        return [None] * len(unit.examples)
+    return carried(unit.larger, unit.k, syntax)
 
 
 def _missing(out: Path, units: Sequence[Unit]) -> list[Unit]:
@@ -162,8 +177,10 @@ def plan(
     units = []
     for name, task in tasks.items():
         examples = _limited([example_of(doc) for doc in task.test_docs()], settings)
-        ks = settings.k if generates(task) else (0,)
-        for k, part in itertools.product(ks, range(math.ceil(len(examples) / PART))):
+        # The largest k first: most of what it answers is answered for the smaller ones.
+        ks = sorted(settings.k, reverse=True) if generates(task) else [0]
+        parts = range(math.ceil(len(examples) / PART))
+        for (larger, k), part in itertools.product(itertools.pairwise([None, *ks]), parts):
             header = {
                 "task": name,
                 "k": k,
@@ -180,9 +197,14 @@ def plan(
                 "settings": task.config.generation_kwargs or {},
                 "versions": versions(),
             }
-            path = out / "examples" / f"{name}-k{k}-{part:03}.jsonl"
-            units.append(Unit(task, name, k, examples[part * PART : (part + 1) * PART], header, path))
+            own = examples[part * PART : (part + 1) * PART]
+            before = None if larger is None else _path(out, name, larger, part)
+            units.append(Unit(task, name, k, own, header, _path(out, name, k, part), before))
     return units
+
+
+def _path(out: Path, name: str, k: int, part: int) -> Path:
+    return out / "examples" / f"{name}-k{k}-{part:03}.jsonl"
 
 
 def versions() -> dict[str, str]:

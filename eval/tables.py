@@ -54,13 +54,15 @@ def grids(results: Sequence[Json]) -> list[Grid]:
 def cost_table(costs: Mapping[tuple[str, int], Cost]) -> list[Grid]:
     """What each task took; none if nobody measured."""
     rows = [
-        Row((name, str(k), f"{one.seconds:,.0f}", f"{one.waited:,.1f}", f"{one.tokens:,}"))
+        Row((name, str(k), f"{one.asked:,}", f"{one.seconds:,.0f}", f"{one.waited:,.1f}", f"{one.tokens:,}"))
         for (name, k), one in sorted(costs.items())
     ]
     note = (
-        "Seconds by the clock, of them between calls and answers (calls at the same time added up), tokens forwarded."
+        "Examples asked (the others a larger k had answered: the same calls, or none, open at this k), seconds by the "
+        "clock, of them between calls and answers (calls at the same time added up), tokens forwarded."
     )
-    return [Grid("Cost", ("Task", "k", "Seconds", "Waiting for tools", "Tokens"), tuple(rows), note)] if rows else []
+    columns = ("Task", "k", "Asked", "Seconds", "Waiting for tools", "Tokens")
+    return [Grid("Cost", columns, tuple(rows), note)] if rows else []
 
 
 def markdown(tables: Sequence[Grid]) -> str:

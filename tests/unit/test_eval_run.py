@@ -13,7 +13,9 @@ from transformers import AutoModelForSeq2SeqLM
 
 from tests import tiny_models
 from tests.fakes import ScriptedLM
+from toolformer.calls import CallSyntax
 from toolformer.errors import ConfigError, DataError
+from toolformer.eval.carried import same
 from toolformer.eval.outcomes import read_outcomes, write_outcomes
 from toolformer.eval.progress import Progress, line
 from toolformer.eval.results import costs, results, write_results
@@ -83,6 +85,53 @@ def test_disabled_at_one_and_at_three(tmp_path: Path, data: Path) -> None:
     assert (outcomes[1].prompt, outcomes[1].answer) == ("Ann had 2 eggs and found 3. How many? The answer is", "5")
 
 
+def at_ranks(said: str) -> dict[str, float]:
+    """As `follows`, but a call is the first thought about 1 and 2 eggs, the third about 3 and 4, none about more."""
+    found = follows(said)
+    if "<API>" not in found or len(found) == 1:
+        return found
+    eggs = int(said.partition("Ann had ")[2][:1])
+    if eggs > 4:
+        return {" ": 0.5}
+    return {" ": 0.2, "<API>": 0.5} if eggs < 3 else {" ": 0.5, "?": 0.3, "<API>": 0.1}
+
+
+def asked_at(out: Path) -> dict[int, int]:
+    return {k: one.asked for (_, k), one in costs(out).items()}
+
+
+def test_what_a_larger_k_has_answered_is_not_asked_again(tmp_path: Path, data: Path) -> None:
+    together, tools = tmp_path / "together", [Calculator()]
+    evaluate(ScriptedLM(follows=at_ranks), tools, settings(data, k=(0, 1, 3)), together)
+    assert asked_at(together) == {3: 6, 1: 2, 0: 2}
+    for k in (0, 1, 3):
+        alone = tmp_path / f"alone{k}"
+        evaluate(ScriptedLM(follows=at_ranks), tools, settings(data, k=(k,)), alone)
+        assert asked_at(alone) == {k: 6}
+        name = f"examples/svamp-k{k}-000.jsonl"
+        assert (together / name).read_bytes() == (alone / name).read_bytes()
+    sure = ScriptedLM(follows=lambda said: {"4": 1.0} if said.endswith(("is", " ")) else {"\n": 1.0})
+    evaluate(sure, tools, settings(data, k=(0, 3), vote=2), tmp_path / "voted")
+    assert asked_at(tmp_path / "voted") == {3: 6, 0: 6}
+
+
+@pytest.mark.parametrize(
+    ("ranks", "k", "expected"),
+    [((), 1, True), ((0,), 1, True), ((1,), 1, False), ((2, 0), 3, True), ((0, 3), 3, False)],
+)
+def test_a_text_is_the_same_at_a_smaller_k_if_all_its_calls_open_there(
+    ranks: tuple[int, ...], k: int, expected: bool
+) -> None:
+    assert same(ranks, k, CallSyntax.TOKENS) is expected
+    assert same(ranks, k, CallSyntax.TEXT) is expected
+
+
+def test_disabled_calls_leave_an_opening_that_is_text_to_be_written() -> None:
+    assert same((), 0, CallSyntax.TOKENS)
+    assert not same((), 0, CallSyntax.TEXT)
+    assert not same((0,), 0, CallSyntax.TOKENS)
+
+
 def test_a_run_goes_on_where_it_was_and_ends_with_the_same_bytes(tmp_path: Path, data: Path) -> None:
     out = tmp_path / "out"
     evaluate(ScriptedLM(follows=follows), [Calculator()], settings(data), out)
@@ -100,7 +149,7 @@ def test_a_run_goes_on_where_it_was_and_ends_with_the_same_bytes(tmp_path: Path,
     assert model.counter.tokens == asked
 
 
-@pytest.mark.parametrize("answers", [1, 8, 13])
+@pytest.mark.parametrize("answers", [1, 8, 12])
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path: Path, data: Path, answers: int) -> None:
     def kill(progress: Progress) -> None:
         if progress.done == answers:
