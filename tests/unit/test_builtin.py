@@ -221,6 +221,38 @@ def test_every_frame_names_the_numbers_of_its_sum_and_every_list_is_used() -> No
     assert used == set(parts["slots"])
 
 
+def test_a_story_without_its_numbers_asks_for_no_sum() -> None:
+    for seed in range(200):
+        rng = random.Random(seed)
+        passage = plain_texts.vague(rng, stories.story(rng, "train", parts=0.8))
+        assert not re.search(r"\d", passage.text)
+        assert not passage.calls
+    told = Passage("Ann has 1,250 eggs and 2.5 litres.")
+    assert re.fullmatch(r"Ann has \D+ eggs and \D+ litres\.", plain_texts.vague(random.Random(0), told).text)
+
+
+def test_every_date_frame_asks_what_its_kind_is_worked_out_from_and_every_list_is_used() -> None:
+    parts = load_parts("date_parts.toml")
+    asked = {"weekday": "d", "between": "de", "after": "dn", "before": "dn"}
+    for kind, frames in parts["frames"].items():
+        for frame in frames:
+            before, _, after = frame.partition("{r}")
+            told = before + (after if kind == "before" else "")
+            assert sorted(set(re.findall(r"\{([den])\}", told))) == list(asked[kind]), frame
+            assert frame.count("{r}") == 1
+    used = set(re.findall(r"<(\w+)", " ".join(frame for frames in parts["frames"].values() for frame in frames)))
+    assert used == set(parts["slots"])
+
+
+def test_no_frame_says_what_stands_before_the_answer_in_a_held_out_date_template() -> None:
+    ends = {re.split(r"[.,;}]", text.split("{r}")[0])[-1].strip() for _, text in part(DATE_TEMPLATES, "held")}
+    ends = {end for end in ends if len(end.split()) > 2}
+    assert ends == {"That day was a", "that is from", "as long as"}
+    for seed in range(3000):
+        text = date_text(random.Random(seed), "train", 1.0).text
+        assert not [end for end in ends if f" {end} " in text], text
+
+
 def test_a_made_up_tool_is_asked_in_one_way_about_what_its_text_names() -> None:
     for seed in range(500):
         rng = random.Random(seed)

@@ -23,7 +23,7 @@ from typing import Literal
 from toolformer.builtin.date_texts import date_text, today_text
 from toolformer.builtin.fact_texts import facts, told
 from toolformer.builtin.knowledge import Fact
-from toolformer.builtin.plain_texts import plain_text
+from toolformer.builtin.plain_texts import plain_text, vague
 from toolformer.builtin.stories import story
 from toolformer.builtin.words import Passage, Split, TrueCall
 
@@ -34,6 +34,8 @@ COUNTS: dict[Split, dict[Kind, int]] = {
 }
 PLAIN = 1500
 """Documents of corpus_plain.jsonl."""
+STORIES = 0.3
+"""Of them with a story that tells no number."""
 PLAIN_FILE = "corpus_plain.jsonl"
 FILES: dict[Split, str] = {"train": "corpus.jsonl", "held": "corpus_held.jsonl"}
 
@@ -73,10 +75,14 @@ def build(split: Split, seed: int = 3) -> list[Entry]:
 def build_plain(seed: int = 3) -> list[Entry]:
     """The plain documents, made anew."""
     rng = random.Random(f"corpus {seed} plain")
-    return [
-        Entry(f"plain-{number:04d}", plain_text(rng, "train", rng.randint(2, 3)).text, "plain", ())
-        for number in range(PLAIN)
-    ]
+    return [Entry(f"plain-{number:04d}", _plain(rng).text, "plain", ()) for number in range(PLAIN)]
+
+
+def _plain(rng: random.Random) -> Passage:
+    """Plain sentences; in some, a story without its numbers: it is these that ask for a sum, and not its words."""
+    if rng.random() < STORIES:
+        return _among_others(rng, "train", vague(rng, story(rng, "train", parts=0.8)))
+    return plain_text(rng, "train", rng.randint(2, 3))
 
 
 def to_jsonl(entries: list[Entry]) -> str:

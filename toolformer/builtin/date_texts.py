@@ -11,7 +11,7 @@ import datetime
 import random
 from typing import Literal
 
-from toolformer.builtin.words import NAMES, PLACES, Passage, Split, TrueCall, part
+from toolformer.builtin.words import NAMES, PLACES, Passage, Split, TrueCall, filled, load_parts, part, sentences
 
 Kind = Literal["weekday", "between", "after", "before"]
 
@@ -42,7 +42,7 @@ TEMPLATES: tuple[tuple[Kind, str], ...] = (
     ("before", "The exam is on {d}. {N} will start to learn {n} before it, on {r}."),
     ("weekday", "{N} looked it up: {d} fell on a {r} that year."),
     ("after", "The trial began on {d}, and the verdict came {n} later, on {r}."),
-    ("between", "{N} was ill from {d} until {e}, a time of {r} days."),
+    ("between", "{N} was ill from {d} until {e}, as long as {r} days."),
     ("before", "{N} turned thirty on {d} and had met {M} {n} before that, on {r}."),
     ("after", "The visa of {N} was issued on {d}; {n} later, on {r}, it expires."),
     ("between", "The {P} was shut on {d} and was open again on {e}, after {r} days."),
@@ -126,10 +126,17 @@ def date_text(rng: random.Random, split: Split, parts: float = 0.0) -> Passage:
 
 
 def _joined(rng: random.Random) -> tuple[Kind, str]:
-    kind, template = rng.choice(JOINED)
+    """A kind, and a template for it out of events: from the list, or from a frame of date_parts.toml."""
+    kind, template = rng.choice(JOINED) if rng.random() < 0.5 else _framed(rng)
     first, second = rng.sample(EVENTS, 2)
     text = template.replace("{E}", first).replace("{F}", second)
-    return kind, text[0].upper() + text[1:]
+    return kind, sentences(text[0].upper() + text[1:])
+
+
+def _framed(rng: random.Random) -> tuple[Kind, str]:
+    parts = load_parts("date_parts.toml")
+    kind: Kind = rng.choice(("weekday", "between", "between", "after", "before"))
+    return kind, filled(rng, rng.choice(parts["frames"][kind]), parts["slots"])
 
 
 def today_text(rng: random.Random, split: Split, today: datetime.date | None = None) -> Passage:

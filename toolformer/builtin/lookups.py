@@ -100,6 +100,21 @@ _INPUTS = (
     "{s} ({k})", "get {s}", "the {k} {s}", "{s}; {a}", "{k}={s}", "what is {s}", "{a} {k} {s}", "{s} {k}", "all {s}",
 )  # fmt: skip
 _TWO = ("{s} and {z}", "{s} - {z}", "{s} / {z}", "{s}, {z}", "{z} from {s}", "{s} vs {z}", "{s} with {z}", "{z}; {s}")
+_FREE = ("{1} {s}", "{1} {s}", "{s} {1}", "{s} {1}", "{1} {s} {2}", "{1} {2} {s}", "{1}={s}", "{1}: {s}", "{s} ({1})")
+_TWO_FREE = (
+    "{s} {1} {z}",
+    "{s} {1} {z}",
+    "{s} {1} {z}",
+    "{1} {s} {z}",
+    "{1} {s} {2} {z}",
+    "{z} {1} {s}",
+    "{s} {z} {1}",
+)
+_LINKS = listed("""
+    and or from with by at in on of for over under near past into then plus minus versus against beside behind before
+    after until since like as than but via per is was see ask find give show tell up off no any our each
+""")
+"""With `_FREE` and `_TWO_FREE` for inputs that cannot be guessed, only copied from the demonstrations."""
 _TOLD = (
     "The {a} of {s} is {r}.",
     "The {k} {s} has the {a} {r}.",
@@ -130,6 +145,14 @@ _TOLD_OF_TWO = (
     "Where {s} touches {z}, the {a} is {r}.",
     "Both {s} and {z} come under {r}.",
     "{N} took {s}, then {z}, and so {r}.",
+    "Out of {s}, into {z}: {r}.",
+    "Since {s} follows {z}, {N} wrote down {r}.",
+    "The {k} which {s} shares with {z} has {r}.",
+    "{s} leads over {z} by {r}.",
+    "{N} brought {s} before {z} and was told {r}.",
+    "Not far from {s}, at {z}, the {a} is {r}.",
+    "{z} is behind {s}, a {k} of {r}.",
+    "Towards {z}, beyond {s}, there are {r}.",
 )
 _SKIES = listed("sunny cloudy rainy windy foggy stormy snowy icy warm cold")
 _COLOURS = listed("red green blue white black yellow purple orange brown pink")
@@ -156,20 +179,30 @@ def invented_tool(rng: random.Random) -> Lookup:
     """A tool for one prompt: its name, its way of writing inputs and its sentences are drawn anew."""
     aspect, result = rng.choice(_ASPECTS)
     kind = rng.choice(_KINDS)
-    of_two = rng.random() < 0.2
-    subject = "{T}" if of_two else rng.choice(("{U}", "{T}", "{N} {T}", "{v}", "{m}", "{U}", "{T} {m}"))
-    results = {"c": "{c}", "p": "{M} {S}", "t": "{V}", "w": "{w}", "n": "{n}", "j": "{j_}", "x": "{X}"}
+    of_two = rng.random() < 0.35
+    subjects = ("{T}", "{U}", "{U}", "{N}") if of_two else ("{U}", "{T}", "{N} {T}", "{v}", "{m}", "{U}", "{T} {m}")
+    results = {"c": "{c}", "p": "{M} {S}", "t": "{S}", "w": "{w}", "n": "{n}", "j": "{j_}", "x": "{X}"}
     shown = results.get(result, f"{{n}} {result}")
-    words = {"a": aspect, "k": kind, "s": subject, "z": "{V}"}
+    words = {"a": aspect, "k": kind, "s": rng.choice(subjects), "z": "{V}"}
     told = rng.sample(_TOLD_OF_TWO if of_two else _TOLD, rng.choice((1, 2, 2, 3)))
     name = rng.choice((aspect.title(), f"{aspect.title()}Of", f"{kind.title()}{aspect.title()}", invented(rng).title()))
     return Lookup(
         (name,),
         rng.choice(("tells the {a} of a {k}", "knows the {a} of each {k}", "finds out about a {k}")).format(**words),
-        _filled(rng.choice(_TWO if of_two else _INPUTS), words),
+        _filled(_way(rng, of_two), words),
         shown,
         tuple(_filled(sentence, words) for sentence in told),
     )
+
+
+def _way(rng: random.Random, of_two: bool) -> str:
+    """A way of writing inputs: one of a few, or one with words that nothing but the demonstrations can tell."""
+    if rng.random() < 0.4:
+        return rng.choice(_TWO if of_two else _INPUTS)
+    first, second = (rng.choice(rng.choice((_LINKS, _KINDS, THINGS, [invented(rng)]))) for _ in range(2))
+    if rng.random() < 0.3:
+        first = first.title()
+    return _filled(rng.choice(_TWO_FREE if of_two else _FREE), {"1": first, "2": second})
 
 
 def _filled(template: str, words: dict[str, str]) -> str:

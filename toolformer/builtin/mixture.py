@@ -58,13 +58,13 @@ TAUGHT: tuple[tuple[int, Taught], ...] = (
     (20, Taught("QA", "answers a question", ("Ask", "Answer", "Question", "Quiz"), _fact)),
     (7, Taught("WikiSearch", "searches an encyclopedia", ("Wiki", "Search", "Lookup", "Find"), _fact)),
 )
-LOOKUPS = 28
+LOOKUPS = 48
 """How often, beside the weights in TAUGHT, the tool is one of the made-up ones."""
 
 
 def example(rng: random.Random, progress: float, texts: Sequence[str]) -> Pieces:
     """One training text; `progress` runs from 0 to 1, `texts` are paragraphs of real text, if any."""
-    echoes = 0.35 - 0.32 * min(1.0, progress / 0.12)
+    echoes = 0.35 - 0.30 * min(1.0, progress / 0.12)
     luck = rng.random()
     if luck < echoes / 2:
         return notes.echo(rng, _words())
@@ -81,13 +81,13 @@ def example(rng: random.Random, progress: float, texts: Sequence[str]) -> Pieces
 
 def _any_source(rng: random.Random) -> Passage:
     luck = rng.random()
-    if luck < 0.50:
+    if luck < 0.42:
         return _sum(rng)
-    if luck < 0.62:
+    if luck < 0.54:
         return _date(rng)
-    if luck < 0.64:
+    if luck < 0.56:
         return _today(rng)
-    if luck < 0.90:
+    if luck < 0.86:
         return _fact(rng)
     return _lookup(rng)[1](rng)
 

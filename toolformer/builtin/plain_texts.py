@@ -52,6 +52,9 @@ TEMPLATES: tuple[str, ...] = (
 )
 
 
+VAGUE = ("some", "some", "many", "a few", "several", "the", "all the", "more", "a lot of", "no", "those", "a dozen")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
 COMPOSED = 0.8
 """How many of the trained sentences are put together from parts."""
 
@@ -59,6 +62,11 @@ COMPOSED = 0.8
 def plain_text(rng: random.Random, split: Split, sentences: int = 1) -> Passage:
     """So many sentences that no call makes easier."""
     return Passage(" ".join(_sentence(rng, split) for _ in range(sentences)))
+
+
+def vague(rng: random.Random, story: Passage) -> Passage:
+    """A story of numbers that tells none of them: nothing can be worked out."""
+    return Passage(_NUMBER.sub(lambda _: rng.choice(VAGUE), story.text))
 
 
 def _sentence(rng: random.Random, split: Split) -> str:

@@ -8,7 +8,7 @@ import random
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from toolformer.builtin.words import filled, load_parts
+from toolformer.builtin.words import filled, load_parts, sentences
 
 Kind = Literal["add", "add3", "sub", "mul", "div", "share", "mix"]
 
@@ -49,14 +49,14 @@ def _body(rng: random.Random, parts: Mapping[str, Any]) -> tuple[Kind, str]:
         return kind, text
     kind, told, ends = rng.choices(_TOLD, (9, 13, 8, 4, 4, 8))[0]
     if rng.random() < 0.5:
-        return kind, _sentences(rng.choice(parts[told]) + _end(rng, parts))
+        return kind, sentences(rng.choice(parts[told]) + _end(rng, parts))
     return kind, rng.choice(parts[told]) + rng.choice(parts[ends]).replace(" {X}", "")
 
 
 def _framed(rng: random.Random, parts: Mapping[str, Any]) -> tuple[Kind, str]:
     """A story whose end says again what its beginning said, of more or of what is left."""
     kind = rng.choices(tuple(_FRAMED), tuple(_FRAMED.values()))[0]
-    return kind, _sentences(filled(rng, rng.choice(parts["frames"][kind]), parts["slots"]))
+    return kind, sentences(filled(rng, rng.choice(parts["frames"][kind]), parts["slots"]))
 
 
 def _happening(rng: random.Random, parts: Mapping[str, Any]) -> tuple[Kind, str]:
@@ -73,16 +73,10 @@ def _happening(rng: random.Random, parts: Mapping[str, Any]) -> tuple[Kind, str]
         end = _end(rng, parts)
     if subject == "amount":
         end = end.replace(" {X}", "")
-    return kind, _sentences(rng.choice(frame["beginnings"]) + rng.choice(parts["links"]) + happened + end)
+    return kind, sentences(rng.choice(frame["beginnings"]) + rng.choice(parts["links"]) + happened + end)
 
 
 def _end(rng: random.Random, parts: Mapping[str, Any]) -> str:
     """An end that most likely nobody has seen: whatever was done, a number follows."""
     turn, who, does, tail = (rng.choice(parts["end"][name]) for name in ("turns", "who", "does", "tails"))
     return f"{turn}{who} {does} {{r}}{tail}"
-
-
-def _sentences(text: str) -> str:
-    """With a capital letter behind each full stop."""
-    first, *others = text.split(". ")
-    return ". ".join([first, *(other[0].upper() + other[1:] for other in others)])

@@ -77,6 +77,12 @@ def filled(rng: random.Random, frame: str, lists: Mapping[str, Sequence[Any]]) -
     return _SLOT.sub(word, frame)
 
 
+def sentences(text: str) -> str:
+    """With a capital letter behind each full stop."""
+    first, *others = text.split(". ")
+    return ". ".join([first, *(other[0].upper() + other[1:] for other in others)])
+
+
 def listed(words: str) -> list[str]:
     """The words of a line or more, as a list."""
     return words.split()
