@@ -180,7 +180,7 @@ def plan(
         # The largest k first: most of what it answers is answered for the smaller ones.
         ks = sorted(settings.k, reverse=True) if generates(task) else [0]
         parts = range(math.ceil(len(examples) / PART))
-        for (larger, k), part in itertools.product(itertools.pairwise([None, *ks]), parts):
+        for (place, k), part in itertools.product(enumerate(ks), parts):
             header = {
                 "task": name,
                 "k": k,
@@ -198,7 +198,7 @@ def plan(
                 "versions": versions(),
             }
             own = examples[part * PART : (part + 1) * PART]
-            before = None if larger is None else _path(out, name, larger, part)
+            before = _path(out, name, ks[place - 1], part) if place else None
             units.append(Unit(task, name, k, own, header, _path(out, name, k, part), before))
     return units
 
