@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 import random
 import re
 import shutil
@@ -383,6 +384,28 @@ def test_every_process_gets_the_sum_of_all_gradients(monkeypatch: pytest.MonkeyP
     assert bias.grad.tolist() == [55]
     assert unused.grad is not None
     assert unused.grad.tolist() == [0, 0, 60]
+
+
+def test_processes_get_jemalloc_where_it_is_and_a_word_where_it_is_not(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for library, preloaded in (("libm.so.6", "libm.so.6"), (None, "nothing")):
+        monkeypatch.delenv("LD_PRELOAD", raising=False)
+        monkeypatch.setattr(together, "find_library", lambda name, found=library: found)
+        together.start(2, print_preloaded)
+        out = capfd.readouterr().out
+        assert out.count(f"preloaded: {preloaded}") == 2
+        assert ("jemalloc is not installed" in out) == (library is None)
+        assert "LD_PRELOAD" not in os.environ
+    monkeypatch.setenv("LD_PRELOAD", "libc.so.6")  # who has chosen already
+    monkeypatch.setattr(together, "find_library", lambda name: "libm.so.6")
+    together.start(2, print_preloaded)
+    assert capfd.readouterr().out.count("preloaded: libc.so.6") == 2
+
+
+def print_preloaded() -> None:
+    print("preloaded:", os.environ.get("LD_PRELOAD", "nothing"), flush=True)
+    together.wait()
 
 
 def test_two_processes_make_the_steps_of_one(tmp_path: Path) -> None:

@@ -7,13 +7,16 @@ import json
 import os
 import random
 import sys
+from functools import partial
 from pathlib import Path
-from typing import cast
+from types import SimpleNamespace
+from typing import Any, cast
 
 import datasets
 import pyarrow
 import pyarrow.parquet
 import pytest
+from huggingface_hub.errors import HfHubHTTPError
 
 from toolformer import ConfigError, DataError, DocumentFacts
 from toolformer.data_gen import corpus_lines, corpus_size
@@ -76,6 +79,26 @@ def test_a_hub_dataset_without_a_network_says_so(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     with pytest.raises(DataError, match=r"nobody/nothing: there is no such file or folder here, and the .* hub"):
         list(read_corpus("nobody/nothing"))
+
+
+def test_a_connection_that_breaks_is_the_networks_fault_and_a_refusal_the_datasets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As the hub's own client raises them, for data and models are fetched with it."""
+    (broken,) = {one for one in HfHubHTTPError.__mro__ if one.__name__ == "HTTPError"}
+    answer: Any = SimpleNamespace(headers={}, request=None)
+    refused = HfHubHTTPError("403 Client Error", response=answer)
+    for error, said in (
+        (broken("reset by peer"), "cannot be reached: reset by peer"),
+        (refused, "cannot be read: 403"),
+    ):
+        monkeypatch.setattr(datasets, "load_dataset", partial(_fail, error))
+        with pytest.raises(DataError, match=said):
+            list(read_corpus("someone/texts"))
+
+
+def _fail(error: Exception, *_: object, **__: object) -> None:
+    raise error
 
 
 def test_text_files_are_one_document_each_in_the_order_of_their_paths(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from tests.unit.test_cli import status
 from toolformer import worker
 from toolformer.commands import checks, doctor
 from toolformer.commands.checks import Finding
+from toolformer.hf import reach
 
 
 def test_here_everything_that_is_needed_works(capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,7 +120,7 @@ def test_a_hub_that_is_not_there_is_missing_and_costs_no_time(monkeypatch: pytes
 def test_a_name_server_that_never_answers_does_not_stop_it(monkeypatch: pytest.MonkeyPatch) -> None:
     never = threading.Event()
     monkeypatch.setattr(checks, "HUB_SECONDS", 0.1)
-    monkeypatch.setattr(checks, "_asked", lambda address: str(never.wait(20)))
+    monkeypatch.setattr(reach, "get_session", lambda: never.wait(20))
     (found,) = checks.hub()
     never.set()
     assert found.says.endswith("no answer within 0.1 s")
@@ -127,7 +128,7 @@ def test_a_name_server_that_never_answers_does_not_stop_it(monkeypatch: pytest.M
 
 def test_offline_the_hub_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(checks, "_asked", lambda address: pytest.fail("it was asked"))
+    monkeypatch.setattr(reach, "get_session", lambda: pytest.fail("it was asked"))
     (found,) = checks.hub()
     assert (found.state, found.says.split(":")[0]) == ("ok", "not asked")
 

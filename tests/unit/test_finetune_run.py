@@ -295,6 +295,7 @@ def test_pushed_to_a_hub_it_is_the_folder_as_it_lies(tmp_path: Path) -> None:
     server.server_close()
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().endswith("/someone/taught")
+    assert f"someone/taught names its base model as {base}, which nobody else has: push that too" in done.stderr
     lying = {path.name: path.read_bytes() for path in out.iterdir() if not path.name.startswith(".")}
     assert {name: content for name, content in Hub.files.items() if name != ".gitattributes"} == lying
 

@@ -7,7 +7,8 @@ machines, and not for GPUs: one is enough for this model.
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from ctypes.util import find_library
 from pathlib import Path
 
@@ -20,23 +21,29 @@ def start(workers: int, work: Callable[[], None]) -> None:
     if workers == 1:
         work()
         return
-    _allocate_well()
-    with tempfile.TemporaryDirectory() as folder:
+    with _jemalloc(), tempfile.TemporaryDirectory() as folder:
         meeting = (Path(folder) / "meeting").as_uri()
         multiprocessing.spawn(_work, (workers, meeting, work), nprocs=workers)  # type: ignore[no-untyped-call, attr-defined]
 
 
-def _allocate_well() -> None:
-    """Let the processes to come use jemalloc, where it is installed.
+@contextmanager
+def _jemalloc() -> Iterator[None]:
+    """Processes that start within the block use jemalloc, where it is installed.
 
-    Batches of many shapes leave glibc's heap in pieces: after some minutes it takes 40% of the time. Memory is given back
-    after some seconds, since jemalloc grows to many gigabytes if it never is.
+    Batches of many shapes leave glibc's heap in pieces: after some minutes it takes 40% of the time. Memory is given
+    back after some seconds, since jemalloc grows to many gigabytes if it never is.
     """
     library = find_library("jemalloc")
+    before = dict(os.environ)
     if library is None:
         print("jemalloc is not installed (Debian: libjemalloc2): this may take up to twice as long", flush=True)
-    elif "LD_PRELOAD" not in os.environ:
+    elif "LD_PRELOAD" not in before:
         os.environ |= {"LD_PRELOAD": library, "MALLOC_CONF": "dirty_decay_ms:8000,muzzy_decay_ms:8000"}
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ |= before
 
 
 def _work(rank: int, workers: int, meeting: str, work: Callable[[], None]) -> None:

@@ -6,7 +6,6 @@ Nothing here changes anything, and nothing is downloaded.
 import contextlib
 import os
 import platform
-import queue
 import shutil
 import sys
 import threading
@@ -20,6 +19,8 @@ from toolformer.errors import ToolTimeout
 from toolformer.tool import Traits, tool
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from packaging.requirements import Requirement
 
 HUB_SECONDS = 4.0
@@ -143,19 +144,15 @@ def _quantize() -> None:
 
 def hub() -> Iterator[Finding]:
     """Whether models and data can be fetched."""
-    from huggingface_hub import constants
+    from huggingface_hub import constants, is_offline_mode
 
-    if constants.HF_HUB_OFFLINE:
+    from toolformer.hf.reach import Asked
+
+    if is_offline_mode():
         says = "not asked: HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set; models come from the cache alone"
         yield Finding("hub", "ok", says)
         return
-    answers: queue.Queue[str] = queue.Queue()
-    # A name server that does not answer keeps to no time limit; a thread of this kind stops nobody from leaving.
-    threading.Thread(target=lambda: answers.put(_asked(constants.ENDPOINT)), daemon=True).start()
-    try:
-        problem = answers.get(timeout=HUB_SECONDS)
-    except queue.Empty:
-        problem = f"no answer within {HUB_SECONDS:g} s"
+    problem = _problem(Asked().status)
     if problem:
         advice = "models by path and builtin work without; behind a proxy set $HTTPS_PROXY, or $HF_ENDPOINT to a mirror"
         yield Finding("hub", "missing", f"{constants.ENDPOINT} cannot be reached: {problem}", advice)
@@ -163,15 +160,15 @@ def hub() -> Iterator[Finding]:
         yield Finding("hub", "ok", f"{constants.ENDPOINT} answers")
 
 
-def _asked(address: str) -> str:
-    """What was wrong, if anything."""
-    import httpx
-
+def _problem(status: "Future[int]") -> str:
+    """What is wrong with the hub, if anything, by its answer's status."""
     try:
-        status = httpx.head(address, timeout=HUB_SECONDS).status_code
-    except (httpx.HTTPError, httpx.InvalidURL, ImportError, OSError, ValueError) as error:
+        error = status.exception(HUB_SECONDS)
+    except TimeoutError:
+        return f"no answer within {HUB_SECONDS:g} s"
+    if error is not None:
         return str(error).splitlines()[0] if str(error) else type(error).__name__
-    return f"it answers with HTTP {status}" if status >= 500 else ""
+    return f"it answers with HTTP {status.result()}" if status.result() >= 500 else ""
 
 
 @tool(name="Probe", traits=Traits(seconds=0.5))

@@ -1,18 +1,26 @@
 """A finished run's folder on a hub."""
 
+import logging
 import os
 from pathlib import Path
 
 from toolformer.errors import ConfigError
 
+log = logging.getLogger("toolformer")
+
 
 def push_to_hub(folder: Path, repository: str, *, private: bool = False) -> str:
     """Put the model, its tokenizer, card and log into a repository, made if need be; its address.
 
-    Only one of several processes does so.
+    Only one of several processes does so. An adapter whose base model is a folder of this machine is put there all the
+    same, with a warning: where that folder is missing, it cannot be loaded.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    from toolformer.hf.adapter import find_adapter
+    from toolformer.hf.load import base_of
+    from toolformer.hf.reach import is_path
 
     if int(os.environ.get("RANK", "0")):
         return ""
@@ -32,4 +40,12 @@ def push_to_hub(folder: Path, repository: str, *, private: bool = False) -> str:
         raise ConfigError(
             f"{repository} cannot be pushed to: {reason}. {folder} is as it was: push again later"
         ) from error
+    adapter = find_adapter(str(folder), offline=True)
+    if adapter is not None and is_path(base := base_of(adapter)):
+        log.warning(
+            "%s names its base model as %s, which nobody else has: push that too, and put its name into "
+            "base_model_name_or_path of adapter_config.json",
+            repository,
+            base,
+        )
     return str(made)

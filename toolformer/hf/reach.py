@@ -4,7 +4,6 @@ Its own client tries again and again for half a minute, and for many where packe
 misspelt name, or a model that is in the cache anyway, would take on a machine without network.
 """
 
-import contextlib
 import os
 import threading
 from concurrent.futures import Future
@@ -24,24 +23,36 @@ def out_of_reach(*names: str | None) -> bool:
     """Whether any of these would have to come from the hub, and cannot. What is in its cache can still be loaded."""
     if is_offline_mode() or all(name is None or is_path(name) for name in names):
         return False
-    connected: Future[bool] = Future()
-    # A name server that does not answer keeps to no time limit; a thread of this kind stops nobody from leaving.
-    threading.Thread(target=_connect, args=[connected], daemon=True).start()
     try:
-        return not connected.result(SECONDS)
+        return Asked().connected.exception(SECONDS) is not None
     except TimeoutError:
         return True
 
 
-def _connect(connected: Future[bool]) -> None:
-    def heard(event: str, _: object) -> None:
-        # The first thing that can be completed is a connection: to the hub, or to the proxy that leads there.
-        if event.endswith(".complete") and not connected.done():
-            connected.set_result(True)
+class Asked:
+    """The hub, asked for nothing in particular: what comes of it is there when it comes."""
 
-    # Whatever a network, a proxy or an address does: who loads says what it means.
-    with contextlib.suppress(Exception):
-        # The hub's own session knows the user's proxies and certificates.
-        get_session().head(constants.ENDPOINT, timeout=60, extensions={"trace": heard})
-    if not connected.done():
-        connected.set_result(False)
+    def __init__(self) -> None:
+        self.connected: Future[None] = Future()
+        """Done with the connection, to the hub or to the proxy that leads there, or the reason why there is none."""
+        self.status: Future[int] = Future()
+        """Its answer's status, or the reason why there is none."""
+        # A name server that does not answer keeps to no time limit; a thread of this kind stops nobody from leaving.
+        threading.Thread(target=self._ask, daemon=True).start()
+
+    def _ask(self) -> None:
+        try:
+            # The hub's own session knows the user's proxies and certificates.
+            answer = get_session().head(constants.ENDPOINT, timeout=60, extensions={"trace": self._heard})
+        except Exception as error:  # noqa: BLE001 - whatever a network, a proxy or an address does is for who asks
+            self.status.set_exception(error)
+            if not self.connected.done():
+                self.connected.set_exception(error)
+        else:
+            self.status.set_result(answer.status_code)
+            self._heard("answer.complete", None)
+
+    def _heard(self, event: str, _: object) -> None:
+        # The first thing that can be completed is a connection.
+        if event.endswith(".complete") and not self.connected.done():
+            self.connected.set_result(None)
