@@ -118,10 +118,10 @@ def train(recipe: Recipe, texts: list[str], run: Run) -> Iterator[str]:
     """Train, writing a checkpoint and the model now and then and at the end. Yields lines of progress."""
     tokenizer = _tokenizer(texts, recipe, run)
     model = new_model(tokenizer, recipe).to(run.device)
-    if run.device == "cpu":
-        model.set_attn_implementation("eager")  # plain products take a third of the time of torch's flash kernel here
-    twins = Twins(model.get_input_embeddings().weight, tokenizer.get_vocab())
     half = run.device == "cuda" or (run.device == "cpu" and _cpu_has_bf16())
+    if half and run.device == "cpu":
+        model.set_attn_implementation("eager")  # torch's flash kernel takes three times as long here, in bf16
+    twins = Twins(model.get_input_embeddings().weight, tokenizer.get_vocab())
     optims = optimizers(model, twins, recipe, half)
     twins.join()
     done = _restore(run.out / CHECKPOINT, model, twins, optims, recipe) if run.resume else 0
