@@ -163,7 +163,9 @@ def _saved_by_datasets(folder: Path) -> bool:
 def _dataset(source: str | Path, columns: tuple[str, ...], split: str) -> Iterator[Row]:
     """The rows of a split: of a folder that `save_to_disk` wrote, memory-mapped, or of the hub, streamed."""
     import datasets
-    from huggingface_hub import errors
+    from huggingface_hub.errors import HfHubHTTPError
+
+    from toolformer.hf.reach import HTTPError
 
     try:
         if Path(source).is_dir():
@@ -180,9 +182,9 @@ def _dataset(source: str | Path, columns: tuple[str, ...], split: str) -> Iterat
             loaded = loaded.select_columns([name for name in columns if name in there])
         for number, values in enumerate(loaded, 1):
             yield Row(str(source), number, str(number), there or values.keys(), values)
-    except errors.HfHubHTTPError as error:
+    except HfHubHTTPError as error:
         raise DataError(f"the dataset {source} cannot be read: {error}") from error
-    except (ConnectionError, errors.HTTPError) as error:  # HTTPError: what the hub's client raises, whichever it has
+    except (ConnectionError, HTTPError) as error:
         raise DataError(
             f"{source}: there is no such file or folder here, and the Hugging Face hub, which may have a dataset of "
             f"that name, cannot be reached: {error}"

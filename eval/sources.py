@@ -80,10 +80,12 @@ def hub(name: str, config: str | None, *split: str) -> Rows:
     """The rows of a dataset on the hub, split after split."""
     import datasets
 
+    from toolformer.hf.reach import HTTPError
+
     for each in split:
         try:
             rows = datasets.load_dataset(name, config, split=each)
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, HTTPError) as error:
             reason = str(error).strip().split("\n", 1)[0]
             raise DataError(
                 f"{name} cannot be had from the hub ({reason}): download the publisher's files and name their folder "

@@ -23,6 +23,7 @@ from toolformer.data_gen import corpus_lines, corpus_size
 from toolformer.data_gen.corpus import date_in, read_corpus
 from toolformer.data_gen.corpus_size import documents_in
 from toolformer.data_gen.records import Document
+from toolformer.hf.reach import HTTPError
 
 DAY = datetime.date(2019, 5, 17)
 ROWS = [
@@ -85,11 +86,10 @@ def test_a_connection_that_breaks_is_the_networks_fault_and_a_refusal_the_datase
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As the hub's own client raises them, for data and models are fetched with it."""
-    (broken,) = {one for one in HfHubHTTPError.__mro__ if one.__name__ == "HTTPError"}
     answer: Any = SimpleNamespace(headers={}, request=None)
     refused = HfHubHTTPError("403 Client Error", response=answer)
     for error, said in (
-        (broken("reset by peer"), "cannot be reached: reset by peer"),
+        (HTTPError("reset by peer"), "cannot be reached: reset by peer"),
         (refused, "cannot be read: 403"),
     ):
         monkeypatch.setattr(datasets, "load_dataset", partial(_fail, error))

@@ -13,6 +13,7 @@ from toolformer.errors import ConfigError, DataError
 from toolformer.eval.answers import LAMA_WORDS, QA_WORDS, judge
 from toolformer.eval.overlap import bleu, rouge
 from toolformer.eval.tasks import bbh, dateset, lama, mmlu, questions, temporal, texts, word_problems
+from toolformer.hf.reach import HTTPError
 from toolformer.toolbox import Toolbox
 from toolformer.tools.dates import Dates
 
@@ -432,6 +433,18 @@ def test_the_hubs_copies_are_read_in_their_columns(monkeypatch: pytest.MonkeyPat
     assert len({one["group"] for one in made["bbh_direct"]}) == 27
     assert made["mmlu"][0]["answers"] == ["D"]
     assert made["bbh_cot"][0]["prompt"].count("A: Let's think step by step.") == 4
+
+
+@pytest.mark.parametrize("error", [ConnectionError("no route"), ValueError("no such split"), HTTPError("reset")])
+def test_a_hub_that_gives_nothing_is_told_with_what_else_there_is(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def load_dataset(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("datasets.load_dataset", load_dataset)
+    with pytest.raises(DataError, match=rf"cannot be had from the hub \({error}\): download .* with --data"):
+        docs(word_problems.svamp(None))
 
 
 READERS = {

@@ -8,8 +8,10 @@ import os
 import threading
 from concurrent.futures import Future
 
-from huggingface_hub import constants, get_session, is_offline_mode
+from huggingface_hub import constants, errors, get_session, is_offline_mode
 
+HTTPError: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]
+"""The base of whatever the hub's client raises, whichever its library has: httpx, or from version 2 on httpx2."""
 SECONDS = 5.0
 """How long it may take to be connected. For its answers a slow hub has as long as its own client gives it."""
 
