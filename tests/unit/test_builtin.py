@@ -404,7 +404,8 @@ def test_processes_get_jemalloc_where_it_is_and_a_word_where_it_is_not(
 
 
 def print_preloaded() -> None:
-    print("preloaded:", os.environ.get("LD_PRELOAD", "nothing"), flush=True)
+    # One write: what two processes print at once could be mixed up.
+    os.write(1, f"preloaded: {os.environ.get('LD_PRELOAD', 'nothing')}\n".encode())
     together.wait()
 
 
