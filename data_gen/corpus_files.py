@@ -165,7 +165,7 @@ def _dataset(source: str | Path, columns: tuple[str, ...], split: str) -> Iterat
     import datasets
     from huggingface_hub.errors import HfHubHTTPError
 
-    from toolformer.hf.reach import HTTPError
+    from toolformer.reach import HTTPError
 
     try:
         if Path(source).is_dir():

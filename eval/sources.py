@@ -80,7 +80,7 @@ def hub(name: str, config: str | None, *split: str) -> Rows:
     """The rows of a dataset on the hub, split after split."""
     import datasets
 
-    from toolformer.hf.reach import HTTPError
+    from toolformer.reach import HTTPError
 
     for each in split:
         try:

@@ -47,7 +47,7 @@ def _load(name: str) -> "SentenceTransformer":
     import torch
     from sentence_transformers import SentenceTransformer
 
-    from toolformer.hf.reach import out_of_reach
+    from toolformer.reach import out_of_reach
 
     weights = {"use_safetensors": True, "dtype": torch.float32}
     try:

@@ -47,7 +47,7 @@ class Pretrained:
         import torch
         import transformers
 
-        from toolformer.hf.reach import out_of_reach
+        from toolformer.reach import out_of_reach
 
         cached = self.offline or out_of_reach(self.name)
         where = {"revision": self.revision or "main", "local_files_only": cached}

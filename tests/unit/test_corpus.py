@@ -23,7 +23,7 @@ from toolformer.data_gen import corpus_lines, corpus_size
 from toolformer.data_gen.corpus import date_in, read_corpus
 from toolformer.data_gen.corpus_size import documents_in
 from toolformer.data_gen.records import Document
-from toolformer.hf.reach import HTTPError
+from toolformer.reach import HTTPError
 
 DAY = datetime.date(2019, 5, 17)
 ROWS = [

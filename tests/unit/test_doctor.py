@@ -17,10 +17,9 @@ import pytest
 from huggingface_hub import constants
 
 from tests.unit.test_cli import status
-from toolformer import worker
+from toolformer import reach, worker
 from toolformer.commands import checks, doctor
 from toolformer.commands.checks import Finding
-from toolformer.hf import reach
 
 
 def test_here_everything_that_is_needed_works(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from toolformer.errors import ConfigError, DataError
 from toolformer.eval.answers import LAMA_WORDS, QA_WORDS, judge
 from toolformer.eval.overlap import bleu, rouge
 from toolformer.eval.tasks import bbh, dateset, lama, mmlu, questions, temporal, texts, word_problems
-from toolformer.hf.reach import HTTPError
+from toolformer.reach import HTTPError
 from toolformer.toolbox import Toolbox
 from toolformer.tools.dates import Dates
 

@@ -31,6 +31,7 @@ from toolformer.data_gen.annotated_folder import AnnotatedFolder
 from toolformer.data_gen.records import Document
 from toolformer.errors import ConfigError, DataError
 from toolformer.finetune import PAPER, train
+from toolformer.finetune.card import model_card
 from toolformer.finetune.folder import TrainingFolder
 from toolformer.finetune.hub import push_to_hub
 from toolformer.finetune.progress import Display, Progress
@@ -298,6 +299,19 @@ def test_pushed_to_a_hub_it_is_the_folder_as_it_lies(tmp_path: Path) -> None:
     assert f"someone/taught names its base model as {base}, which nobody else has: push that too" in done.stderr
     lying = {path.name: path.read_bytes() for path in out.iterdir() if not path.name.startswith(".")}
     assert {name: content for name, content in Hub.files.items() if name != ".gitattributes"} == lying
+
+
+def test_a_card_names_a_base_model_of_the_hub_and_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models" / "here").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    settings = {"how": "lora", "control": True, "max_length": 1024}
+    results = {"before": {}, "perplexity": {}, "step": 1, "steps": 1, "tokens_per_second": 1, "padding": 0, "cut": 0}
+
+    def named(model: str) -> bool:
+        about = {"toolformer": "0", "model": model, "tools": [], "texts": {"learnt": 1}, "settings": settings}
+        return f'base_model: "{model}"' in model_card(about, results, "run")
+
+    assert [named(one) for one in ("someone/tiny", "models/here", "./tiny", "/tiny", "builtin")] == [True] + [False] * 4
 
 
 def test_only_a_finished_run_is_pushed(tmp_path: Path) -> None:

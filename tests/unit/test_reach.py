@@ -12,8 +12,9 @@ from huggingface_hub import constants
 
 from tests import tiny_models
 from tests.hub import Hub, ask_at, served
+from toolformer import reach
 from toolformer.errors import ConfigError
-from toolformer.hf import load, reach
+from toolformer.hf import load
 from toolformer.tools.embedding import Embedder
 from toolformer.tools.pretrained import Pretrained
 

@@ -33,12 +33,12 @@ def _jemalloc() -> Iterator[None]:
     Batches of many shapes leave glibc's heap in pieces: after some minutes it takes 40% of the time. Memory is given
     back after some seconds, since jemalloc grows to many gigabytes if it never is.
     """
-    library = find_library("jemalloc")
     before = dict(os.environ)
-    if library is None:
-        print("jemalloc is not installed (Debian: libjemalloc2): this may take up to twice as long", flush=True)
-    elif "LD_PRELOAD" not in before:
-        os.environ |= {"LD_PRELOAD": library, "MALLOC_CONF": "dirty_decay_ms:8000,muzzy_decay_ms:8000"}
+    if "LD_PRELOAD" not in before:
+        if library := find_library("jemalloc"):
+            os.environ |= {"LD_PRELOAD": library, "MALLOC_CONF": "dirty_decay_ms:8000,muzzy_decay_ms:8000"}
+        else:
+            print("jemalloc is not installed (Debian: libjemalloc2): this may take up to twice as long", flush=True)
     try:
         yield
     finally:

@@ -146,7 +146,7 @@ def hub() -> Iterator[Finding]:
     """Whether models and data can be fetched."""
     from huggingface_hub import constants, is_offline_mode
 
-    from toolformer.hf.reach import Asked
+    from toolformer.reach import Asked
 
     if is_offline_mode():
         says = "not asked: HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set; models come from the cache alone"

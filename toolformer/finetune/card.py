@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from toolformer.reach import is_path
+
 _CARD = """---
 {head}---
 # {title}
@@ -46,7 +48,7 @@ def model_card(config: Mapping[str, Any], results: Mapping[str, Any], folder: st
     ]
     tools = ", ".join(config["tools"])
     head = {"tags": ["toolformer", "tool-use"], "library_name": "peft" if adapter else "transformers"}
-    if "/" in config["model"] and not config["model"].startswith("/"):
+    if "/" in config["model"] and not is_path(config["model"]):
         head["base_model"] = config["model"]
     return _CARD.format(
         head="".join(f"{key}: {json.dumps(value)}\n" for key, value in head.items()),

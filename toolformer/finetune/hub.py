@@ -20,7 +20,7 @@ def push_to_hub(folder: Path, repository: str, *, private: bool = False) -> str:
 
     from toolformer.hf.adapter import find_adapter
     from toolformer.hf.load import base_of
-    from toolformer.hf.reach import is_path
+    from toolformer.reach import is_path
 
     if int(os.environ.get("RANK", "0")):
         return ""

@@ -19,7 +19,7 @@ from toolformer.hf import load_network
 from toolformer.hf.adapter import Adapter, find_adapter
 from toolformer.hf.encode import Codec
 from toolformer.hf.load import base_of, no_bar, place_of
-from toolformer.hf.reach import out_of_reach
+from toolformer.reach import out_of_reach
 
 if TYPE_CHECKING:
     from peft import PeftModel

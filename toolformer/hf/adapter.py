@@ -20,8 +20,8 @@ from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
 from toolformer.errors import ConfigError
-from toolformer.hf.reach import is_path
 from toolformer.hf.soft_prompt import put_before
+from toolformer.reach import is_path
 
 SETTINGS = "adapter_config.json"
 _WEIGHTS = "adapter_model.safetensors"

@@ -32,9 +32,9 @@ from toolformer.hf.adapter import SETTINGS, Adapter, find_adapter, first_line, p
 from toolformer.hf.causal import CausalModel
 from toolformer.hf.encode import Codec
 from toolformer.hf.precision import Quantize, device_of, dtype_of, keep_gradients, quantization
-from toolformer.hf.reach import is_path, out_of_reach
 from toolformer.hf.seq2seq import Seq2SeqModel
 from toolformer.lm import LanguageModel
+from toolformer.reach import is_path, out_of_reach
 
 BUILTIN = "builtin"
 _SHIPPED = {BUILTIN: "model", "builtin-tools": "tools_adapter"}

@@ -52,7 +52,6 @@ class Asked:
                 self.connected.set_exception(error)
         else:
             self.status.set_result(answer.status_code)
-            self._heard("answer.complete", None)
 
     def _heard(self, event: str, _: object) -> None:
         # The first thing that can be completed is a connection.
