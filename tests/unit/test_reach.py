@@ -43,7 +43,10 @@ def no_hub(hub_at: Callable[[int], None]) -> None:
     ],
     ids=["model", "adapter", "a tool's model", "embedding"],
 )
-def test_without_a_network_a_wrong_name_is_told_at_once(asked: Callable[[], object], said: str) -> None:
+def test_without_a_network_a_wrong_name_is_told_at_once(
+    monkeypatch: pytest.MonkeyPatch, asked: Callable[[], object], said: str
+) -> None:
+    monkeypatch.setattr(reach, "SECONDS", 60)  # who is refused does not wait so long
     for library in ("peft", "sentence_transformers"):  # they take their time, and are not what is timed
         __import__(library)
     begun = time.monotonic()
