@@ -19,8 +19,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toolformer.builtin import corpus, lookups, plain_texts, stories, together
-from toolformer.builtin.batches import BATCHES, POOL, TOKENS, encode, steps
+from toolformer.builtin import batches, corpus, lookups, plain_texts, stories, together
+from toolformer.builtin.batches import BATCHES, POOL, TOKENS, Batch, encode, steps
 from toolformer.builtin.check import Row, gains
 from toolformer.builtin.date_texts import TEMPLATES as DATE_TEMPLATES
 from toolformer.builtin.date_texts import date_text, today_text
@@ -29,7 +29,7 @@ from toolformer.builtin.mixture import example, read_texts
 from toolformer.builtin.notes import astray, noted
 from toolformer.builtin.optim import orthogonal
 from toolformer.builtin.plain_model import Model
-from toolformer.builtin.train import Recipe, Run, _tell
+from toolformer.builtin.train import Recipe, Run, _tell, head_loss, loss_of, new_model
 from toolformer.builtin.twins import Twins
 from toolformer.builtin.variety import varied
 from toolformer.builtin.words import Passage, Split, TrueCall, filled, load_parts, part
@@ -318,6 +318,40 @@ def test_a_step_has_the_same_batches_wherever_the_run_begins() -> None:
     assert len(whole) == POOL + 2
     for one, other in zip(whole[POOL - 1 :], late, strict=True):
         assert all(torch.equal(a.ids, b.ids) for a, b in zip(one, other, strict=True))
+
+
+def test_batches_are_full_and_leave_no_text_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+
+    def seen(*asked: Any, **more: Any) -> tuple[list[int], list[float]]:
+        row = encode(*asked, **more)
+        drawn.append(len(row[0]))
+        return row
+
+    monkeypatch.setattr(batches, "encode", seen)
+    made = [batch for step in steps(_tokenizer(), (), 0, 0, POOL) for batch in step]
+    assert len(made) == POOL * BATCHES
+    assert sorted(drawn) == sorted(int(n) for batch in made for n in (batch.ids != _tokenizer().pad_token_id).sum(1))
+    sizes = [batch.ids.numel() for batch in made]
+    assert TOKENS < sum(sizes) / len(sizes) < 1.15 * TOKENS
+    assert max(sizes) < 2 * TOKENS
+    assert sum(drawn) > 0.9 * POOL * BATCHES * TOKENS
+
+
+def test_the_vocabulary_is_asked_only_where_a_token_counts() -> None:
+    asked: list[int] = []
+
+    def last(hidden: torch.Tensor, head: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        asked.append(len(hidden))
+        return head_loss(hidden, head, targets, weights)
+
+    torch.manual_seed(0)
+    model = new_model(_tokenizer(), Recipe(hidden=16, layers=1, heads=2, inner=16))
+    ids, weights = torch.randint(0, 100, (2, 6)), torch.tensor([[0, 0, 1, 0, 4, 0], [0.5, 0, 0, 0, 0, 2]])
+    loss = loss_of(model.model, last, model.lm_head.weight, Batch(ids, weights))
+    each = -model(ids).logits[:, :-1].log_softmax(-1).gather(2, ids[:, 1:, None])[..., 0]
+    assert asked == [3]
+    assert torch.allclose(loss, (each * weights[:, 1:]).sum(), atol=1e-4)
 
 
 def test_the_learning_rate_does_not_depend_on_the_length_of_the_run_until_it_falls() -> None:

@@ -55,23 +55,23 @@ def encode(tokenizer: Any, pieces: Pieces, begin: bool = True) -> tuple[list[int
 
 
 def _pool(tokenizer: Any, texts: Sequence[str], seed: str, progress: float) -> list[Batch]:
-    """The batches of POOL steps, shuffled."""
+    """The batches of POOL steps, shuffled: texts of about one length together, all of about as many tokens."""
     rng = random.Random(seed)
     rows: list[tuple[list[int], list[float]]] = []
-    budget = int(POOL * BATCHES * TOKENS * 0.93)
-    while budget > 0:
+    drawn, count = 0, POOL * BATCHES
+    while drawn < count * TOKENS:
         rows.append(encode(tokenizer, example(rng, progress, texts), begin=rng.random() < 0.9))
-        budget -= len(rows[-1][0])
+        drawn += _padded(len(rows[-1][0]))
     rows.sort(key=lambda row: len(row[0]))
-    batches: list[Batch] = []
-    while rows:
-        # The longest rows first, as many as the budget takes; the last batches may be short.
-        count = max(1, TOKENS // _padded(len(rows[-1][0])))
-        batches.append(_batch(rows[-count:], tokenizer.pad_token_id))
-        del rows[-count:]
+    shares: list[list[tuple[list[int], list[float]]]] = [[] for _ in range(count)]
+    end = 0
+    for row in rows:
+        # By its middle, so that none is left over; a share is longer than any row, so that none is empty.
+        width = _padded(len(row[0]))
+        shares[(2 * end + width) * count // (2 * drawn)].append(row)
+        end += width
+    batches = [_batch(share, tokenizer.pad_token_id) for share in shares]
     rng.shuffle(batches)
-    while len(batches) < POOL * BATCHES:
-        batches.append(rng.choice(batches))
     return batches
 
 
@@ -83,4 +83,4 @@ def _batch(rows: list[tuple[list[int], list[float]]], pad: int) -> Batch:
 
 
 def _padded(length: int) -> int:
-    return -(-length // 16) * 16
+    return -(-length // 8) * 8

@@ -27,7 +27,7 @@ from toolformer.builtin.words import Passage, Split, TrueCall
 from toolformer.calls import Call, CallSyntax
 
 POSITIONS, SAMPLES, GAIN = 5, 5, 0.5
-SEED = 20261123
+SEED = 20261129
 """Decides which held-out texts are drawn. To be changed whenever somebody has looked at single texts while changing the
 recipe: then it asks for others."""
 WINDOW = torch.tensor([5, 4, 3, 2, 1]) / 15

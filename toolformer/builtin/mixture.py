@@ -71,10 +71,10 @@ def example(rng: random.Random, progress: float, texts: Sequence[str]) -> Pieces
     if luck < echoes:
         return notes.recalled(rng, _words())
     luck = rng.random()
-    if luck < 0.56:
+    if luck < 0.6:
         passage = _varied(rng, _company(rng, _any_source(rng), 0.3), progress)
-        return notes.noted(rng, passage, _any_source(rng), inside=0.3)
-    if luck < 0.66:
+        return notes.noted(rng, passage, _any_source(rng), inside=0.37)
+    if luck < 0.7:
         return _plainly(rng, texts)
     return _annotated(rng, texts, progress)
 

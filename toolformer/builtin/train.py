@@ -34,7 +34,7 @@ CHECKPOINT = "checkpoint.pt"
 class Recipe:
     """Everything that decides what the model becomes, but the texts."""
 
-    tokens: int = 96_000_000
+    tokens: int = 100_000_000
     seed: int = 0
     hidden: int = 192
     layers: int = 6
@@ -44,7 +44,7 @@ class Recipe:
     vector_lr: float = 0.004
     warmup: int = 60
     """Steps of rising learning rate."""
-    decay: float = 0.3
+    decay: float = 0.5
     """The share of all steps at the end in which the learning rate falls to nothing."""
 
     @property
@@ -92,14 +92,19 @@ def optimizers(model: Any, twins: Twins, recipe: Recipe, half: bool) -> list[tor
     ]
 
 
-def loss_of(body: Any, head: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """The weighted sum of the losses; the vocabulary is asked only where there is a weight."""
+def head_loss(hidden: torch.Tensor, head: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """The weighted sum of the losses of some tokens."""
+    losses = cross_entropy((hidden @ head.T).float(), targets, reduction="none")
+    return (losses * weights).sum()
+
+
+def loss_of(body: Any, last: Any, head: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """The loss of a batch; the vocabulary is asked only where there is a weight. `last` is `head_loss`, compiled or not."""
     hidden = body(batch.ids[:, :-1], use_cache=False).last_hidden_state
     weights = batch.weights[:, 1:]
     counted = weights > 0
-    logits = hidden[counted] @ head.T
-    losses = cross_entropy(logits.float(), batch.ids[:, 1:][counted], reduction="none")
-    return (losses * weights[counted]).sum()
+    loss: torch.Tensor = last(hidden[counted], head, batch.ids[:, 1:][counted], weights[counted])
+    return loss
 
 
 @dataclass(frozen=True)
@@ -125,11 +130,12 @@ def train(recipe: Recipe, texts: list[str], run: Run) -> Iterator[str]:
     optims = optimizers(model, twins, recipe, half)
     twins.join()
     done = _restore(run.out / CHECKPOINT, model, twins, optims, recipe) if run.resume else 0
-    body = torch.compile(model.model, dynamic=True) if run.compiled else model.model
+    parts = (model.model, head_loss)
+    body, last = (torch.compile(part, dynamic=True) for part in parts) if run.compiled else parts
     began, losses = time.monotonic(), []
     for step, batches in enumerate(steps(tokenizer, texts, recipe.seed, done, recipe.steps), done):
         with torch.autocast(run.device, torch.bfloat16, enabled=half):
-            losses.append(_gradients(body, model, batches, run.device))
+            losses.append(_gradients(body, last, model, batches, run.device))
         twins.gather()
         for optim, lr in zip(optims, (recipe.matrix_lr, recipe.vector_lr), strict=True):
             optim.param_groups[0]["lr"] = lr * recipe.rate(step)
@@ -146,14 +152,14 @@ def train(recipe: Recipe, texts: list[str], run: Run) -> Iterator[str]:
             _save(run.out, model, twins, optims, step + 1, recipe)
 
 
-def _gradients(body: Any, model: Any, batches: list[Batch], device: str) -> float:
+def _gradients(body: Any, last: Any, model: Any, batches: list[Batch], device: str) -> float:
     """Leave the gradients of a step's batches in the parameters; return the mean loss of a token of weight one."""
     rank, workers = together.place()
     total = sum(float(batch.weights[:, 1:].sum()) for batch in batches)
     mean = 0.0
     for batch in batches[rank::workers]:
         there = Batch(batch.ids.to(device), batch.weights.to(device))
-        loss = loss_of(body, model.lm_head.weight, there) / total
+        loss = loss_of(body, last, model.lm_head.weight, there) / total
         loss.backward()  # type: ignore[no-untyped-call]
         mean += loss.item()
     return together.add_up(list(model.parameters()), mean)
