@@ -355,7 +355,7 @@ def test_the_vocabulary_is_asked_only_where_a_token_counts() -> None:
 
 
 def test_the_learning_rate_does_not_depend_on_the_length_of_the_run_until_it_falls() -> None:
-    short, long = Recipe(tokens=3_000_000), Recipe(tokens=9_000_000)
+    short, long = Recipe(tokens=4_000_000), Recipe(tokens=9_000_000)
     assert [short.rate(s) for s in range(200)] == [long.rate(s) for s in range(200)]
     assert short.rate(0) < short.rate(30) < short.rate(100) == 1.0
     assert 0 < long.rate(long.steps - 1) < 0.01

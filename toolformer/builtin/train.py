@@ -99,7 +99,7 @@ def head_loss(hidden: torch.Tensor, head: torch.Tensor, targets: torch.Tensor, w
 
 
 def loss_of(body: Any, last: Any, head: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """The loss of a batch; the vocabulary is asked only where there is a weight. `last` is `head_loss`, compiled or not."""
+    """The loss of a batch by `last`, which is `head_loss`; the vocabulary is asked only where there is a weight."""
     hidden = body(batch.ids[:, :-1], use_cache=False).last_hidden_state
     weights = batch.weights[:, 1:]
     counted = weights > 0
