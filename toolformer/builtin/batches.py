@@ -16,7 +16,7 @@ from toolformer.builtin.notes import Pieces
 
 CONTEXT = 1024
 TOKENS = 2048
-"""Tokens of one batch, padding included."""
+"""Tokens of one batch, about: those of its texts, each rounded up to what `_padded` says."""
 BATCHES = 4
 """Batches of one step."""
 COURSE = 16_000_000
