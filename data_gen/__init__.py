@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from toolformer.data_gen.annotated_folder import AnnotatedFolder
     from toolformer.data_gen.corpus import read_corpus
     from toolformer.data_gen.lessons import Lesson, load_lesson
+    from toolformer.data_gen.lessons.proposals import Proposed
     from toolformer.data_gen.method import Method
     from toolformer.data_gen.records import Document
     from toolformer.data_gen.run import Progress, annotate
-    from toolformer.data_gen.server import Server
+    from toolformer.data_gen.samplers.server import Server
 
 __all__ = [
     "AnnotatedFolder",
@@ -22,6 +23,7 @@ __all__ = [
     "Lesson",
     "Method",
     "Progress",
+    "Proposed",
     "Server",
     "annotate",
     "load_lesson",
@@ -34,7 +36,8 @@ _PLACES = {
     "Lesson": "lessons",
     "Method": "method",
     "Progress": "run",
-    "Server": "server",
+    "Proposed": "lessons.proposals",
+    "Server": "samplers.server",
     "annotate": "run",
     "load_lesson": "lessons",
     "read_corpus": "corpus",

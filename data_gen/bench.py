@@ -15,7 +15,7 @@ from toolformer.data_gen.corpus import read_corpus
 from toolformer.data_gen.lessons import builtin_lessons
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.plain import PlainMethod
-from toolformer.data_gen.records import Annotated, Document, Place
+from toolformer.data_gen.records import Document, Place
 from toolformer.errors import ConfigError
 from toolformer.tool import Tool
 from toolformer.toolbox import Toolbox
@@ -98,13 +98,9 @@ def bench_annotate(
 
 def _annotated(annotator: Annotator, documents: Sequence[Document]) -> set[Found]:
     """What passes the filter; the plain rendering stops there, too."""
-    found: set[Found] = set()
-    for record in annotator.annotate(annotator.read(documents)):
-        if isinstance(record, Annotated):
-            found |= {_found(one.place, one.call) for one in record.calls}
-        elif record.stage == "merge" and record.call is not None:
-            found.add(_found(record.place, record.call))
-    return found
+    annotated, rejected = annotator.annotate(annotator.read(documents))
+    found = {_found(one.place, one.call) for text in annotated for one in text.calls}
+    return found | {_found(one.place, one.call) for one in rejected if one.stage == "merge" and one.call is not None}
 
 
 def _found(place: Place, call: Call) -> Found:

@@ -4,19 +4,15 @@ A toolbox bounds what a tool can do; here only the waiting is organised. A tool 
 answers for the document the call stands in.
 """
 
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 from toolformer.calls import CallSyntax
-from toolformer.data_gen.records import Candidate, Executed, Rejected
+from toolformer.data_gen.records import Candidate, Rejected
 from toolformer.errors import CallFormatError, ToolError
 from toolformer.tool import Bindable, DocumentFacts
 from toolformer.toolbox import Toolbox
-
-AHEAD = 10_000
-"""Calls that may wait for their answers before the model has to wait too."""
 
 
 class Executor:
@@ -25,6 +21,8 @@ class Executor:
     def __init__(self, toolbox: Toolbox, threads: int = 4) -> None:
         self._toolbox = toolbox
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="tool")
+        self._running: dict[tuple[str, str, DocumentFacts | None], Future[str]] = {}
+        self._waiting: list[tuple[Candidate, Future[str]]] = []
 
     def __enter__(self) -> "Executor":
         return self
@@ -32,42 +30,29 @@ class Executor:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._threads.shutdown(wait=kind is None, cancel_futures=True)
 
-    def execute(self, candidates: Iterable[Candidate | Rejected], syntax: CallSyntax) -> Iterator[Executed | Rejected]:
-        """Every candidate with its result, or why there is none. The tools run while the next candidates are made."""
-        waiting: deque[Rejected | tuple[Candidate, Future[str]]] = deque()
-        running: dict[tuple[str, str, DocumentFacts | None], Future[str]] = {}
-        for candidate in candidates:
-            if isinstance(candidate, Rejected):
-                waiting.append(candidate)
-            else:
-                waiting.append((candidate, self._submit(candidate, running)))
-            if len(waiting) > AHEAD:
-                yield _answered(waiting.popleft(), syntax)
-        for one in waiting:
-            yield _answered(one, syntax)
+    def start(self, candidates: Iterable[Candidate]) -> None:
+        """Let the tools run, each call as soon as it is there, while the next are made."""
+        self._waiting += ((candidate, self._submit(candidate)) for candidate in candidates)
 
-    def _submit(
-        self, candidate: Candidate, running: dict[tuple[str, str, DocumentFacts | None], Future[str]]
-    ) -> Future[str]:
+    def _submit(self, candidate: Candidate) -> Future[str]:
         call, facts = candidate.call, candidate.place.text.document.facts
         bound = isinstance(self._toolbox[call.tool], Bindable)
         key = (call.tool, call.input, facts if bound else None)
-        if key not in running:
+        if key not in self._running:
             toolbox = self._toolbox.bind(facts) if bound else self._toolbox
-            running[key] = self._threads.submit(toolbox.run, call.tool, call.input)
-        return running[key]
+            self._running[key] = self._threads.submit(toolbox.run, call.tool, call.input)
+        return self._running[key]
 
-
-def _answered(waiting: Rejected | tuple[Candidate, Future[str]], syntax: CallSyntax) -> Executed | Rejected:
-    """The call with its result, waited for."""
-    if isinstance(waiting, Rejected):
-        return waiting
-    candidate, future = waiting
-    try:
-        call = replace(candidate.call, result=future.result())
-        syntax.format(call)
-    except ToolError as error:
-        return Rejected(candidate.place, "execute", str(error), candidate.call)
-    except CallFormatError as error:
-        return Rejected(candidate.place, "execute", str(error), call)
-    return Executed(candidate.place, call)
+    def finish(self, syntax: CallSyntax, rejected: list[Rejected]) -> list[Candidate]:
+        """All candidates with their results, waited for; those that have none are rejected with the reason."""
+        executed: list[Candidate] = []
+        for candidate, future in self._waiting:
+            call = candidate.call
+            try:
+                call = replace(call, result=future.result())
+                syntax.format(call)
+                executed.append(replace(candidate, call=call))
+            except (ToolError, CallFormatError) as error:
+                rejected.append(Rejected(candidate.place, "execute", str(error), call))
+        self._waiting = []
+        return executed

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from toolformer.data_gen.calibrate import Calibration
 from toolformer.data_gen.records import Document
 from toolformer.errors import DataError
 from toolformer.lock import sole_writer
@@ -26,6 +27,8 @@ from toolformer.same_settings import refuse_changes
 from toolformer.whole_file import make_folder, remove_unfinished, whole_file
 
 Json = Mapping[str, object]
+THRESHOLDS = "thresholds"
+"""What was found is kept beside what was set; nobody can set it otherwise."""
 FUNNEL = ("positions", "sampled", "parsed", "executed", "scored", "kept")
 Funnel = dict[str, dict[str, int]]
 
@@ -46,6 +49,7 @@ class RunFolder:
     def __init__(self, path: Path, config: Json) -> None:
         self.path = path
         self._config = config
+        self._noted: Any = None
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -71,6 +75,7 @@ class RunFolder:
             self._write_config()
             return
         before, now = read_json(file), json.loads(json.dumps(self._config))
+        self._noted = before.pop(THRESHOLDS, None)
         changed = [name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)]
         if changed == ["limit"] and _raised(before.get("limit"), now["limit"]):
             self._write_config()
@@ -78,7 +83,28 @@ class RunFolder:
         refuse_changes(self.path, ((name, before.get(name), now.get(name)) for name in changed))
 
     def _write_config(self) -> None:
-        write_file(self.path / "config.json", json.dumps(self._config, indent=1, ensure_ascii=False) + "\n")
+        write_file(self.path / "config.json", json.dumps(self.config(), indent=1, ensure_ascii=False) + "\n")
+
+    def config(self) -> Json:
+        """The settings, and the thresholds where they have been found."""
+        return self._config if self._noted is None else {**self._config, THRESHOLDS: self._noted}
+
+    def calibration(self) -> Calibration | None:
+        """The thresholds that this run has found, if it has."""
+        if self._noted is None:
+            return None
+        try:
+            return Calibration.read(self._noted)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise DataError(
+                f"{self.path / 'config.json'} has thresholds that this program did not write; the folder is damaged: "
+                "use another"
+            ) from error
+
+    def note(self, calibration: Calibration) -> None:
+        """Write down the thresholds, before anything is kept by them."""
+        self._noted = json.loads(json.dumps(calibration.settings()))
+        self._write_config()
 
     def done(self, number: int) -> Shard | None:
         """The shard of that number, if it is done."""

@@ -5,33 +5,32 @@ kept at several neighbouring places. Only the one that gains most says where the
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from toolformer.calls import CallSyntax
-from toolformer.data_gen.records import Annotated, Document, Rejected, Scored, Text
+from toolformer.data_gen.records import Annotated, Candidate, Document, Rejected, Text
 from toolformer.lm import WINDOW
 
 
-def merge(selected: Iterable[Scored | Rejected], texts: Sequence[Text]) -> Iterator[Annotated | Rejected]:
-    """The texts that kept a call, in their own order. What was rejected before comes first."""
-    calls: dict[str, list[Scored]] = defaultdict(list)
-    for record in selected:
-        if isinstance(record, Rejected):
-            yield record
-        else:
-            calls[record.place.text.document.id].append(record)
+def merge(helpful: Iterable[Candidate], texts: Sequence[Text], rejected: list[Rejected]) -> list[Annotated]:
+    """The texts that kept a call, in their own order."""
+    calls: dict[str, list[Candidate]] = defaultdict(list)
+    for one in helpful:
+        calls[one.place.text.document.id].append(one)
+    annotated = []
     for text in texts:
-        kept: dict[int, Scored] = {}
+        kept: dict[int, Candidate] = {}
         for one in sorted(calls.get(text.document.id, ()), key=_rank):
             if reason := _beaten(one, kept):
-                yield Rejected(one.place, "merge", reason, one.call, one.losses)
+                rejected.append(Rejected(one.place, "merge", reason, one.call, one.losses))
             else:
                 kept[one.place.position] = one
         if kept:
-            yield Annotated(text.document, tuple(kept[position] for position in sorted(kept)))
+            annotated.append(Annotated(text.document, tuple(kept[position] for position in sorted(kept))))
+    return annotated
 
 
-def _beaten(one: Scored, kept: dict[int, Scored]) -> str:
+def _beaten(one: Candidate, kept: dict[int, Candidate]) -> str:
     """Why the call must give way to one that gains more, if it must."""
     position = one.place.position
     if position in kept:
@@ -42,7 +41,7 @@ def _beaten(one: Scored, kept: dict[int, Scored]) -> str:
     return ""
 
 
-def annotate_text(document: Document, calls: Iterable[Scored], syntax: CallSyntax) -> str:
+def annotate_text(document: Document, calls: Iterable[Candidate], syntax: CallSyntax) -> str:
     """The text with its calls written into it."""
     pieces, end = [], 0
     for one in calls:
@@ -51,6 +50,6 @@ def annotate_text(document: Document, calls: Iterable[Scored], syntax: CallSynta
     return "".join([*pieces, document.text[end:]])
 
 
-def _rank(one: Scored) -> tuple[float, str, str, int]:
+def _rank(one: Candidate) -> tuple[float, str, str, int]:
     """Largest gain first; equal gains by name, so that the order in which calls came does not matter."""
-    return (-one.losses.gain, one.call.tool, one.call.input, one.place.position)
+    return (-one.gain, one.call.tool, one.call.input, one.place.position)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Prune = Literal["after", "before"]
+Threshold = Literal["auto", "lesson"]
 
 
 @dataclass(frozen=True)
@@ -11,8 +12,18 @@ class Method:
     """How the calls are found and judged, beyond what each lesson says."""
 
     seed: int = 0
-    """Decides all sampling."""
+    """Random seed of the samples."""
+    filtering_threshold: Threshold = "auto"
+    """The gain that keeps a call: found for each tool from decoys (auto), or the lesson's own number (lesson)."""
+    where: bool = True
+    """Look only at places where the lesson says that a result could stand; the paper looks everywhere."""
+    match: bool = False
+    """Score only calls whose result shares a word or a number with the words behind them."""
     in_place: bool = False
     """Score a call where it will stand, instead of before the whole text as in the paper."""
     prune: Prune = "after"
     """Drop hopeless places after the cut to the k likeliest, as the paper would, or before, so that others move up."""
+
+
+PAPER = Method(filtering_threshold="lesson", where=False)
+"""Schick et al. 2023."""

@@ -1,20 +1,24 @@
-"""The stages in order: propose -> sample -> execute -> score -> filter -> merge.
+"""The stages in order: sample -> execute -> match -> rank -> score -> filter -> merge.
 
 This is the method without its files: documents in, kept calls and rejections out. `run.py` does it to a corpus.
 """
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import toolformer
 from toolformer.data_gen.execute import Executor
 from toolformer.data_gen.filter import keep_helpful
 from toolformer.data_gen.lessons import Lesson
+from toolformer.data_gen.match import match
 from toolformer.data_gen.merge import merge
 from toolformer.data_gen.method import Method
-from toolformer.data_gen.records import Annotated, Document, Rejected, Text
-from toolformer.data_gen.samplers import ModelSampler, Sampler
-from toolformer.data_gen.score import score
+from toolformer.data_gen.rank import Ranker
+from toolformer.data_gen.records import Annotated, Candidate, Document, Rejected, Text
+from toolformer.data_gen.samplers import Sampler
+from toolformer.data_gen.samplers.model import ModelSampler
+from toolformer.data_gen.score import Scorer
+from toolformer.data_gen.threshold import LEAST
 from toolformer.errors import ConfigError, DataError
 from toolformer.lm import LanguageModel, syntax_of
 from toolformer.tool import traits_of
@@ -38,7 +42,7 @@ class Annotator:
         *,
         sampler: Sampler | None = None,
     ) -> None:
-        """`model` filters, and writes the calls too unless there is a `sampler`."""
+        """`model` filters, and writes the calls too unless there is a `sampler`, whose model ranks the rules' calls."""
         for lesson in lessons:
             toolbox[lesson.tool]  # an unknown tool is said now, not after hours
         self.model = model
@@ -47,6 +51,8 @@ class Annotator:
         self.method = method
         self.sampler = sampler or ModelSampler(model, method)
         self.syntax = syntax_of(model)
+        self.scorer = Scorer(model, self.syntax, in_place=method.in_place)
+        self._ranker = Ranker(self.sampler.model, self.lessons)
         if len(self.lessons) != len(lessons):
             raise ConfigError("two lessons teach the same tool; merge them, or run them one after the other")
 
@@ -78,13 +84,36 @@ class Annotator:
         rounding = self.model.rounding
         return [Text(*three, rounding) for three in zip(documents, encoded, map(tuple, plain), strict=True)]
 
-    def annotate(self, texts: Sequence[Text]) -> Iterator[Annotated | Rejected]:
-        """All stages over some texts, taken together."""
-        with Executor(self.toolbox) as executor:
-            calls = (self.sampler.calls(lesson, texts) for lesson in self.lessons.values())
-            executed = executor.execute(itertools.chain.from_iterable(calls), self.syntax)
-            scored = score(executed, self.lessons, self.model, self.syntax, in_place=self.method.in_place)
-            yield from merge(keep_helpful(scored, self.lessons), texts)
+    def annotate(
+        self, texts: Sequence[Text], thresholds: Mapping[str, float] | None = None
+    ) -> tuple[list[Annotated], list[Rejected]]:
+        """All stages over some texts, taken together; by default with the lessons' own thresholds."""
+        lessons = self.with_thresholds(thresholds or {})
+        scored, rejected = self.scored(texts, lessons)
+        helpful = keep_helpful(scored, lessons, rejected)
+        return merge(helpful, texts, rejected), rejected
+
+    def scored(self, texts: Sequence[Text], lessons: Mapping[str, Lesson]) -> tuple[list[Candidate], list[Rejected]]:
+        """The stages up to the losses, which are what a threshold is found from."""
+        rejected: list[Rejected] = []
+        with Executor(self.toolbox) as tools:
+            for lesson in lessons.values():
+                tools.start(self.sampler.calls(lesson, texts, rejected))
+            executed = tools.finish(self.syntax, rejected)
+        matching = match(executed, rejected, all_of_them=self.method.match)
+        likeliest = self._ranker.rank(matching, rejected) if self.sampler.ranked else matching
+        return self.scorer.score(likeliest, lessons, rejected), rejected
+
+    def with_thresholds(self, thresholds: Mapping[str, float]) -> dict[str, Lesson]:
+        """The lessons with these thresholds in the place of their own."""
+        return {
+            tool: replace(lesson, filtering_threshold=thresholds.get(tool, lesson.filtering_threshold))
+            for tool, lesson in self.lessons.items()
+        }
+
+    def open_ended(self) -> dict[str, Lesson]:
+        """The lessons with the least threshold that there is, for calls from which the right one is to be found."""
+        return self.with_thresholds(dict.fromkeys(self.lessons, LEAST))
 
     @property
     def config(self) -> dict[str, object]:

@@ -13,9 +13,11 @@ from toolformer.calls import Call, Part
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.records import Candidate, Document, Place, Text
-from toolformer.data_gen.sample import draw_seed, read_call
+from toolformer.data_gen.samplers.prompts import Live, Prompts
+from toolformer.data_gen.samplers.propose import is_place
+from toolformer.data_gen.samplers.sample import draw_seed, read_call
 from toolformer.errors import CallFormatError, ToolError
-from toolformer.lm import Encoded, Sample, window_loss
+from toolformer.lm import Sample, window_loss
 
 if TYPE_CHECKING:
     import torch
@@ -73,27 +75,41 @@ class PlainMethod:
         import torch
 
         syntax = self._annotator.syntax
-        opening = self._codec.encode_parts([syntax.opening])
-        head = self._start + self._codec.encode_parts(lesson.head(syntax))
-        prompts = [head + self._codec.encode_parts([Part(lesson.tail(text.document.text))]) for text in texts]
+        prompter = Prompts(self._annotator.model, lesson)
+        front = [syntax.opening, Part(syntax.front(lesson.tool))]
+        opening = self._codec.encode_parts(front if syntax.control else [Part("".join(part.text for part in front))])
+        lives = [prompter.asking(text.document.text) for text in texts]
         drawn: list[tuple[Place, int, tuple[int, ...]]] = []
-        for batch in _batches(list(zip(texts, prompts, strict=True))):
-            rows = [prompt + text.encoded.ids for text, prompt in batch]
-            for row, (text, prompt), logits in zip(rows, batch, self._logits(rows), strict=True):
+        for batch in _batches(list(zip(texts, lives, strict=True))):
+            prompts = [self._start + live.prompted.head + live.prompted.tail for _, live in batch]
+            rows = [prompt + live.prompted.text for prompt, (_, live) in zip(prompts, batch, strict=True)]
+            for prompt, row, (text, live), logits in zip(prompts, rows, batch, self._logits(rows), strict=True):
                 asked = torch.softmax(logits[len(prompt) - 1 : len(row) - 1], -1)[:, opening[0]].tolist()
-                for position in _likeliest(lesson, text.encoded, asked):
-                    place = Place(text, lesson.tool, position, asked[position])
-                    prefix = prompt + text.encoded.ids[:position] + opening
+                for index in self._likeliest(lesson, text, live, asked):
+                    position = text.encoded.token_at(live.encoded.starts[index])
+                    place = Place(text, lesson.tool, position, asked[index])
+                    prefix = prompt + live.prompted.text[:index] + opening
                     drawn += [(place, n, prefix) for n in range(lesson.samples)]
         found: dict[tuple[str, int, str], Candidate] = {}
         for draws in _batches(drawn):
-            for (place, _, _), sample in zip(draws, self._continued(lesson, draws), strict=True):
+            for (place, _, _), sample in zip(draws, self._continued(lesson, draws, len(opening)), strict=True):
                 candidate = read_call(place, sample, syntax)
                 if isinstance(candidate, Candidate):
                     found.setdefault((place.text.document.id, place.position, candidate.call.input), candidate)
         return list(found.values())
 
-    def _continued(self, lesson: Lesson, draws: Sequence[tuple[Place, int, tuple[int, ...]]]) -> list[Sample]:
+    def _likeliest(self, lesson: Lesson, text: Text, live: Live, probabilities: Sequence[float]) -> list[int]:
+        likely = [
+            i
+            for i, p in enumerate(probabilities)
+            if p > lesson.sampling_threshold
+            and is_place(lesson, text.document.text, live.encoded.starts, i, where=self._annotator.method.where)
+        ]
+        return sorted(likely, key=lambda i: (-probabilities[i], i))[: lesson.positions]
+
+    def _continued(
+        self, lesson: Lesson, draws: Sequence[tuple[Place, int, tuple[int, ...]]], opened: int
+    ) -> list[Sample]:
         """One sample a row: the prompts are forwarded from their first token, then token by token."""
         import torch
 
@@ -116,16 +132,16 @@ class PlainMethod:
             for row, token in enumerate(tokens):
                 if row not in samples:
                     said[row].append(token)
-                    if sample := self._ended(lesson, said[row], draws[row][2]):
+                    if sample := self._ended(lesson, said[row], draws[row][2][-opened:]):
                         samples[row] = sample
             ids = torch.tensor(tokens, device=ids.device)[:, None]
             mask = torch.cat([mask, torch.ones_like(mask[:, :1])], 1)
         return [samples[row] for row in range(len(draws))]
 
-    def _ended(self, lesson: Lesson, said: list[int], prefix: tuple[int, ...]) -> Sample | None:
+    def _ended(self, lesson: Lesson, said: list[int], opening: tuple[int, ...]) -> Sample | None:
         if said[-1] in self._annotator.model.ends:
-            return Sample(self._codec.behind(prefix[-1:], said[:-1]), stopped=False, tokens=len(said))
-        text = self._codec.behind(prefix[-1:], said)
+            return Sample(self._codec.behind(opening, said[:-1]), stopped=False, tokens=len(said))
+        text = self._codec.behind(opening, said)
         cuts = [text.find(stop) + len(stop) for stop in self._annotator.syntax.stops if stop in text]
         if cuts:
             return Sample(text[: min(cuts)], stopped=True, tokens=len(said))
@@ -182,12 +198,6 @@ class PlainMethod:
         ]
         device = self._model.device
         return torch.tensor(ids, device=device), torch.tensor(real, device=device)
-
-
-def _likeliest(lesson: Lesson, encoded: Encoded, probabilities: Sequence[float]) -> list[int]:
-    inside = {i for i in range(1, len(encoded.starts)) if encoded.starts[i] == encoded.starts[i - 1]}
-    likely = [i for i, p in enumerate(probabilities) if p > lesson.sampling_threshold and i not in inside]
-    return sorted(likely, key=lambda i: (-probabilities[i], i))[: lesson.positions]
 
 
 def _batches(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:

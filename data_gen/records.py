@@ -1,12 +1,13 @@
-"""What passes from stage to stage: one record type each, all of them plain data.
+"""What passes from stage to stage, all of it plain data.
 
-    Document -> Text -> Place -> Candidate -> Executed -> Scored -> Annotated,  and at every stage -> Rejected
+    Document -> Text -> Place -> Candidate -> Annotated,  and at every stage -> Rejected
 
-A sample ends in exactly one record: a call of an Annotated document, or a Rejected that says why.
+A candidate gains a result when its tool has answered, and losses when the model was asked. It ends in exactly one
+record: as a call of an Annotated document, or as a Rejected that says why.
 """
 
-import bisect
 from dataclasses import dataclass
+from typing import Literal
 
 from toolformer.calls import Call
 from toolformer.lm import Encoded, window_loss
@@ -32,10 +33,6 @@ class Text:
     rounding: float = 0.0
     """How far the loss of a window may be off, for want of the model's precision."""
 
-    def token_at(self, start: int) -> int:
-        """The token that covers the character `start`: where a call that another tokenizer placed is put."""
-        return bisect.bisect_right(self.encoded.starts, start) - 1
-
     def plain_loss(self, position: int) -> float:
         """L_i(ε): the weighted loss of the tokens from `position` on, without any call."""
         return window_loss(self.log_probabilities, position)
@@ -56,21 +53,10 @@ class Place:
         """The place as a character offset in the document."""
         return self.text.encoded.starts[self.position]
 
-
-@dataclass(frozen=True)
-class Candidate:
-    """A sampled call."""
-
-    place: Place
-    call: Call
-
-
-@dataclass(frozen=True)
-class Executed:
-    """A call with its result."""
-
-    place: Place
-    call: Call
+    @property
+    def following(self) -> str:
+        """The text behind the place."""
+        return self.text.document.text[self.start :]
 
 
 @dataclass(frozen=True)
@@ -85,16 +71,32 @@ class Losses:
     @property
     def gain(self) -> float:
         """L⁻ - L⁺; where the call's own loss was not needed, the most it can be."""
-        return (self.plain if self.call is None else min(self.plain, self.call)) - self.result
+        return self.without - self.result
+
+    @property
+    def without(self) -> float:
+        """L⁻: the smaller of the losses without a result."""
+        return self.plain if self.call is None else min(self.plain, self.call)
+
+
+By = Literal["model", "rule"]
 
 
 @dataclass(frozen=True)
-class Scored:
-    """A call with its result and its losses."""
+class Candidate:
+    """A call at a place: first its input alone, then with its result, then with its losses."""
 
     place: Place
     call: Call
-    losses: Losses
+    losses: Losses | None = None
+    by: By = "model"
+    """Who proposed it. What a rule proposes counts for nothing until the model has ranked it."""
+
+    @property
+    def gain(self) -> float:
+        """What the result gains, once it has been scored."""
+        assert self.losses is not None
+        return self.losses.gain
 
 
 @dataclass(frozen=True)
@@ -113,4 +115,4 @@ class Annotated:
     """A document and the calls that were kept, in the order of their places."""
 
     document: Document
-    calls: tuple[Scored, ...]
+    calls: tuple[Candidate, ...]

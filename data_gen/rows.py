@@ -11,7 +11,7 @@ from toolformer.data_gen.records import Annotated, Document, Losses, Place, Reje
 NEAR = 40
 """Characters shown on either side of a rejected place."""
 
-_PASSED = {"propose": 0, "sample": 1, "execute": 2, "score": 3, "filter": 4, "merge": 4}
+_PASSED = {"propose": 0, "sample": 1, "execute": 2, "match": 3, "rank": 3, "score": 3, "filter": 4, "merge": 4}
 """How many of the counts behind `positions` a record that ended at a stage has gone through."""
 
 
@@ -24,7 +24,7 @@ def kept_row(annotated: Annotated, syntax: CallSyntax) -> Json:
             "result": one.call.result,
             "start": one.place.start,
             "p_open": _rounded(one.place.p_open),
-            **_losses(one.losses),
+            **(_losses(one.losses) if one.losses else {}),
         }
         for one in annotated.calls
     ]

@@ -11,17 +11,22 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from toolformer.data_gen.calibrate import Calibration, ScoredShard, calibrate, score_shard
 from toolformer.data_gen.corpus import read_corpus
+from toolformer.data_gen.filter import keep_helpful
 from toolformer.data_gen.folder import Funnel, RunFolder, Shard, add_up, digest
 from toolformer.data_gen.lessons import Lesson, builtin_lessons
+from toolformer.data_gen.merge import merge
 from toolformer.data_gen.method import Method
 from toolformer.data_gen.pipeline import Annotator
-from toolformer.data_gen.records import Annotated, Document, Rejected
+from toolformer.data_gen.records import Annotated, Document, Rejected, Text
 from toolformer.data_gen.rows import dataset_card, funnel, kept_row, rejected_row
-from toolformer.data_gen.samplers import ModelSampler, Sampler
-from toolformer.data_gen.server import Server
-from toolformer.data_gen.server_client import Client
-from toolformer.data_gen.server_samplers import ChatSampler, CompletionSampler
+from toolformer.data_gen.samplers import Sampler, Several
+from toolformer.data_gen.samplers.by_server import ChatSampler, CompletionSampler
+from toolformer.data_gen.samplers.model import ModelSampler
+from toolformer.data_gen.samplers.rules import RuleSampler
+from toolformer.data_gen.samplers.server import Server
+from toolformer.data_gen.samplers.server_client import Client
 from toolformer.data_gen.split import MOST, cut_passages
 from toolformer.data_gen.workers import in_order
 from toolformer.errors import ConfigError, DataError, unknown_name
@@ -42,6 +47,8 @@ class Progress:
     tokens: int = 0
     """Tokens of the texts that this run annotated."""
     funnel: Funnel = field(default_factory=dict)
+    scored: int = 0
+    """Texts that were scored to find the thresholds; what is kept of them is known when those are."""
     read: int = 0
     """Documents of the corpus that they come from."""
     last_error: str = ""
@@ -72,7 +79,9 @@ def annotate(
         tools: The tools. Each needs a lesson: one that comes with the package, or one of yours.
         out: The folder; `folder.py` says what is written there.
         model: Judges the calls: the model that will be finetuned, loaded by name or path, or ready.
-        sampler: Another model that proposes and samples the calls, or a Server; by default, `model` does.
+        sampler: Who proposes the calls: "self", the model itself, which is the default; "rules", the lessons' rules, of
+            whose proposals the model takes the likeliest; both as "rules,self"; another model, by name or path or
+            ready, which also ranks what rules propose ("rules,NAME"); or a Server.
         lessons: Lessons of your own. One for a tool that the package teaches too takes the place of the package's.
         method: How calls are found and judged.
         passage_tokens: Longer documents are cut at sentence ends, and shorter still if the models' contexts ask for it.
@@ -144,13 +153,34 @@ def _annotators(
     """One for each worker, with models of its own."""
     for device in _devices(workers):
         judge = _loaded(model, device)
-        writer: Sampler
-        if isinstance(sampler, Client):
-            by_server = CompletionSampler if sampler.server.by == "completions" else ChatSampler
-            writer = by_server(judge, method, sampler)
-        else:
-            writer = ModelSampler(judge if sampler is None else _loaded(sampler, device), method)
+        writer = _sampler(sampler, judge, method, device)
         yield Annotator(judge, toolbox, lessons, method, sampler=writer)
+
+
+def _sampler(
+    sampler: str | LanguageModel | Client | None, judge: LanguageModel, method: Method, device: str
+) -> Sampler:
+    """Who proposes the calls."""
+    if isinstance(sampler, Client):
+        by_server = CompletionSampler if sampler.server.by == "completions" else ChatSampler
+        return by_server(judge, method, sampler)
+    if not isinstance(sampler, str):
+        return ModelSampler(judge if sampler is None else sampler, method)
+    words = [word.strip() for word in sampler.split(",")]
+    if not {RULES, SELF} & {*words}:
+        words = [sampler]
+    named = [word for word in words if word not in (RULES, SELF)]
+    if len(named) > 1 or (named and SELF in words):
+        raise ConfigError(f"sampler={sampler!r} names several models that write calls; one is right, beside the rules")
+    writer = _loaded(named[0], device) if named else judge
+    made: list[Sampler] = [RuleSampler(writer)] if RULES in words else []
+    if named or SELF in words:
+        made.append(ModelSampler(writer, method))
+    return made[0] if len(made) == 1 else Several(made)
+
+
+RULES, SELF = "rules", "self"
+"""What a sampler is called that is no other model."""
 
 
 def _devices(workers: int) -> list[str]:
@@ -208,19 +238,25 @@ def run(
 
     The annotators, all alike, share the work. `settings` are those that decided which documents these are.
     """
-    first = annotators[0]
+    first, shards = annotators[0], _shards(documents, shard_size)
     with RunFolder(out, {**first.config, **settings, "shard_size": shard_size}) as folder:
+        calibration, ready = _calibration(first, folder, shards, progress, on_progress)
+        tasks = itertools.chain((one.documents for one in ready), shards)
+        scored = dict(enumerate(ready))
 
-        def work(annotator: Annotator, task: tuple[int, list[Document]]) -> _Done:
+        def work(annotator: Annotator, task: tuple[int, Sequence[Document]]) -> _Done:
             number, shard_documents = task
             shard = folder.done(number)
             if shard is None or folder.has_grown(shard, shard_documents):
-                return _annotated(annotator, shard_documents)
+                known = scored.pop(number, None)
+                if known is None and number < calibration.shards:
+                    known = score_shard(annotator, shard_documents)
+                return _annotated(annotator, shard_documents, calibration.values, known)
             folder.check(number, shard, shard_documents)
             return _Done(shard)
 
         number = -1
-        for number, done in enumerate(in_order(annotators, enumerate(_shards(documents, shard_size)), work)):
+        for number, done in enumerate(in_order(annotators, enumerate(tasks), work)):
             if done.tokens is not None:
                 kept = (kept_row(one, first.syntax) for one in done.annotated)
                 folder.commit(number, kept, map(rejected_row, done.rejected), done.shard)
@@ -229,17 +265,48 @@ def run(
                 on_progress(progress)
         if number < 0:
             raise DataError("the corpus holds no text")
-        folder.finish(number + 1, dataset_card(first.config, progress.documents, progress.funnel))
+        folder.finish(number + 1, dataset_card(folder.config(), progress.documents, progress.funnel))
     progress.finished = True
     if on_progress is not None:
         on_progress(progress)
 
 
-def _annotated(annotator: Annotator, documents: Sequence[Document]) -> _Done:
-    texts = annotator.read(documents)
-    records = list(annotator.annotate(texts))
-    kept = [record for record in records if isinstance(record, Annotated)]
-    rejected = [record for record in records if isinstance(record, Rejected)]
+def _calibration(
+    annotator: Annotator,
+    folder: RunFolder,
+    shards: Iterator[list[Document]],
+    progress: Progress,
+    on_progress: Callable[[Progress], None] | None,
+) -> tuple[Calibration, list[ScoredShard]]:
+    """The thresholds that the folder has, or else those of the first shards, which are then there already scored."""
+    if annotator.method.filtering_threshold != "auto":
+        return Calibration(), []
+    if (known := folder.calibration()) is not None:
+        return known, []
+
+    def told(documents: int) -> None:
+        progress.scored = documents
+        if on_progress is not None:
+            on_progress(progress)
+
+    calibration, ready = calibrate(annotator, shards, told)
+    folder.note(calibration)
+    return calibration, ready
+
+
+def _annotated(
+    annotator: Annotator,
+    documents: Sequence[Document],
+    thresholds: Mapping[str, float],
+    known: ScoredShard | None,
+) -> _Done:
+    if known is None:
+        texts: Sequence[Text] = annotator.read(documents)
+        kept, rejected = annotator.annotate(texts, thresholds)
+    else:
+        texts, rejected = known.texts, known.rejected
+        helpful = keep_helpful(known.scored, annotator.with_thresholds(thresholds), rejected)
+        kept = merge(helpful, texts, rejected)
     shard = Shard(len(documents), len(kept), digest(documents), funnel(kept, rejected, annotator.lessons))
     return _Done(shard, kept, rejected, sum(len(text.encoded.ids) for text in texts))
 

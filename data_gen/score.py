@@ -12,87 +12,95 @@ from dataclasses import replace
 
 from toolformer.calls import Call, CallSyntax
 from toolformer.data_gen.lessons import Lesson
-from toolformer.data_gen.records import Executed, Losses, Place, Rejected, Scored
+from toolformer.data_gen.records import Candidate, Losses, Place, Rejected
 from toolformer.lm import WINDOW, LanguageModel, Window
 
 
-def score(
-    executed: Iterable[Executed | Rejected],
-    lessons: Mapping[str, Lesson],
-    model: LanguageModel,
-    syntax: CallSyntax,
-    *,
-    in_place: bool = False,
-) -> Iterator[Scored | Rejected]:
-    """Every call with its losses. All are taken together, so that the model can batch them by length."""
-    calls: list[Executed] = []
-    windows: list[Window] = []
-    for record in executed:
-        if isinstance(record, Rejected):
-            yield record
-            continue
-        window = _window(record.place, record.call, model, syntax, in_place)
-        if len(window.prefix) + _end(window) > model.context:
-            yield Rejected(record.place, "score", f"call and text do not fit {model.context} tokens", record.call)
-        else:
-            calls.append(record)
-            windows.append(window)
-    losses = _losses(calls, windows, lessons, model, syntax, in_place)
-    doubtful = [n for n, one in enumerate(calls) if _in_doubt(losses[n], lessons[one.call.tool], model)]
-    for n, exact in zip(doubtful, _exact([calls[n] for n in doubtful], model, syntax, in_place), strict=True):
-        losses[n] = exact
-    yield from _checked(calls, losses)
+class Scorer:
+    """Asks one model for the losses of calls, as one method wants it."""
+
+    def __init__(self, model: LanguageModel, syntax: CallSyntax, *, in_place: bool = False) -> None:
+        self._model = model
+        self._syntax = syntax
+        self._in_place = in_place
+
+    def score(
+        self, executed: Iterable[Candidate], lessons: Mapping[str, Lesson], rejected: list[Rejected]
+    ) -> list[Candidate]:
+        """Every call with its losses. All are taken together, so that the model can batch them by length."""
+        calls: list[Candidate] = []
+        windows: list[Window] = []
+        for one in executed:
+            window = self._window(one.place, one.call)
+            if len(window.prefix) + _end(window) > self._model.context:
+                reason = f"call and text do not fit {self._model.context} tokens"
+                rejected.append(Rejected(one.place, "score", reason, one.call))
+            else:
+                calls.append(one)
+                windows.append(window)
+        losses = self._losses(calls, windows, lessons)
+        doubtful = [n for n, one in enumerate(calls) if self._in_doubt(losses[n], lessons[one.call.tool])]
+        for n, exact in zip(doubtful, self._exact([calls[n] for n in doubtful]), strict=True):
+            losses[n] = exact
+        return _checked(calls, losses, rejected)
+
+    def decoys(self, scored: Sequence[Candidate], results: Sequence[str]) -> list[float]:
+        """What each call would gain with another result in the place of its own."""
+        calls = [replace(one.call, result=result) for one, result in zip(scored, results, strict=True)]
+        windows = [self._window(one.place, call) for one, call in zip(scored, calls, strict=True)]
+        fits = [n for n, one in enumerate(windows) if len(one.prefix) + _end(one) <= self._model.context]
+        gains = [-math.inf] * len(scored)
+        for n, loss in zip(fits, self._model.window_losses([windows[n] for n in fits]), strict=True):
+            losses = scored[n].losses
+            assert losses is not None
+            gains[n] = losses.without - loss
+        return gains
+
+    def _losses(
+        self, calls: Sequence[Candidate], windows: Sequence[Window], lessons: Mapping[str, Lesson]
+    ) -> list[Losses]:
+        """The losses of all calls; L(e(c, ε)), which can only lower L⁻, where the result would be kept without it."""
+        losses = [
+            Losses(one.place.text.plain_loss(one.place.position), None, loss)
+            for one, loss in zip(calls, self._model.window_losses(windows), strict=True)
+        ]
+        open_ = [n for n, one in enumerate(calls) if losses[n].gain >= lessons[one.call.tool].needed]
+        empty = [self._window(calls[n].place, replace(calls[n].call, result="")) for n in open_]
+        for n, loss in zip(open_, self._model.window_losses(empty), strict=True):
+            losses[n] = replace(losses[n], call=loss)
+        return losses
+
+    def _in_doubt(self, losses: Losses, lesson: Lesson) -> bool:
+        """Whether the gain is so close to what is needed that the model's precision could decide.
+
+        It is the difference of two losses, and each may be off by the model's rounding.
+        """
+        return abs(losses.gain - lesson.needed) < 2 * self._model.rounding
+
+    def _exact(self, calls: Sequence[Candidate]) -> Iterator[Losses]:
+        """All three losses of each call, in fp32."""
+        windows: list[Window] = []
+        for one in calls:
+            windows.append(Window((), one.place.text.encoded.ids, one.place.position))
+            windows += [self._window(one.place, call) for call in (replace(one.call, result=""), one.call)]
+        losses = self._model.window_losses(windows, exact=True)
+        return map(Losses, losses[::3], losses[1::3], losses[2::3])
+
+    def _window(self, place: Place, call: Call) -> Window:
+        prefix, ids = self._model.encode_parts(self._syntax.parts(call)), place.text.encoded.ids
+        if self._in_place:
+            return Window((*ids[: place.position], *prefix), ids[place.position :], 0)
+        return Window(prefix, ids, place.position)
 
 
-def _losses(
-    calls: Sequence[Executed],
-    windows: Sequence[Window],
-    lessons: Mapping[str, Lesson],
-    model: LanguageModel,
-    syntax: CallSyntax,
-    in_place: bool,
-) -> list[Losses]:
-    """The losses of all calls; L(e(c, ε)), which can only lower L⁻, where the result would be kept without it."""
-    losses = [
-        Losses(one.place.text.plain_loss(one.place.position), None, loss)
-        for one, loss in zip(calls, model.window_losses(windows), strict=True)
-    ]
-    open_ = [n for n, one in enumerate(calls) if losses[n].gain >= lessons[one.call.tool].needed]
-    empty = [_window(calls[n].place, replace(calls[n].call, result=""), model, syntax, in_place) for n in open_]
-    for n, loss in zip(open_, model.window_losses(empty), strict=True):
-        losses[n] = replace(losses[n], call=loss)
-    return losses
-
-
-def _in_doubt(losses: Losses, lesson: Lesson, model: LanguageModel) -> bool:
-    """Whether the gain is so close to what is needed that the model's precision could decide."""
-    return abs(losses.gain - lesson.needed) < model.rounding
-
-
-def _exact(calls: Sequence[Executed], model: LanguageModel, syntax: CallSyntax, in_place: bool) -> Iterator[Losses]:
-    """All three losses of each call, in fp32."""
-    windows: list[Window] = []
-    for one in calls:
-        windows.append(Window((), one.place.text.encoded.ids, one.place.position))
-        spelled = (replace(one.call, result=""), one.call)
-        windows.extend(_window(one.place, call, model, syntax, in_place) for call in spelled)
-    losses = model.window_losses(windows, exact=True)
-    return map(Losses, losses[::3], losses[1::3], losses[2::3])
-
-
-def _checked(calls: Sequence[Executed], losses: Sequence[Losses]) -> Iterator[Scored | Rejected]:
+def _checked(calls: Sequence[Candidate], losses: Sequence[Losses], rejected: list[Rejected]) -> list[Candidate]:
+    scored: list[Candidate] = []
     for one, loss in zip(calls, losses, strict=True):
         if math.isfinite(loss.gain):
-            yield Scored(one.place, one.call, loss)
+            scored.append(replace(one, losses=loss))
         else:
-            yield Rejected(one.place, "score", "a loss is not a number", one.call)
-
-
-def _window(place: Place, call: Call, model: LanguageModel, syntax: CallSyntax, in_place: bool) -> Window:
-    prefix, ids = model.encode_parts(syntax.parts(call)), place.text.encoded.ids
-    if in_place:
-        return Window((*ids[: place.position], *prefix), ids[place.position :], 0)
-    return Window(prefix, ids, place.position)
+            rejected.append(Rejected(one.place, "score", "a loss is not a number", one.call))
+    return scored
 
 
 def _end(window: Window) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 
 from toolformer.calls import CallSyntax, Part
-from toolformer.lm import WINDOW, Counter, Draw, Encoded, Ids, Prompted, Sample, Window
+from toolformer.lm import WINDOW, Continuation, Counter, Draw, Encoded, Ids, Prompted, Sample, Window
 
 END = "\0END"
 """The end of a text, as a piece in a script."""
@@ -41,12 +41,14 @@ class ScriptedLM:
 
     `opens(prompt, text, position)` is the probability that a call opens there, `says(text, seed)` what a sample says
     behind a text that ends with the opening (if None, `follows` decides, greedily), `loss(prefix, text, position)` the
-    window loss, `follows(text)` what a row says next.
+    window loss, `writes(behind, call)` the log-probability of writing a call there, `follows(text)` what a row says
+    next.
     """
 
     opens: Callable[[str, str, int], float] = lambda prompt, text, position: 0.0
     says: Callable[[str, int], str] | None = None
     loss: Callable[[str, str, int], float] = lambda prefix, text, position: 1.0
+    writes: Callable[[str, str], float] = lambda behind, call: -1.0
     follows: Next = field(default_factory=lambda: script())
     context: int = 4096
     name: str = "scripted"
@@ -54,11 +56,15 @@ class ScriptedLM:
     counter: Counter = field(default_factory=Counter)
     ends: frozenset[int] = frozenset([0])
     rounding: float = 0.0
+    lone_space: bool = False
     reads_apart: bool = False
     _characters: list[str] = field(default_factory=list)
 
     def encode(self, text: str) -> Encoded:
         return Encoded(tuple(self._id(character) for character in text), tuple(range(len(text))))
+
+    def encode_behind(self, text: str) -> Encoded:
+        return Encoded(self.encode(" " + text).ids, (0, *range(len(text))))
 
     def encode_parts(self, parts: Sequence[Part]) -> tuple[int, ...]:
         return tuple(
@@ -79,7 +85,12 @@ class ScriptedLM:
             self._characters.append(character)
         return len(_PIECES) + self._characters.index(character)
 
-    def open(self, prompted: Sequence[Prompted], opening: tuple[int, ...]) -> "ScriptedOpenings":
+    def open(
+        self,
+        prompted: Sequence[Prompted],
+        opening: tuple[int, ...],
+        places: Sequence[Sequence[int]] | None = None,
+    ) -> "ScriptedOpenings":
         texts = [(self.decode(one.head + one.tail), self.decode(one.text)) for one in prompted]
         self.counter.tokens += sum(map(len, texts))
         return ScriptedOpenings(self, texts, self.decode(opening))
@@ -133,6 +144,13 @@ class ScriptedOpenings:
         top_p: float = 1.0,
     ) -> list[Sample]:
         return [self._sample(draw, stops, max_tokens) for draw in draws]
+
+    def log_probabilities(self, continuations: Sequence[Continuation]) -> list[float]:
+        texts = [self._texts[one.row] for one in continuations]
+        return [
+            self._model.writes(prompt + text[: one.position], self._model.decode(one.ids))
+            for (prompt, text), one in zip(texts, continuations, strict=True)
+        ]
 
     def _sample(self, draw: Draw, stops: Sequence[str], max_tokens: int) -> Sample:
         prompt, text = self._texts[draw.row]

@@ -7,6 +7,7 @@ Everything is ids: a text is encoded once, as plain text, and what a model produ
 For an encoder-decoder, a prompt or a prefix is the encoder's input and the text is the decoder's.
 """
 
+import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -30,6 +31,10 @@ class Encoded:
     ids: tuple[int, ...]
     starts: tuple[int, ...]
 
+    def token_at(self, start: int) -> int:
+        """The token that covers the character `start`."""
+        return bisect.bisect_right(self.starts, start) - 1
+
 
 @dataclass(frozen=True)
 class Prompted:
@@ -50,6 +55,15 @@ class Draw:
     row: int
     position: int
     seed: int
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """Something that could be written into text `row` at `position`. It begins with the opening's first token."""
+
+    row: int
+    position: int
+    ids: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -75,7 +89,7 @@ class Openings(Protocol):
 
     @property
     def probabilities(self) -> Sequence[Sequence[float]]:
-        """For each text, p(opening | prompt, text[:i]) at every i from 0 to len(text) - 1."""
+        """For each text, p(opening | prompt, text[:i]) at every i from 0 to len(text) - 1; 0 where nobody asked."""
         ...
 
     def sample(
@@ -88,6 +102,10 @@ class Openings(Protocol):
         top_p: float = 1.0,
     ) -> list[Sample]:
         """One sample a draw. The decoded text behind the opening ends at the first of `stops`, which is kept."""
+        ...
+
+    def log_probabilities(self, continuations: Sequence[Continuation]) -> list[float]:
+        """How likely the model finds it to write each continuation at its place."""
         ...
 
     def __enter__(self) -> "Openings": ...
@@ -155,12 +173,18 @@ class LanguageModel(Protocol):
     """The tokens with which the model ends its text."""
     rounding: float
     """How far a window's loss may be off for want of precision; 0 where asking exactly gives nothing more."""
+    lone_space: bool
+    """Whether the model has learnt prompts that end in a space by itself, before a text encoded from its beginning."""
     reads_apart: bool
     """Whether a prompt is read by an encoder, so that it neither precedes the text nor takes its room."""
     counter: Counter
 
     def encode(self, text: str) -> Encoded:
         """A text from its beginning as ids, none of them a control id, whatever the text looks like."""
+        ...
+
+    def encode_behind(self, text: str) -> Encoded:
+        """The same of a text that stands behind other words and a space, which its first token holds or is."""
         ...
 
     def encode_parts(self, parts: Sequence[Part]) -> tuple[int, ...]:
@@ -179,8 +203,16 @@ class LanguageModel(Protocol):
         """The ids as text, for people and for tools to read; never to be encoded again."""
         ...
 
-    def open(self, prompted: Sequence[Prompted], opening: tuple[int, ...]) -> Openings:
-        """How likely the opening's first token is at every position of the texts. A head is computed once and kept."""
+    def open(
+        self,
+        prompted: Sequence[Prompted],
+        opening: tuple[int, ...],
+        places: Sequence[Sequence[int]] | None = None,
+    ) -> Openings:
+        """How likely the opening's first token is at every position of the texts, or at these `places` in each.
+
+        A head is computed once and kept.
+        """
         ...
 
     def log_probabilities(self, texts: Sequence[tuple[int, ...]]) -> list[list[float]]:

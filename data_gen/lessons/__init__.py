@@ -12,18 +12,24 @@ import hashlib
 import math
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from importlib.resources import files
 from pathlib import Path
 
 from toolformer.calls import NAME, Call, CallSyntax, Part
+from toolformer.data_gen.lessons.places import PLACES, Where
+from toolformer.data_gen.lessons.proposals import PROPOSALS, Propose, Proposed
 from toolformer.data_gen.lessons.rules import RULES
 from toolformer.data_gen.records import Document
 from toolformer.errors import ConfigError, unknown_name
 
 AGAIN = "Write each text again, word for word, with the calls put in where they belong, and nothing else."
 """What a chat is told beside the instruction, which is written for a model that goes on with a prompt."""
+
+INPUT, OUTPUT = "Input:", "\nOutput:"
+"""What stands before a text in a prompt, and before the same text with calls; a space follows both."""
+SHOWN = OUTPUT.strip()
 
 _HERE = files("toolformer.data_gen.lessons")
 _SLOT = re.compile(r"\{\{|\}\}| ?\{(?P<input>[^{}]*)\}")
@@ -50,6 +56,12 @@ class Lesson:
     """Subtracted from the gain: what a call must bring beyond the threshold. The paper has none."""
     when: str | Callable[[Document], bool] = "any"
     """Which texts are worth it: the name of a rule (see rules.py), or in Python a function."""
+    where: str | Where = "any"
+    """At which places a result could stand: the name of a rule (see places.py), or in Python a function of the text
+    and an offset in it."""
+    propose: str | Propose | None = None
+    """Who proposes calls where rules do: the name of a rule (see proposals.py), or in Python a function of the document
+    that gives `Proposed` calls. Without one, rules propose none for this tool."""
     temperature: float = 1.0
     top_p: float = 1.0
     max_tokens: int = 64
@@ -58,8 +70,13 @@ class Lesson:
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.tool):
             raise ConfigError(f"lesson for {self.tool!r}: that is no tool name")
-        if isinstance(self.when, str) and self.when not in RULES:
-            raise ConfigError(f"lesson for {self.tool}: {unknown_name('rule for texts', self.when, RULES)}")
+        for what, named, known in (
+            ("rule for texts", self.when, RULES),
+            ("rule for places", self.where, PLACES),
+            ("rule that proposes calls", self.propose, PROPOSALS),
+        ):
+            if isinstance(named, str) and named not in known:
+                raise ConfigError(f"lesson for {self.tool}: {unknown_name(what, named, known)}")
         for template in (self.instruction, *self.demonstrations):
             if brace := re.search("[{}]", _SLOT.sub("", template)):
                 raise ConfigError(
@@ -89,17 +106,52 @@ class Lesson:
         rule = RULES[self.when] if isinstance(self.when, str) else self.when
         return rule(document)
 
-    def head(self, syntax: CallSyntax) -> list[Part]:
-        """The part of the prompt that all texts share: the instruction and the demonstrations."""
-        parts = [*self._spelled(self.instruction.strip(), syntax), Part("\n\n")]
-        for demonstration in self.demonstrations:
-            parts += [Part(f"Input: {_plain(demonstration)}\nOutput: ")]
-            parts += [*self._spelled(demonstration.strip(), syntax), Part("\n\n")]
-        return list(_joined(parts))
+    def could_stand(self, text: str, at: int) -> bool:
+        """Whether the tool's result could stand at this place of a text."""
+        rule = PLACES[self.where] if isinstance(self.where, str) else self.where
+        return rule(text, at)
 
-    def tail(self, text: str) -> str:
-        """The part of the prompt that is the text's own; behind it the model writes the text again, with calls."""
-        return f"Input: {text}\nOutput: "
+    def proposed(self, document: Document) -> Iterable[Proposed]:
+        """The calls that the lesson's rule proposes for a document."""
+        if self.propose is None:
+            return ()
+        rule = PROPOSALS[self.propose] if isinstance(self.propose, str) else self.propose
+        return rule(document)
+
+    def head(self, syntax: CallSyntax) -> list[Part]:
+        """The part of the prompt that all texts share: the instruction and the demonstrations.
+
+        It is cut where the text's own part is (see `samplers/prompts.py`), so that a tokenizer, which is given one part
+        at a time, cuts both alike.
+        """
+        parts = [*_joined(self._spelled(self.instruction.strip(), syntax)), Part("\n\n")]
+        for demonstration in self.demonstrations:
+            parts += [Part(INPUT), Part(f" {_plain(demonstration)}"), Part(OUTPUT)]
+            parts += [*_joined(self._spelled(f" {demonstration.strip()}", syntax)), Part("\n\n")]
+        return parts
+
+    def shown(self, syntax: CallSyntax, without: int | None = None) -> list[Part]:
+        """The demonstrations with their calls, all or all but one, and nothing else: what a call looks like."""
+        parts = []
+        for number, demonstration in enumerate(self.demonstrations):
+            if number != without:
+                parts += [Part(SHOWN), *_joined(self._spelled(f" {demonstration.strip()}", syntax)), Part("\n\n")]
+        return parts
+
+    def examples(self) -> list[tuple[int, str, int, Call]]:
+        """The calls of the demonstrations: in which one, its text without calls, the call's offset there, the call."""
+        found = []
+        for number, demonstration in enumerate(self.demonstrations):
+            text = _plain(demonstration)
+            for match in _SLOT.finditer(demonstration.strip()):
+                if match["input"] is not None:
+                    before = _plain_of(demonstration.strip()[: match.start()])
+                    found.append((number, text, len(before), Call(self.tool, match["input"])))
+        return found
+
+    def prompt(self, text: str, syntax: CallSyntax) -> str:
+        """The whole prompt as text, for who reads no ids; what goes on behind it begins with a space."""
+        return "".join(part.text for part in [*self.head(syntax), Part(f"{INPUT} {text}{OUTPUT}")])
 
     def chat(self, text: str) -> list[str]:
         """The lesson as what a user and an assistant say in turn, the text last, for whoever only chats.
@@ -118,8 +170,9 @@ class Lesson:
     def fingerprint(self) -> str:
         """Changes when anything in the lesson does. A function's own text is not looked at, only its name."""
         facts = asdict(self)
-        if not isinstance(self.when, str):
-            facts["when"] = f"{self.when.__module__}.{self.when.__qualname__}"
+        for name in ("when", "where", "propose"):
+            if callable(rule := facts[name]):
+                facts[name] = f"{rule.__module__}.{rule.__qualname__}"
         return hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()[:16]
 
     def _written(self, template: str) -> str:
@@ -139,10 +192,14 @@ class Lesson:
 
 def _plain(template: str) -> str:
     """The demonstration without its calls."""
-    return _SLOT.sub(lambda match: match.group()[0] if match["input"] is None else "", template).strip()
+    return _plain_of(template).strip()
 
 
-def _joined(parts: list[Part]) -> Iterator[Part]:
+def _plain_of(template: str) -> str:
+    return _SLOT.sub(lambda match: match.group()[0] if match["input"] is None else "", template)
+
+
+def _joined(parts: Iterable[Part]) -> Iterator[Part]:
     """Neighbouring plain pieces as one, so that a tokenizer sees running text."""
     plain = ""
     for part in parts:
@@ -189,9 +246,10 @@ def _from_toml(text: str, source: str) -> Lesson:
 
 
 def _fits(name: str, value: object) -> bool:
-    """Whether a value from TOML is of the field's kind, which its default shows."""
+    """Whether a value from TOML is of the field's kind, which its default shows; where there is none, text."""
     if name == "demonstrations":
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
-    default = getattr(Lesson, name, "")
+    default = getattr(Lesson, name, None)
+    default = "" if default is None else default
     kinds = (int, float) if isinstance(default, float) else type(default)
     return isinstance(value, kinds) and not isinstance(value, bool)

@@ -16,7 +16,7 @@ import pytest
 from tests.unit.test_run import content
 from toolformer.data_gen import Server, annotate, read_corpus
 from toolformer.data_gen.lessons import builtin_lessons
-from toolformer.data_gen.server import By
+from toolformer.data_gen.samplers.server import By
 from toolformer.errors import ServerError
 from toolformer.hf import load_network
 from toolformer.tools.calculator import Calculator

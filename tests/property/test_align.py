@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolformer import Call, CallSyntax
-from toolformer.data_gen.align import ChangedTextError, new_calls
+from toolformer.data_gen.samplers.align import ChangedTextError, new_calls
 
 PLAIN = st.text(st.characters(exclude_characters="[", exclude_categories=["Cs"]), max_size=60)
 NASTY = st.text(st.sampled_from("[]()->A1 \n\t\u00a0é世"), max_size=60)

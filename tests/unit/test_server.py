@@ -16,8 +16,8 @@ from tests.misbehaving_server import Behaviour, answer, serving
 from tests.sampling_server import BAD, asked, failing, said, speaking
 from toolformer import ConfigError, ServerError
 from toolformer.data_gen import server_client as module
-from toolformer.data_gen.server import KEY, By, Server
-from toolformer.data_gen.server_client import Client, Reply
+from toolformer.data_gen.samplers.server import KEY, By, Server
+from toolformer.data_gen.samplers.server_client import Client, Reply
 
 QUESTION = {"prompt": "Hello"}
 

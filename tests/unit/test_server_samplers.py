@@ -15,12 +15,12 @@ from tests.unit.test_run import content, documents
 from toolformer import Call, ServerError, Toolbox
 from toolformer.data_gen import Document, Method, Server, annotate
 from toolformer.data_gen import server_client as module
-from toolformer.data_gen.align import ChangedTextError, new_calls
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.records import Annotated, Rejected
-from toolformer.data_gen.server import KEY, By
-from toolformer.data_gen.server_client import Client
-from toolformer.data_gen.server_samplers import ChatSampler, CompletionSampler
+from toolformer.data_gen.samplers.align import ChangedTextError, new_calls
+from toolformer.data_gen.samplers.by_server import ChatSampler, CompletionSampler
+from toolformer.data_gen.samplers.server import KEY, By
+from toolformer.data_gen.samplers.server_client import Client
 from toolformer.tools.calculator import Calculator
 
 CALL = " [Calculator(400 / 1400)]"

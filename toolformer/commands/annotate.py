@@ -15,7 +15,7 @@ from toolformer.data_gen.method import Method
 from toolformer.errors import ConfigError
 
 if TYPE_CHECKING:
-    from toolformer.data_gen.server import Server
+    from toolformer.data_gen.samplers.server import Server
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class Sampling:
     """Who proposes and samples the calls, where it is not the model that judges them."""
 
     sampler: str | None = None
-    """Another model, by name or path; or the URL of an OpenAI-compatible server."""
+    """self, the model itself (the default); rules, the lessons' rules, ranked by the model; rules,self for both;
+    another model, by name or path; or the URL of an OpenAI-compatible server."""
     sampler_model: str | None = None
     """Which of the server's models. Its key, if it wants one, is read from $OPENAI_API_KEY."""
     sampler_by: Literal["completions", "chat"] = "completions"
@@ -49,7 +50,7 @@ class Sampling:
 
     def made(self) -> "str | Server | None":
         """What `data_gen.annotate` takes."""
-        from toolformer.data_gen.server import Server
+        from toolformer.data_gen.samplers.server import Server
 
         sampler = self.sampler or ""
         if sampler.startswith(("http://", "https://")):

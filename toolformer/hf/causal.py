@@ -37,14 +37,18 @@ class CausalModel(TransformersModel):
         self.context = self._network.context - len(self._start)
         self.reads_apart = False
 
-    def open(self, prompted: Sequence[Prompted], opening: tuple[int, ...]) -> TreeOpenings:
+    def open(
+        self,
+        prompted: Sequence[Prompted],
+        opening: tuple[int, ...],
+        places: Sequence[Sequence[int]] | None = None,
+    ) -> TreeOpenings:
         """See `lm.LanguageModel`. The start token stands before the head."""
         if not opening:
             raise ConfigError("an opening needs at least one token")
         started = [Prompted(self._start + one.head, one.tail, one.text) for one in prompted]
-        return TreeOpenings(
-            self._network, self._codec, pass_over(self._network, self._heads, started, opening[0]), opening
-        )
+        passed = pass_over(self._network, self._heads, started, opening[0], places)
+        return TreeOpenings(self._network, self._codec, passed, opening)
 
     def log_probabilities(self, texts: Sequence[tuple[int, ...]]) -> list[list[float]]:
         """See `lm.LanguageModel`."""

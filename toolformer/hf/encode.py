@@ -69,6 +69,11 @@ class Codec:
         """
         return self._encode(self._plain, _SURROGATE.sub("\ufffd", text))
 
+    def encode_behind(self, text: str) -> Encoded:
+        """The text as it goes on behind other words: a space before it, which counts to its first character."""
+        encoded = self._encode(self._inner, " " + _SURROGATE.sub("\ufffd", text))
+        return Encoded(encoded.ids, tuple(max(0, start - 1) for start in encoded.starts))
+
     def _encode(self, tokenizer: Tokenizer, text: str) -> Encoded:
         encoding = tokenizer.encode(text, add_special_tokens=False)
         if self._forbidden.isdisjoint(encoding.ids):

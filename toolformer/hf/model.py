@@ -25,10 +25,15 @@ class TransformersModel:
         self._soft = soft_ids(model)
         self.ends = self._network.ends
         self.rounding = rounding(model)
+        self.lone_space = bool(getattr(model.config, "lone_space", False))
 
     def encode(self, text: str) -> Encoded:
         """See `lm.LanguageModel`. Lone surrogates are encoded as U+FFFD, which is what a decoder makes of them."""
         return self._codec.encode(text)
+
+    def encode_behind(self, text: str) -> Encoded:
+        """See `lm.LanguageModel`."""
+        return self._codec.encode_behind(text)
 
     def encode_parts(self, parts: Sequence[Part]) -> tuple[int, ...]:
         """See `lm.LanguageModel`."""

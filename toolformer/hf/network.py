@@ -38,8 +38,9 @@ class Network:
         window = getattr(config, "sliding_window", None)
         self.window: int | None = window if kinds != {"full_attention"} else None
         self._mixed = len(kinds) > 1
-        # Tokens in a batch: on a CPU few enough for its caches, and never more logits than half a gigabyte.
-        self.budget = max(64, min(1024 if self.device.type == "cpu" else 16384, 2**27 // self.vocabulary))
+        # Tokens in a batch: on a CPU few enough for its caches. Of logits, half a gigabyte at most.
+        self.budget = 1024 if self.device.type == "cpu" else 16384
+        self.head_rows = max(64, 2**27 // self.vocabulary)
         self.ends = _ends(model)
         # A token that only fills a place. Not the padding token: transformers warns when it sees one without a mask.
         self.filler = 1 if getattr(config, "pad_token_id", None) == 0 else 0
@@ -173,17 +174,24 @@ def _ends(model: PreTrainedModel) -> frozenset[int]:
     return frozenset()
 
 
-def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Indices of rows, grouped so that like lengths stand together and rows times the longest stays in the budget."""
+def batches(
+    lengths: Sequence[int], budget: int, asked: Sequence[int] | None = None, most: int = 0
+) -> Iterator[list[int]]:
+    """Indices of rows, grouped so that like lengths stand together and rows times the longest stays in the budget.
+
+    Where each row asks for some logits, those of a group are `most` at most.
+    """
     batch: list[int] = []
-    longest = 0
+    longest = logits = 0
     for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if batch and (len(batch) + 1) * longest > budget:
+        wanted = asked[index] if asked else 0
+        if batch and ((len(batch) + 1) * longest > budget or logits + wanted > most > 0):
             yield batch
-            batch = []
+            batch, logits = [], 0
         if not batch:
             longest = max(1, lengths[index])
         batch.append(index)
+        logits += wanted
     if batch:
         yield batch
 

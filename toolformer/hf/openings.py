@@ -36,6 +36,11 @@ class Passed:
     stored: Stored
     probabilities: list[float]
 
+    @property
+    def begin(self) -> int:
+        """How many tokens stand before the text."""
+        return self.head.length + self.tail
+
 
 class Heads:
     """The heads used last."""
@@ -62,8 +67,15 @@ class Heads:
         return Head(len(ids), cache.stored(), logits[0])
 
 
-def pass_over(network: Network, heads: Heads, prompted: Sequence[Prompted], opening: int) -> list[Passed]:
-    """Forward tail and text of each, and ask at every position of the text for the opening."""
+def pass_over(
+    network: Network,
+    heads: Heads,
+    prompted: Sequence[Prompted],
+    opening: int,
+    places: Sequence[Sequence[int]] | None = None,
+) -> list[Passed]:
+    """Forward tail and text of each, and ask for the opening at every position of the text, or at these places."""
+    asked = places or [range(len(one.text)) for one in prompted]
     network.check_fits([len(p.head) + len(p.tail) + len(p.text) for p in prompted])
     by_head: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for index, one in enumerate(prompted):
@@ -73,34 +85,35 @@ def pass_over(network: Network, heads: Heads, prompted: Sequence[Prompted], open
         head = heads.get(ids)
 
         def work(members: list[int], head: Head = head) -> None:
-            texts = [prompted[index] for index in members]
-            passed.update(zip(members, _pass(network, head, texts, opening), strict=True))
+            texts, at = [prompted[index] for index in members], [asked[index] for index in members]
+            passed.update(zip(members, _pass(network, head, texts, opening, at), strict=True))
 
-        for batch in batches([len(prompted[i].tail) + len(prompted[i].text) for i in indices], network.budget):
+        lengths = [len(prompted[i].tail) + len(prompted[i].text) for i in indices]
+        for batch in batches(lengths, network.budget, [len(asked[i]) for i in indices], network.head_rows):
             halving([indices[i] for i in batch], work)
     return [passed[index] for index in range(len(prompted))]
 
 
-def _pass(network: Network, head: Head, texts: Sequence[Prompted], opening: int) -> list[Passed]:
+def _pass(
+    network: Network, head: Head, texts: Sequence[Prompted], opening: int, places: Sequence[Sequence[int]]
+) -> list[Passed]:
     rows = [one.tail + one.text for one in texts]
     width = max(map(len, rows))
     # What follows token j is asked at token j; only the first token of a text without a tail is asked of the head.
-    asked = [[len(one.tail) + i - 1 for i in range(len(one.text))] for one in texts]
+    asked = [[len(one.tail) + i - 1 for i in at] for one, at in zip(texts, places, strict=True)]
     wanted = [row * width + column for row, columns in enumerate(asked) for column in columns if column >= 0]
     positions = torch.arange(head.length, device=network.device)[None]
     cache = KeyValues.of([(head.stored, positions)], rows=len(rows), room=width)
-    if width:
-        logits = network.append(cache, rows, wanted)
-        answers = iter(_probability(logits, opening))
-    else:
-        answers = iter(())
+    answers = iter(_probability(network.append(cache, rows, wanted), opening) if width else ())
     first = _probability(head.logits[None], opening)[0] if head.logits is not None else 0.0
     own = cache.stored(head.length)
     passed = []
     for row, one in enumerate(texts):
         used = slice(0, len(rows[row]))
         stored = [(keys[row, None, :, used], values[row, None, :, used]) for keys, values in own]
-        probabilities = [next(answers) if column >= 0 else first for column in asked[row]]
+        probabilities = [0.0] * len(one.text)
+        for place, column in zip(places[row], asked[row], strict=True):
+            probabilities[place] = next(answers) if column >= 0 else first
         passed.append(Passed(head, len(one.tail), len(one.text), stored, probabilities))
     return passed
 

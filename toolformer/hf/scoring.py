@@ -28,7 +28,8 @@ def ask(network: Network, questions: Sequence[Question]) -> list[list[float]]:
             answers[index] = [next(said) for _ in questions[index][1]]
 
     asked = [index for index, row in enumerate(rows) if row]
-    for batch in batches([len(rows[index]) for index in asked], network.budget):
+    wanted = [len(questions[index][1]) for index in asked]
+    for batch in batches([len(rows[index]) for index in asked], network.budget, wanted, network.head_rows):
         halving([asked[i] for i in batch], work)
     return answers
 

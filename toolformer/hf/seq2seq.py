@@ -38,7 +38,12 @@ class Seq2SeqModel(TransformersModel):
         framed = [*self._before, *ids, *self._behind]
         return [*self._soft, *(framed or [min(self.ends, default=self._start)])]
 
-    def open(self, prompted: Sequence[Prompted], opening: tuple[int, ...]) -> Seq2SeqOpenings:
+    def open(
+        self,
+        prompted: Sequence[Prompted],
+        opening: tuple[int, ...],
+        places: Sequence[Sequence[int]] | None = None,  # noqa: ARG002 - all positions of a row are asked at once
+    ) -> Seq2SeqOpenings:
         """See `lm.LanguageModel`."""
         if not opening:
             raise ConfigError("an opening needs at least one token")

@@ -1,5 +1,6 @@
 """Where could a call open in what an encoder-decoder writes, and what would stand in it?"""
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -8,7 +9,8 @@ from toolformer.hf.encode import Codec
 from toolformer.hf.ends import Ends, Request
 from toolformer.hf.network import Network, halving
 from toolformer.hf.sampling import choose, uniform
-from toolformer.lm import Draw, Ids, Sample
+from toolformer.hf.scoring import chosen
+from toolformer.lm import Continuation, Draw, Ids, Sample
 
 
 class Seq2SeqOpenings:
@@ -61,6 +63,32 @@ class Seq2SeqOpenings:
         for members in together.values():
             halving(members, work)
         return [samples[index] for index in range(len(draws))]
+
+    def log_probabilities(self, continuations: Sequence[Continuation]) -> list[float]:
+        """See `lm.Openings`. Continuations at one position are one batch; what does not fit is impossible."""
+        together: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for index, one in enumerate(continuations):
+            together[id(self._passed[one.row][0]), one.position].append(index)
+        answers = [-math.inf] * len(continuations)
+
+        def work(members: list[int]) -> None:
+            asked = [continuations[index] for index in members]
+            decoding, length = self._passed[asked[0].row][0], asked[0].position + 1
+            rows = decoding.select([self._passed[one.row][1] for one in asked], length)
+            width = max(len(one.ids) for one in asked)
+            wanted = [row * width + place for row, one in enumerate(asked) for place in range(len(one.ids) - 1)]
+            said = rows.extend([one.ids for one in asked], wanted)
+            known = iter(chosen(said, [token for one in asked for token in one.ids[1:]]))
+            for index, one in zip(members, asked, strict=True):
+                rest = sum(next(known) for _ in one.ids[1:])
+                first = self._probabilities[one.row][one.position]
+                answers[index] = math.log(first) + rest if first > 0 else -math.inf
+
+        for members in together.values():
+            ends = {index: continuations[index].position + 1 + len(continuations[index].ids) for index in members}
+            if fitting := [index for index in members if ends[index] <= self._network.context]:
+                halving(fitting, work)
+        return answers
 
     def _sample(self, draws: list[Draw], ends: Ends) -> list[Sample]:
         """Samples at one position of some texts of one batch."""

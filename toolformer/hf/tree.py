@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from toolformer.hf.cache import KeyValues, stacked
+from toolformer.hf.continuations import log_probabilities
 from toolformer.hf.encode import Codec
 from toolformer.hf.ends import Ends, Request
 from toolformer.hf.network import Network, batches, halving
 from toolformer.hf.openings import Passed
 from toolformer.hf.sampling import choose, uniform
-from toolformer.lm import Draw, Sample
+from toolformer.lm import Continuation, Draw, Sample
 
 _COMPACT = 64
 """Columns behind the texts from which on it is worth looking for dead ones."""
@@ -79,6 +80,10 @@ class TreeOpenings:
         for rows in self._batches(by_text):
             halving(rows, work)
         return [samples[index] for index in range(len(draws))]
+
+    def log_probabilities(self, continuations: Sequence[Continuation]) -> list[float]:
+        """See `lm.Openings`."""
+        return log_probabilities(self._network, self._passed, continuations)
 
     def _batches(self, by_text: dict[int, list[int]]) -> list[list[int]]:
         """Rows of one head each, grouped by what a step costs: its live draws, or reading a long text's columns."""

@@ -1,60 +1,57 @@
 """What would stand in the call? Up to m continuations at every proposed place, each read as a call or rejected.
 
-Here a model in this process writes them; samplers.py says who else can. A draw's randomness comes from the run's seed
-and from (document, tool, place, number of the sample), so that it does not matter in which order, batch or process the
-samples are drawn.
+The tool's name and its bracket are given; the model writes the input and closes the call. A draw's randomness comes
+from the run's seed and from (document, tool, place, number of the sample), so that it does not matter in which order,
+batch or process the samples are drawn.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from toolformer.calls import Call, CallSyntax
 from toolformer.data_gen.lessons import Lesson
-from toolformer.data_gen.propose import Proposal
 from toolformer.data_gen.records import Candidate, Place, Rejected
+from toolformer.data_gen.samplers.propose import Proposal
 from toolformer.errors import CallFormatError
 from toolformer.lm import Draw, Sample
 
 
-def sample(
-    proposals: Iterable[Proposal | Rejected], lesson: Lesson, syntax: CallSyntax, seed: int
-) -> Iterator[Candidate | Rejected]:
+def sample(proposal: Proposal, lesson: Lesson, seed: int, rejected: list[Rejected]) -> Iterator[Candidate]:
     """The calls that the model writes at the proposed places: each different one once, the rest rejected."""
-    for proposal in proposals:
-        if isinstance(proposal, Rejected):
-            yield proposal
-            continue
-        drawn = [(row, index, place, n) for row, index, place in proposal.places for n in range(lesson.samples)]
-        samples = proposal.openings.sample(
-            [Draw(row, index, draw_seed(seed, place, n)) for row, index, place, n in drawn],
-            stops=syntax.stops,
-            max_tokens=lesson.max_tokens,
-            temperature=lesson.temperature,
-            top_p=lesson.top_p,
-        )
-        read = (read_call(place, one, syntax) for (_, _, place, _), one in zip(drawn, samples, strict=True))
-        yield from distinct(read)
+    drawn = [(row, index, place, n) for row, index, place in proposal.places for n in range(lesson.samples)]
+    samples = proposal.openings.sample(
+        [Draw(row, index, draw_seed(seed, place, n)) for row, index, place, n in drawn],
+        stops=proposal.syntax.stops,
+        max_tokens=lesson.max_tokens,
+        temperature=lesson.temperature,
+        top_p=lesson.top_p,
+    )
+    read = (read_call(place, one, proposal.syntax) for (_, _, place, _), one in zip(drawn, samples, strict=True))
+    yield from distinct(read, rejected)
 
 
-def distinct(records: Iterable[Candidate | Rejected]) -> Iterator[Candidate | Rejected]:
+def distinct(records: Iterator[Candidate | Rejected], rejected: list[Rejected]) -> Iterator[Candidate]:
     """Each different call at a place once, the rest rejected."""
     seen: set[tuple[str, int, str]] = set()
     for record in records:
-        if isinstance(record, Candidate):
-            place, call = record.place, record.call
-            key = (place.text.document.id, place.position, call.input)
-            yield Rejected(place, "sample", "the same call was sampled before", call) if key in seen else record
-            seen.add(key)
+        if isinstance(record, Rejected):
+            rejected.append(record)
+            continue
+        place, call = record.place, record.call
+        key = (place.text.document.id, place.position, call.input)
+        if key in seen:
+            rejected.append(Rejected(place, "sample", "the same call was sampled before", call))
         else:
+            seen.add(key)
             yield record
 
 
 def read_call(place: Place, sample: Sample, syntax: CallSyntax) -> Candidate | Rejected:
-    """The sample as a call of the place's tool, or why it is none."""
+    """The sample, which goes on behind the tool's name, as a call, or why it is none."""
     written = " ".join(sample.text.split())[:80]
     if not sample.stopped:
         return Rejected(place, "sample", f"not closed within {sample.tokens} tokens: {written}")
-    call = syntax.read(sample.text)
+    call = syntax.read(f"{syntax.front(place.tool)}{sample.text}")
     return Rejected(place, "sample", f"malformed: {written}") if call is None else checked(place, call, syntax)
 
 

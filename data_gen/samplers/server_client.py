@@ -18,7 +18,7 @@ from http.client import responses
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from toolformer.data_gen.server import KEY, By, Server
+from toolformer.data_gen.samplers.server import KEY, By, Server
 from toolformer.errors import ConfigError, ServerError
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from toolformer.calls import CallSyntax
-from toolformer.data_gen.align import ChangedTextError, new_calls
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.method import Method
-from toolformer.data_gen.propose import HOPELESS, hopeless, propose
 from toolformer.data_gen.records import Candidate, Place, Rejected, Text
-from toolformer.data_gen.sample import checked, distinct, draw_seed, read_call
-from toolformer.data_gen.samplers import ModelSampler
-from toolformer.data_gen.server_client import Client, Reply
+from toolformer.data_gen.samplers.align import ChangedTextError, new_calls
+from toolformer.data_gen.samplers.model import ModelSampler
+from toolformer.data_gen.samplers.propose import HOPELESS, hopeless, propose
+from toolformer.data_gen.samplers.sample import checked, distinct, draw_seed, read_call
+from toolformer.data_gen.samplers.server_client import Client, Reply
 from toolformer.lm import LanguageModel, Sample
 
 ROOM = 10_000
@@ -35,22 +35,19 @@ class CompletionSampler(ModelSampler):
         """See Sampler."""
         return _identity(self._client)
 
-    def calls(self, lesson: Lesson, texts: Sequence[Text]) -> Iterator[Candidate | Rejected]:
+    def calls(self, lesson: Lesson, texts: Sequence[Text], rejected: list[Rejected]) -> Iterator[Candidate]:
         """See Sampler."""
-        for proposal in propose(self.model, lesson, texts, self._syntax, prune=self._method.prune):
-            if isinstance(proposal, Rejected):
-                yield proposal
-                continue
+        for proposal in propose(self.model, lesson, texts, self._method, rejected):
             drawn = [(place, number) for _, _, place in proposal.places for number in range(lesson.samples)]
             replies = self._client.ask([self._question(lesson, place, number) for place, number in drawn])
             read = (_read(place, reply, lesson) for (place, _), reply in zip(drawn, replies, strict=True))
-            yield from distinct(read)
+            yield from distinct(read, rejected)
 
     def _question(self, lesson: Lesson, place: Place, number: int) -> dict[str, object]:
-        """The lesson's prompt, the text up to the place, and the opening, as a local model would see them."""
+        """The lesson's prompt, the text up to the place, and the call up to its input, as a local model sees it."""
         syntax, text = CallSyntax.TEXT, place.text.document.text
-        head = "".join(part.text for part in lesson.head(syntax))
-        prompt = f"{head}{lesson.tail(text)}{text[: place.start]}{syntax.opening.text}"
+        before = f" {text[: place.start]}" if place.start else ""
+        prompt = f"{lesson.prompt(text, syntax)}{before}{syntax.opening.text}{syntax.front(lesson.tool)}"
         seed = draw_seed(self._method.seed, place, number)
         return {"prompt": prompt, "stop": list(syntax.stops), **_settings(lesson, seed, lesson.max_tokens)}
 
@@ -60,6 +57,7 @@ class ChatSampler:
 
     def __init__(self, model: LanguageModel, method: Method, client: Client) -> None:
         self.model = model
+        self.ranked = False
         self._method = method
         self._client = client
 
@@ -72,7 +70,7 @@ class ChatSampler:
         """See Sampler."""
         return self.model.context
 
-    def calls(self, lesson: Lesson, texts: Sequence[Text]) -> Iterator[Candidate | Rejected]:
+    def calls(self, lesson: Lesson, texts: Sequence[Text], rejected: list[Rejected]) -> Iterator[Candidate]:
         """See Sampler. Of more places than the lesson allows, those stay in which most of the replies put a call."""
         wanted = [text for text in texts if lesson.wants(text.document)]
         drawn = [(text, number) for text in wanted for number in range(lesson.samples)]
@@ -81,7 +79,7 @@ class ChatSampler:
             of_text = replies[at * lesson.samples : (at + 1) * lesson.samples]
             found = [record for reply in of_text for record in _calls_of(reply, text, lesson.tool)]
             most = self._most_wanted(lesson, found)
-            yield from distinct(_allowed(record, most, lesson) for record in found)
+            yield from distinct((_allowed(record, most, lesson) for record in found), rejected)
 
     def _most_wanted(self, lesson: Lesson, found: Sequence[Candidate | Rejected]) -> set[int]:
         """The places that count, at most k; of equal ones those that come first."""

@@ -1,0 +1,81 @@
+"""The thresholds of a run, found on its first shards: scored first, kept or dropped when the thresholds are known.
+
+They are written into the run's `config.json`, so that a run that goes on uses the same, with how many shards they were
+found on: those shards have been scored whatever they gained, and would be again.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from toolformer.data_gen.pipeline import Annotator
+from toolformer.data_gen.records import Candidate, Document, Rejected, Text
+from toolformer.data_gen.threshold import ENOUGH, Threshold, find_thresholds
+
+DOCUMENTS = 512
+"""Texts that are looked at, at most, before the thresholds have to be known."""
+
+
+@dataclass(frozen=True)
+class ScoredShard:
+    """The texts of a shard and the calls in them with what they gain; nothing is kept yet."""
+
+    documents: Sequence[Document]
+    texts: Sequence[Text]
+    scored: Sequence[Candidate]
+    rejected: list[Rejected]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A run's thresholds, and on how many of its first shards they were found."""
+
+    thresholds: dict[str, Threshold] = field(default_factory=dict)
+    shards: int = 0
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The threshold of each tool."""
+        return {tool: one.value for tool, one in self.thresholds.items()}
+
+    def settings(self) -> dict[str, object]:
+        """As plain data."""
+        tools = {tool: one.settings() for tool, one in self.thresholds.items()}
+        return {"found_on_shards": self.shards, "tools": tools}
+
+    @classmethod
+    def read(cls, said: dict[str, object]) -> "Calibration":
+        """What `settings` wrote."""
+        tools, shards = said["tools"], said["found_on_shards"]
+        if not isinstance(tools, dict) or not isinstance(shards, int):
+            raise TypeError("no thresholds")
+        return cls({tool: Threshold(**one) for tool, one in tools.items()}, shards)
+
+
+def score_shard(annotator: Annotator, documents: Sequence[Document]) -> ScoredShard:
+    """A shard's calls with their losses, whatever they gain."""
+    texts = annotator.read(documents)
+    scored, rejected = annotator.scored(texts, annotator.open_ended())
+    return ScoredShard(documents, texts, scored, rejected)
+
+
+def calibrate(
+    annotator: Annotator, shards: Iterator[list[Document]], told: Callable[[int], None]
+) -> tuple[Calibration, list[ScoredShard]]:
+    """The thresholds, and the shards that they were found on, which need not be scored again.
+
+    `told` is called behind each shard, with how many texts were scored so far.
+    """
+    done: list[ScoredShard] = []
+    by_tool: dict[str, list[Candidate]] = defaultdict(list)
+    documents = 0
+    for shard in shards:
+        done.append(score_shard(annotator, shard))
+        documents += len(shard)
+        for one in done[-1].scored:
+            by_tool[one.call.tool].append(one)
+        told(documents)
+        if documents >= DOCUMENTS or all(len(by_tool[tool]) >= ENOUGH for tool in annotator.lessons):
+            break
+    given = {tool: lesson.filtering_threshold for tool, lesson in annotator.lessons.items()}
+    return Calibration(find_thresholds(by_tool, annotator.scorer, given), len(done)), done

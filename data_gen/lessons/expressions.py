@@ -1,0 +1,128 @@
+"""Numbers in running text, written as digits or in words, and the expressions over them that give another number."""
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+NEAR = 10
+"""Different numbers before a place that an expression may be made of, the nearest first."""
+_LONGEST = 12
+"""Digits beyond which a number is a name."""
+_ONES = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_WORDS = {
+    **{word: number for number, word in enumerate(_ONES, 1)},
+    **{word: 10 * number for number, word in enumerate(_TENS, 2)},
+    "hundred": 100, "thousand": 1000, "dozen": 12, "half": 2, "twice": 2, "double": 2, "both": 2, "couple": 2,
+    "pair": 2, "triple": 3, "thrice": 3, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "eighth": 8,
+    "tenth": 10, "percent": 100, "cent": 100, "week": 7, "daily": 7, "year": 12, "day": 24, "hour": 60, "minute": 60,
+    "foot": 12, "feet": 12,
+}  # fmt: skip
+"""What such a word may stand for in a calculation: half of something is a division by 2."""
+_TOKEN = re.compile(
+    r"(?<![\w.,])(?:(?P<whole>[0-9]{1,3}(?:,[0-9]{3})++|[0-9]++)(?:\.(?P<decimals>[0-9]++))?(?![\w/]|\.[0-9])"
+    r"(?P<percent>\s?%|\s(?:percent|per cent)\b)?|(?P<word>[A-Za-z]++)(?!\w))"
+)
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number, as an expression would write it, and where it stands."""
+
+    start: int
+    digits: str
+    said: bool
+    """In digits, so that a result could be compared with it."""
+
+    @property
+    def value(self) -> float:
+        """What it is worth."""
+        return float(self.digits)
+
+    @property
+    def error(self) -> float:
+        """How far off it may be, by the digits it is written with."""
+        decimals = len(self.digits.partition(".")[2])
+        return 0.5001 * 10**-decimals if decimals else 1e-9 * abs(self.value)
+
+
+@lru_cache(64)
+def numbers(text: str) -> tuple[Number, ...]:
+    """The numbers of a text in their order. A percentage counts twice: by its digits, and as a share of one."""
+    found = []
+    for match in _TOKEN.finditer(text):
+        if word := match["word"]:
+            value = _WORDS.get(word.casefold()) or _WORDS.get(word.casefold().removesuffix("s").removesuffix("d"))
+            if value:
+                found.append(Number(match.start(), str(value), said=False))
+            continue
+        digits = match["whole"].replace(",", "") + (f".{match['decimals']}" if match["decimals"] else "")
+        if len(digits) > _LONGEST:
+            continue
+        if match["percent"]:
+            found.append(Number(match.start(), f"{float(digits) / 100:.6g}", said=False))
+        found.append(Number(match.start(), digits, said=True))
+    return tuple(found)
+
+
+def expressions(found: Sequence[Number], target: Number) -> Iterator[str]:
+    """The calculations over some numbers that give the target: of one operation, or where none does, of two."""
+    near: dict[str, float] = {}
+    for number in reversed(found):
+        if number.value and len(near) < NEAR:
+            near.setdefault(number.digits, number.value)
+    one = list(_one(near, target))
+    yield from one or _two(near, target)
+
+
+def _one(near: dict[str, float], target: Number) -> Iterator[str]:
+    for (first, a), (second, b) in itertools.product(near.items(), repeat=2):
+        for operator in _sensible(a, b):
+            if _gives(_apply(operator, a, b), target):
+                yield f"{first} {operator} {second}"
+
+
+def _two(near: dict[str, float], target: Number) -> Iterator[str]:
+    for (first, a), (second, b) in itertools.product(near.items(), repeat=2):
+        for operator in _sensible(a, b):
+            inner = _apply(operator, a, b)
+            spelled = f"{first} {operator} {second}"
+            grouped = f"({spelled})" if operator in "+-" else spelled
+            for third, c in near.items():
+                if third in (first, second):
+                    continue
+                for outer in "+-*/" if c != 1 else "+-":
+                    if _gives(_apply(outer, inner, c), target):
+                        yield f"{grouped if outer in '*/' else spelled} {outer} {third}"
+                if operator in "*/" and _gives(c - inner, target):
+                    yield f"{third} - {spelled}"
+                if operator in "+-" and inner and _gives(c / inner, target):
+                    yield f"{third} / {grouped}"
+
+
+def _sensible(a: float, b: float) -> str:
+    """The operators worth trying: the larger number first where the order does not matter, and nothing times 1."""
+    operators = "+-" if a >= b else "-"
+    if 1 not in (a, b):
+        operators += "*/" if a >= b else "/"
+    elif a == 1:
+        operators += "/" if b != 1 else ""
+    return operators
+
+
+def _apply(operator: str, a: float, b: float) -> float:
+    match operator:
+        case "+":
+            return a + b
+        case "-":
+            return a - b
+        case "*":
+            return a * b
+        case _:
+            return a / b
+
+
+def _gives(result: float, target: Number) -> bool:
+    return abs(result - target.value) <= target.error

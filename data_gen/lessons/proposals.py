@@ -1,0 +1,153 @@
+"""Rules that propose calls: they look at the text before a place and write inputs whose answer may be what follows.
+
+They propose too much, on purpose: whether the answer agrees with the text is seen when the tool has run (`match.py`),
+which of several the model would write there it says itself (`rank.py`), and whether the result helps it, too.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import combinations, islice
+
+from toolformer.data_gen.lessons.expressions import expressions, numbers
+from toolformer.data_gen.lessons.places import FUNCTION_WORDS, MONTHS, WEEKDAYS
+from toolformer.data_gen.records import Document
+
+MOST_EACH = 24
+"""Proposals at one place, at most."""
+NEAR_DATES = 4
+"""Dates before a place that are tried, the nearest first."""
+CLAUSE = 12
+"""Words of a sentence that make a query, the last ones."""
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """An input of the tool, and where in the text its call would stand: before the word that begins at `word`."""
+
+    word: int
+    input: str
+
+
+Propose = Callable[[Document], Iterable[Proposed]]
+
+
+def calculations(document: Document) -> Iterator[Proposed]:
+    """Expressions of up to two operations over the numbers nearby whose value is the number that follows.
+
+    A number that the text has said before is a repetition, and no result.
+    """
+    found = numbers(document.text)
+    said: set[str] = set()
+    for index, number in enumerate(found):
+        if number.said:
+            if number.digits not in said and number.value:
+                before = [one for one in found[:index] if one.start < number.start]
+                for expression in islice(expressions(before, number), MOST_EACH):
+                    yield Proposed(number.start, expression)
+            said.add(number.digits)
+
+
+_DATE = re.compile(
+    rf"(?:{MONTHS}) [0-9]{{1,2}},? [0-9]{{4}}\b|\b[0-9]{{1,2}} (?:{MONTHS}) [0-9]{{4}}\b"
+    r"|\b[0-9]{4}-[0-9]{2}-[0-9]{2}\b"
+)
+_SPAN = re.compile(
+    r"\b(?P<number>[0-9]{1,4}|an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve) "
+    r"(?P<unit>day|week|month|year)s?\b",
+    re.IGNORECASE,
+)
+_WEEKDAY = re.compile(rf"\b(?:{WEEKDAYS})\b")
+_DAYS = re.compile(r"\b[0-9]{1,3}(?:,[0-9]{3})*(?= days?\b)")
+_DAY = re.compile(rf"\b(?:{MONTHS}) [0-9]{{1,2}}\b(?!,? [0-9]{{4}})")
+
+
+def dates(document: Document) -> Iterator[Proposed]:
+    """Weekdays of the dates nearby, days between two of them, and dates some time from one."""
+    text, today = document.text, ["today"] if document.facts.date else []
+    written = [(match.start(), match.end(), match.group()) for match in _DATE.finditer(text)]
+    spans = [(match.end(), f"{match['number']} {match['unit']}s") for match in _SPAN.finditer(text)]
+
+    def near(at: int) -> list[str]:
+        before = [date for _, end, date in written if end <= at]
+        return [*dict.fromkeys(reversed(before))][:NEAR_DATES] + today
+
+    for match in _WEEKDAY.finditer(text):
+        yield from (Proposed(match.start(), f"weekday of {date}") for date in near(match.start()))
+    for match in _DAYS.finditer(text):
+        pairs = combinations(near(match.start()), 2)
+        yield from (Proposed(match.start(), f"days between {late} and {early}") for early, late in pairs)
+    for at in sorted({start for start, _, _ in written} | {match.start() for match in _DAY.finditer(text)}):
+        lengths = [*dict.fromkeys(span for end, span in reversed(spans) if end <= at)][:NEAR_DATES]
+        for date in near(at):
+            for span in lengths:
+                yield from (Proposed(at, f"{span} {way} {date}") for way in ("before", "after"))
+
+
+_TODAY = re.compile(rf"\b(?:(?:{WEEKDAYS})\b|(?:{MONTHS})\b|[0-9]{{4}}\b)")
+
+
+def today(document: Document) -> Iterator[Proposed]:
+    """The calendar's one input, before a weekday, a month or a year, in a text whose date is known."""
+    if document.facts.date is not None:
+        yield from (Proposed(match.start(), "") for match in _TODAY.finditer(document.text))
+
+
+_NAME = re.compile(r"\b[^\W\d_a-z][\w'’-]*(?:(?: of| de| van| von| the)? [^\W\d_a-z][\w'’-]*)*|\b[0-9][0-9,]*\b")
+_SENTENCE = re.compile(r"(?<=[\w\"')\]]{2}[.!?])\s+(?=[^\W\d_a-z\"'])|\n+")
+_TOPIC = re.compile(r"(?:The |An? )?(.{2,60}?)(?:,? (?:is|was|are|were)\b| \(|, )", re.DOTALL)
+_COPULA = re.compile(r"(.*\S) (is|was|are|were)", re.DOTALL)
+_QUESTION = ("What", "Who", "Where")
+
+
+def queries(document: Document) -> Iterator[Proposed]:
+    """Before a name or a number that is new: what the text is about, the name before it, and the sentence so far."""
+    topic = _TOPIC.match(document.text)
+    for at, before in _new_names(document.text):
+        names = [match.group() for match in _NAME.finditer(before) if not match.group()[0].isdigit()]
+        asked = [topic.group(1)] if topic and topic.end() <= at else []
+        asked += [*names[-1:], " ".join(before.split()[-CLAUSE:])]
+        yield from (Proposed(at, query) for query in dict.fromkeys(filter(None, asked)))
+
+
+def questions(document: Document) -> Iterator[Proposed]:
+    """The sentence so far as questions: "The capital of Peru is" asks what the capital of Peru is."""
+    for at, before in _new_names(document.text):
+        words = before.split()
+        if len(words) < 2 or len(words) > 2 * CLAUSE:
+            continue
+        clause = " ".join(words)
+        asked = [f"{clause}?"]
+        if match := _COPULA.fullmatch(clause):
+            asked = [f"{word} {match[2]} {_lowered(match[1])}?" for word in _QUESTION]
+        yield from (Proposed(at, question) for question in asked)
+
+
+def _new_names(text: str) -> Iterator[tuple[int, str]]:
+    """Where a name or a number stands that the text has not said yet, with its sentence up to there."""
+    said: set[str] = set()
+    begin = 0
+    for end in [*(match.start() for match in _SENTENCE.finditer(text)), len(text)]:
+        for match in _NAME.finditer(text, begin, end):
+            before, word = text[begin : match.start()].strip(), match.group()
+            first = word.split()[0].casefold()
+            if before and first not in said and first not in FUNCTION_WORDS:
+                yield match.start(), before
+            said.update(word.casefold().split())
+        begin = end
+
+
+def _lowered(clause: str) -> str:
+    """A clause as it stands inside of a question: its article loses its capital letter."""
+    first, _, rest = clause.partition(" ")
+    return f"{first.lower() if first.casefold() in FUNCTION_WORDS else first} {rest}".strip()
+
+
+PROPOSALS: dict[str, Propose] = {
+    "calculations": calculations,
+    "dates": dates,
+    "today": today,
+    "queries": queries,
+    "questions": questions,
+}
+"""The rules by the names that lessons call them by."""

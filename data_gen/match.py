@@ -1,0 +1,65 @@
+"""Could the result be what the text says next? Calls whose result shares nothing with the words behind them.
+
+Rules propose calls by what the text says behind a place: of them only those go on whose result begins to say it. Calls
+that a model wrote are asked the same only with `Method.match`: it saves scoring, and loses the calls that help in
+other words.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from toolformer.data_gen.lessons.expressions import numbers
+from toolformer.data_gen.lessons.places import FUNCTION_WORDS
+from toolformer.data_gen.records import Candidate, Rejected
+
+REACH = 80
+"""Characters behind a place that are looked at."""
+WORDS = 6
+"""Words of them."""
+_WORD = re.compile(r"[0-9][0-9.,]*[0-9]|\w+")
+
+
+def match(executed: Iterable[Candidate], rejected: list[Rejected], *, all_of_them: bool = False) -> list[Candidate]:
+    """The candidates that go on; without `all_of_them`, only those of rules can be held back."""
+    matching = []
+    for one in executed:
+        if one.by == "rule":
+            fits = says_next(one.call.result or "", one.place.following)
+        else:
+            fits = not all_of_them or shares(one.call.result or "", one.place.following)
+        if fits:
+            matching.append(one)
+        else:
+            rejected.append(Rejected(one.place, "match", "the result is not what the text says next", one.call))
+    return matching
+
+
+def shares(result: str, following: str) -> bool:
+    """Whether the result has a word or a number in common with the next few words."""
+    return not _words(result).isdisjoint(list(_words_in_order(following))[:WORDS])
+
+
+def says_next(result: str, following: str) -> bool:
+    """Whether the next word that says something is in the result; of a date, the day is as well.
+
+    Numbers are compared to the digits that the text writes them with.
+    """
+    words = _words_in_order(following)
+    if not words:
+        return False
+    if words[0][0].isdigit():
+        wanted = next((number for number in numbers(following[:REACH]) if number.said), None)
+        if wanted is not None and words[0] == wanted.digits:
+            return any(abs(one.value - wanted.value) <= wanted.error for one in numbers(result) if one.said)
+    needed = words[:2] if len(words) > 1 and words[1][0].isdigit() and not words[0][0].isdigit() else words[:1]
+    said = _words(result)
+    return needed[0] in said and (len(needed) == 1 or needed[1] in said or not any(word[0].isdigit() for word in said))
+
+
+def _words(text: str) -> set[str]:
+    return set(_words_in_order(text, len(text)))
+
+
+def _words_in_order(text: str, reach: int = REACH) -> Sequence[str]:
+    found = (word.casefold().replace(",", "") for word in _WORD.findall(text[:reach]))
+    return [word for word in found if word not in FUNCTION_WORDS]

@@ -1,0 +1,67 @@
+"""What a model reads before it writes calls into a text, as ids. The only owner of the seam between prompt and text.
+
+The live text is encoded as the demonstrations are: both stand behind a colon and begin with a space, and neither is
+encoded together with what stands before it. A finetuned model has no prompt: it writes calls by itself.
+"""
+
+from dataclasses import dataclass
+
+from toolformer.calls import CallSyntax, Part
+from toolformer.data_gen.lessons import INPUT, OUTPUT, SHOWN, Lesson
+from toolformer.lm import Encoded, LanguageModel, Prompted, syntax_of
+
+
+@dataclass(frozen=True)
+class Live:
+    """A text behind its prompt, and where its tokens begin in it."""
+
+    prompted: Prompted
+    encoded: Encoded
+
+
+class Prompts:
+    """The prompts of one lesson for one model."""
+
+    def __init__(self, model: LanguageModel, lesson: Lesson) -> None:
+        self.syntax = syntax_of(model)
+        self.finetuned = self.syntax is CallSyntax.TOKENS
+        self._model = model
+        self._lesson = lesson
+        self._head = () if self.finetuned else model.encode_parts(lesson.head(self.syntax))
+
+    def asking(self, text: str) -> Live:
+        """The whole lesson, the text, and the text again, into which the model writes calls."""
+        if self.finetuned:
+            return self._bare(text)
+        if self._model.lone_space:
+            again = self._model.encode(text)
+            tail = self._model.encode_parts([Part(f"{INPUT} {text}{OUTPUT} ")])
+            return Live(Prompted(self._head, tail, again.ids), again)
+        again = self._model.encode_behind(text)
+        before, behind = (self._model.encode_parts([Part(frame)]) for frame in (INPUT, OUTPUT))
+        return Live(Prompted(self._head, before + again.ids + behind, again.ids), again)
+
+    def showing(self, text: str, without: int | None = None) -> Live:
+        """The demonstrations with their calls, all or all but one, and the text: enough to weigh a call that is given.
+
+        It costs half of the tokens of `asking`, and ranks as well.
+        """
+        if self.finetuned:
+            return self._bare(text)
+        shown = self._model.encode_parts([*self._lesson.shown(self.syntax, without), Part(SHOWN)])
+        live = self._model.encode_behind(text)
+        return Live(Prompted(shown, (), live.ids), live)
+
+    def room(self) -> int:
+        """How many tokens a text may have so that it fits twice beside the lesson and a call."""
+        empty = self.asking("")
+        taken = len(empty.prompted.head) + len(empty.prompted.tail) + self._lesson.max_tokens + SLACK
+        return (self._model.context - taken) // 2
+
+    def _bare(self, text: str) -> Live:
+        encoded = self._model.encode(text)
+        return Live(Prompted((), (), encoded.ids), encoded)
+
+
+SLACK = 8
+"""Tokens by which a text in its prompt may be longer than by itself: words at its ends may be cut otherwise."""

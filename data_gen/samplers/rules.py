@@ -1,0 +1,58 @@
+"""Rules write the calls: what the lesson's own rule proposes, at the places that it names. No model is asked here."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from toolformer.calls import Call
+from toolformer.data_gen.lessons import Lesson
+from toolformer.data_gen.lessons.places import word_start
+from toolformer.data_gen.records import Candidate, Place, Rejected, Text
+from toolformer.data_gen.samplers.prompts import Prompts
+from toolformer.data_gen.samplers.propose import HOPELESS, hopeless
+from toolformer.lm import LanguageModel
+
+
+class RuleSampler:
+    """The lessons' rules. The model is the one that will rank what they propose."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        self.model = model
+        self.ranked = True
+
+    @property
+    def identity(self) -> Mapping[str, object]:
+        """See Sampler."""
+        return {"rules": 1, "model": self.model.name, "fingerprint": self.model.fingerprint}
+
+    def room(self, lesson: Lesson) -> int:
+        """See Sampler. To rank a call, the model reads the demonstrations, the text up to there, and the call."""
+        live = Prompts(self.model, lesson).showing("").prompted
+        return self.model.context - len(live.head) - len(live.tail) - lesson.max_tokens
+
+    def calls(self, lesson: Lesson, texts: Sequence[Text], rejected: list[Rejected]) -> Iterator[Candidate]:
+        """See Sampler."""
+        for text in texts:
+            if not lesson.wants(text.document):
+                continue
+            without_hope: dict[int, Place] = {}
+            for one in dict.fromkeys(lesson.proposed(text.document)):
+                place = _place(text, lesson.tool, one.word)
+                if place is None:
+                    continue
+                if hopeless(place, lesson):
+                    without_hope[place.position] = place
+                else:
+                    yield Candidate(place, Call(lesson.tool, one.input), by="rule")
+            rejected += [Rejected(place, "propose", HOPELESS) for place in without_hope.values()]
+
+
+def _place(text: Text, tool: str, word: int) -> Place | None:
+    """Before the word and what belongs to it, such as a space and a sign of money; None if a token lies across."""
+    whole, starts = text.document.text, text.encoded.starts
+    position = text.encoded.token_at(word)
+    while position >= 0 and word_start(whole, starts[position]) != word:
+        position -= 1
+        if word - starts[max(0, position)] > 4:
+            return None
+    while position > 0 and word_start(whole, starts[position - 1]) == word:
+        position -= 1
+    return Place(text, tool, position, None) if position >= 0 else None

@@ -1,0 +1,96 @@
+"""How much must a result gain? Found from decoys, for one model, tokenizer and tool.
+
+Every scored call is scored once more with the result of another call of its tool. What such a decoy gains is what
+chance looks like. τ_f is the smallest gain at which, of the calls that reach it, the estimated share of chance is at
+most 5%: decoys that reach it over calls that do. Proteomics finds its thresholds so (target-decoy).
+"""
+
+import bisect
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from toolformer.data_gen.records import Candidate
+from toolformer.data_gen.score import Scorer
+
+SHARE = 0.05
+"""The estimated share of chance among the calls above the threshold, at most."""
+LEAST = 0.05
+"""No threshold is lower: below, a gain says nothing that anybody would notice. Nats."""
+ENOUGH = 300
+"""Scored calls of a tool from which on its threshold is known well enough."""
+FEWEST = 60
+"""With fewer, nothing is estimated."""
+BINS = 24
+"""Of the histograms, from -1 to 2 nats."""
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A tool's threshold and what it was found from."""
+
+    value: float
+    candidates: int
+    share: float | None
+    """The estimated share of chance among the candidates above it; None if it was not estimated."""
+    kept: int
+    """Candidates above it."""
+    found: bool
+    """False where there were too few candidates, and the value is the lesson's number."""
+    gains: tuple[int, ...] = ()
+    """Candidates by their gain, from -1 to 2 nats; what is beyond counts in the outermost."""
+    decoys: tuple[int, ...] = ()
+    """The same of their decoys."""
+
+    def settings(self) -> dict[str, object]:
+        """As plain data."""
+        return {**asdict(self), "gains": list(self.gains), "decoys": list(self.decoys)}
+
+
+def find_thresholds(
+    scored: Mapping[str, Sequence[Candidate]], scorer: Scorer, given: Mapping[str, float]
+) -> dict[str, Threshold]:
+    """Each tool's threshold; that of the lesson (`given`) where there are too few candidates."""
+    found: dict[str, Threshold] = {}
+    for tool, number in given.items():
+        some = scored.get(tool, ())
+        results = [one.call.result or "" for one in some]
+        if len(some) < FEWEST or len(set(results)) < 2:
+            kept = sum(one.gain >= number for one in some)
+            found[tool] = Threshold(number, len(some), None, kept, found=False)
+        else:
+            gains = scorer.decoys(some, _others(results))
+            found[tool] = threshold([one.gain for one in some], gains)
+    return found
+
+
+def threshold(gains: Sequence[float], decoys: Sequence[float]) -> Threshold:
+    """The smallest gain of a candidate at which the share of decoys is low enough; above all of them if none is."""
+    targets, chance = sorted(gains), sorted(decoys)
+    value, share, kept = max(targets[-1], chance[-1], LEAST), 0.0, 0
+    for rank in range(len(targets) - 1, -1, -1):
+        reached = len(targets) - bisect.bisect_left(targets, targets[rank])
+        by_chance = len(chance) - bisect.bisect_left(chance, max(LEAST, targets[rank]))
+        if targets[rank] < LEAST:
+            break
+        if by_chance <= SHARE * reached:
+            value, share, kept = targets[rank], by_chance / reached, reached
+    # Just below, so that a gain that differs by rounding is on the same side.
+    value = max(LEAST, round(value - 5e-4, 3))
+    return Threshold(value, len(gains), share, kept, True, _histogram(gains), _histogram(decoys))
+
+
+def _others(results: Sequence[str]) -> list[str]:
+    """For each result another's: the next one behind it, half of the way round, that differs."""
+    count = len(results)
+    others = []
+    for n, result in enumerate(results):
+        steps = ((n + count // 2 + step) % count for step in range(count))
+        others.append(next(results[at] for at in steps if results[at] != result))
+    return others
+
+
+def _histogram(values: Sequence[float]) -> tuple[int, ...]:
+    counts = [0] * BINS
+    for value in values:
+        counts[min(BINS - 1, max(0, int((value + 1) / 3 * BINS)))] += 1
+    return tuple(counts)
