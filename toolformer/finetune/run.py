@@ -19,7 +19,7 @@ from toolformer.finetune.batches import Groups, Plan, once
 from toolformer.finetune.card import model_card
 from toolformer.finetune.config import TrainConfig
 from toolformer.finetune.folder import TrainingFolder
-from toolformer.finetune.mixture import Texts, choose, make_rows
+from toolformer.finetune.mixture import Held, Texts, choose, make_rows
 from toolformer.finetune.prepare import Prepared, check_packing, prepare, save
 from toolformer.finetune.progress import Progress, Watcher
 from toolformer.finetune.rows import Example, Row, RowMaker
@@ -58,6 +58,7 @@ def train(
     model: str = "builtin",
     config: TrainConfig = TrainConfig(),
     plain: Iterable[str] = (),
+    held: Held | None = None,
     made_with: str | None = None,
     trackers: Sequence[str] = (),
     on_progress: Callable[[Progress], None] | None = None,
@@ -70,6 +71,7 @@ def train(
         model: By name or path. A folder of an earlier run goes on with its adapter.
         config: The settings; `PAPER` holds the paper's.
         plain: Texts that kept no call: learnt from as they are, and some held out.
+        held: Texts to measure on, so that several runs are measured on the same; by default a share of the others.
         made_with: The fingerprint of the model that judged the calls, which has to be this one.
         trackers: Whom to report to, as transformers calls them: tensorboard, wandb, mlflow, ...
         on_progress: Called after each step.
@@ -78,7 +80,7 @@ def train(
     callbacks = make_trackers(trackers)
     main = int(os.environ.get("RANK", "0")) == 0
     name = str(Path(model).resolve()) if Path(model).is_dir() else model
-    texts = choose(examples, plain, config)
+    texts = choose(examples, plain, config, held)
     # One process is enough to look, and no other has to hold the model twice.
     mark = _check_model(name, made_with) if main else ""
     with TrainingFolder(out, _described(name, mark, texts, config), main=main) as folder:
