@@ -4,6 +4,7 @@ A shard is a fixed number of documents in the input's order. What comes out of i
 settings alone, so a run that was stopped goes on behind its last whole shard and ends with the same bytes.
 """
 
+import difflib
 import gc
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -172,6 +173,9 @@ def _sampler(
     named = [word for word in words if word not in (RULES, SELF)]
     if len(named) > 1 or (named and SELF in words):
         raise ConfigError(f"sampler={sampler!r} names several models that write calls; one is right, beside the rules")
+    for word in named:
+        if difflib.get_close_matches(word, (RULES, SELF)) and not Path(word).exists():
+            raise ConfigError(f"{unknown_name('sampler', word, (RULES, SELF))} Or name a model, or a server's URL")
     writer = _loaded(named[0], device) if named else judge
     made: list[Sampler] = [RuleSampler(writer)] if RULES in words else []
     if named or SELF in words:

@@ -76,7 +76,7 @@ class RoundsFolder:
             file.write((json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
     def _check(self) -> None:
-        """Write the settings into a new folder; in an old one, find the same."""
+        """Write the settings into a new folder; in one with anything of a round, find the same."""
         file = self.path / NAME
         if not file.exists():
             if foreign := sorted({path.name for path in self.path.iterdir()} - {LOCK}):
@@ -88,4 +88,7 @@ class RoundsFolder:
             before, self.rounds = content["settings"], [Round.read(one) for one in content["rounds"]]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{file} cannot be read ({error}): choose another folder with --out") from error
+        if not (self.annotated(1) / "config.json").exists():
+            self.write()
+            return
         refuse_changes(self.path, changes(before, json.loads(json.dumps(self.settings))))

@@ -1,6 +1,6 @@
 """`toolformer bootstrap`: annotate, train, and again with what the trained model writes."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,16 +18,30 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Reading(Rows):
+    """Where in its rows the corpus has what, and how much of it is taken at a time."""
+
+    limit: int | None = None
+    """Read so many documents; by default, all."""
+    passage_tokens: int = 1024
+    """Longer documents are cut at sentence ends."""
+    shard_size: int = 128
+    """Texts that are annotated and written together."""
+    workers: int = 1
+    """Shards annotated at a time, each with models of its own: one for each GPU, say."""
+
+
+@dataclass(frozen=True)
 class Training(TrainConfig):
     """How each round's model is trained."""
 
-    seed: Annotated[int, tyro.conf.arg(name="training-seed")] = 0
-    """Of everything that is random in training."""
+    seed: tyro.conf.Suppress[int] = 0
+    """That of the samples is training's, too."""
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """Annotate and train by turns: each round's model writes calls for the next.
+    """Annotate and train by turns, with the calls of each new model.
 
     What a round is, and when they end: docs/annotate.md.
     """
@@ -46,16 +60,10 @@ class Bootstrap:
     """The column that says which calls are right, to count them: by default "calls" where there is one; "" for none."""
     lesson: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """A TOML file with a lesson of your own for one of the tools; may be given several times."""
-    limit: int | None = None
-    """Read so many documents."""
-    passage_tokens: int = 1024
-    """Longer documents are cut at sentence ends."""
-    shard_size: int = 128
-    """Texts that are annotated and written together."""
-    rows: Annotated[Rows, Often("text_column")] = field(default_factory=Rows)
+    reading: Annotated[Reading, Often("text_column", "limit")] = field(default_factory=Reading)
     sampling: Annotated[Sampling, Often("sampler")] = field(default_factory=lambda: Sampling(sampler="rules"))
     method: Annotated[Method, Often()] = field(default_factory=Method)
-    config: Annotated[Training, Often("learning_rate", "epochs", "batch_size")] = field(default_factory=Training)
+    config: Annotated[Training, Often("epochs")] = field(default_factory=Training)
     settings: Annotated[ToolSettings, Often("index")] = field(default_factory=ToolSettings)
 
     def run(self) -> None:
@@ -71,7 +79,7 @@ class Bootstrap:
         from toolformer.data_gen.corpus_size import documents_in
 
         corpus = self._corpus()
-        shown = Displays(self.rounds, documents_in(self.corpus, self.limit))
+        shown = Displays(self.rounds, documents_in(self.corpus, self.reading.limit))
         done = bootstrap(
             corpus,
             make_tools(self.settings, self.tools.split(",")),
@@ -81,9 +89,10 @@ class Bootstrap:
             sampler=self.sampling.made() or "rules",
             lessons=[load_lesson(path) for path in self.lesson],
             method=self.method,
-            passage_tokens=self.passage_tokens,
-            shard_size=self.shard_size,
-            config=self.config,
+            passage_tokens=self.reading.passage_tokens,
+            shard_size=self.reading.shard_size,
+            workers=self.reading.workers,
+            config=replace(self.config, seed=self.method.seed),
             watch=shown,
         )
         if not shown.tables:
@@ -95,6 +104,6 @@ class Bootstrap:
         from toolformer.data_gen.corpus import Columns
         from toolformer.data_gen.reread import Corpus
 
-        rows = self.rows
+        rows = self.reading
         columns = Columns(rows.text_column, rows.id_column, rows.date_column, rows.url_column)
-        return Corpus(self.corpus, columns, rows.split, self.limit, self.known)
+        return Corpus(self.corpus, columns, rows.split, rows.limit, self.known)
