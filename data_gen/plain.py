@@ -64,7 +64,7 @@ class PlainMethod:
         found: list[Kept] = []
         for lesson in self._annotator.lessons.values():
             texts = [
-                Text(document, self._codec.encode(document.text), ())
+                Text(document, self._codec.encode(document.text), None)
                 for document in documents
                 if lesson.wants(document)
             ]

@@ -79,7 +79,7 @@ class Ranker:
                 live, position, call = asked[index]
                 places[rows[id(live)]].add(position)
                 continuations.append(Continuation(rows[id(live)], position, self._written(syntax, call)))
-            prompted = [live.prompted for live in texts.values()]
+            prompted = [live.up_to(max(some)) for live, some in zip(texts.values(), places, strict=True)]
             opening = self._model.encode_parts([syntax.opening])
             with self._model.open(prompted, opening, [sorted(some) for some in places]) as openings:
                 answers.update(zip(group, openings.log_probabilities(continuations), strict=True))

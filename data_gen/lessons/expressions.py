@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from toolformer.data_gen.lessons.places import MONTHS, SHORT_MONTHS
+
 NEAR = 10
 """Different numbers before a place that an expression may be made of, the nearest first."""
 _LONGEST = 12
@@ -22,9 +24,14 @@ _WORDS = {
 }  # fmt: skip
 """What such a word may stand for in a calculation: half of something is a division by 2."""
 _TOKEN = re.compile(
-    r"(?<![\w.,])(?:(?P<whole>[0-9]{1,3}(?:,[0-9]{3})++|[0-9]++)(?:\.(?P<decimals>[0-9]++))?(?![\w/]|\.[0-9])"
+    r"(?<![\w.,:/#])(?:(?P<whole>[0-9]{1,3}(?:,[0-9]{3})++|[0-9]++)(?:\.(?P<decimals>[0-9]++))?(?![\w/:]|\.[0-9])"
     r"(?P<percent>\s?%|\s(?:percent|per cent)\b)?|(?P<word>[A-Za-z]++)(?!\w))"
 )
+
+
+_DATED_BEFORE = re.compile(rf"(?:\b(?:{MONTHS}|{SHORT_MONTHS})\.?|(?:{MONTHS}) [0-9]{{1,2}},|[\n(])\s*$")
+"""Behind a month's name, or first in a line or a bracket: a day, a year, or a number that only counts."""
+_DATED = re.compile(rf"\s(?:of )?(?:{MONTHS}|{SHORT_MONTHS})\b")
 
 
 @dataclass(frozen=True)
@@ -34,12 +41,17 @@ class Number:
     start: int
     digits: str
     said: bool
-    """In digits, so that a result could be compared with it."""
+    """In digits, and no part of a date, a time or a numbering: it could be a result."""
 
     @property
     def value(self) -> float:
         """What it is worth."""
         return float(self.digits)
+
+    @property
+    def telling(self) -> bool:
+        """Whether two operations that give it are more than chance: few give a number of several digits, but a year."""
+        return len(self.digits) > 1 and not (self.digits.isdigit() and 1000 <= self.value <= 2100)
 
     @property
     def error(self) -> float:
@@ -63,7 +75,8 @@ def numbers(text: str) -> tuple[Number, ...]:
             continue
         if match["percent"]:
             found.append(Number(match.start(), f"{float(digits) / 100:.6g}", said=False))
-        found.append(Number(match.start(), digits, said=True))
+        counted = not (_DATED_BEFORE.search(text, max(0, match.start() - 24), match.start()))
+        found.append(Number(match.start(), digits, said=counted and not _DATED.match(text, match.end())))
     return tuple(found)
 
 
@@ -74,7 +87,7 @@ def expressions(found: Sequence[Number], target: Number) -> Iterator[str]:
         if number.value and len(near) < NEAR:
             near.setdefault(number.digits, number.value)
     one = list(_one(near, target))
-    yield from one or _two(near, target)
+    yield from one or (_two(near, target) if target.telling else ())
 
 
 def _one(near: dict[str, float], target: Number) -> Iterator[str]:

@@ -40,12 +40,11 @@ def calculations(document: Document) -> Iterator[Proposed]:
     found = numbers(document.text)
     said: set[str] = set()
     for index, number in enumerate(found):
-        if number.said:
-            if number.digits not in said and number.value:
-                before = [one for one in found[:index] if one.start < number.start]
-                for expression in islice(expressions(before, number), MOST_EACH):
-                    yield Proposed(number.start, expression)
-            said.add(number.digits)
+        if number.said and number.digits not in said and number.value:
+            before = [one for one in found[:index] if one.start < number.start]
+            for expression in islice(expressions(before, number), MOST_EACH):
+                yield Proposed(number.start, expression)
+        said.add(number.digits)
 
 
 _DATE = re.compile(
@@ -66,7 +65,7 @@ def dates(document: Document) -> Iterator[Proposed]:
     """Weekdays of the dates nearby, days between two of them, and dates some time from one."""
     text, today = document.text, ["today"] if document.facts.date else []
     written = [(match.start(), match.end(), match.group()) for match in _DATE.finditer(text)]
-    spans = [(match.end(), f"{match['number']} {match['unit']}s") for match in _SPAN.finditer(text)]
+    spans = [(match.end(), match.group()) for match in _SPAN.finditer(text)]
 
     def near(at: int) -> list[str]:
         before = [date for _, end, date in written if end <= at]
@@ -93,6 +92,8 @@ def today(document: Document) -> Iterator[Proposed]:
         yield from (Proposed(match.start(), "") for match in _TODAY.finditer(document.text))
 
 
+PLACES_MOST = 32
+"""Names of a text that are asked about, at most."""
 _NAME = re.compile(r"\b[^\W\d_a-z][\w'’-]*(?:(?: of| de| van| von| the)? [^\W\d_a-z][\w'’-]*)*|\b[0-9][0-9,]*\b")
 _SENTENCE = re.compile(r"(?<=[\w\"')\]]{2}[.!?])\s+(?=[^\W\d_a-z\"'])|\n+")
 _TOPIC = re.compile(r"(?:The |An? )?(.{2,60}?)(?:,? (?:is|was|are|were)\b| \(|, )", re.DOTALL)
@@ -103,7 +104,7 @@ _QUESTION = ("What", "Who", "Where")
 def queries(document: Document) -> Iterator[Proposed]:
     """Before a name or a number that is new: what the text is about, the name before it, and the sentence so far."""
     topic = _TOPIC.match(document.text)
-    for at, before in _new_names(document.text):
+    for at, before in islice(_new_names(document.text), PLACES_MOST):
         names = [match.group() for match in _NAME.finditer(before) if not match.group()[0].isdigit()]
         asked = [topic.group(1)] if topic and topic.end() <= at else []
         asked += [*names[-1:], " ".join(before.split()[-CLAUSE:])]
@@ -112,7 +113,7 @@ def queries(document: Document) -> Iterator[Proposed]:
 
 def questions(document: Document) -> Iterator[Proposed]:
     """The sentence so far as questions: "The capital of Peru is" asks what the capital of Peru is."""
-    for at, before in _new_names(document.text):
+    for at, before in islice(_new_names(document.text), PLACES_MOST):
         words = before.split()
         if len(words) < 2 or len(words) > 2 * CLAUSE:
             continue

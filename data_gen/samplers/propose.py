@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from toolformer.calls import CallSyntax, Part
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.method import Method
+from toolformer.data_gen.prune import HOPELESS, hopeless
 from toolformer.data_gen.records import Place, Rejected, Text
 from toolformer.data_gen.samplers.prompts import Live, Prompts
 from toolformer.errors import ConfigError
@@ -19,7 +20,6 @@ from toolformer.lm import LanguageModel, Openings
 
 PASS_TOKENS = 16_384
 """Tokens of prompts and texts in one proposing pass: what its cache has to hold until its samples are done."""
-HOPELESS = "what follows is too likely already: no result could help"
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,6 @@ def propose(
                     else:
                         places.append((row, index, place))
             yield Proposal(prompts.syntax, openings, places)
-
-
-def hopeless(place: Place, lesson: Lesson) -> bool:
-    """Whether no result could help there: L⁺ is never below zero, so that the plain loss bounds the gain."""
-    return place.text.plain_loss(place.position) + place.text.rounding < lesson.needed
 
 
 def _likeliest(
