@@ -1,4 +1,4 @@
-"""Where could no result help? L⁺ is never below zero, so that L_i(ε), what the text costs without a call, bounds a gain.
+"""Where could no result help? L⁺ is never below zero, so that L_i(ε), the loss without any call, bounds a gain.
 
 Samplers that a pass over the whole text comes before ask it there. Rules look at few places, so that the model need not
 read the rest: their texts are read here, each up to its last place, and only those with a call to judge.
