@@ -8,6 +8,7 @@ from toolformer.calls import Part
 from toolformer.hf.encode import Codec
 from toolformer.hf.exact import rounding
 from toolformer.hf.network import Network
+from toolformer.hf.precision import precision
 from toolformer.hf.soft_prompt import soft_ids
 from toolformer.hf.turns import frame_turns
 from toolformer.lm import Counter, Encoded, Ids
@@ -25,6 +26,7 @@ class TransformersModel:
         self._soft = soft_ids(model)
         self.ends = self._network.ends
         self.rounding = rounding(model)
+        self.precision = precision(model)
 
     def encode(self, text: str) -> Encoded:
         """See `lm.LanguageModel`. Lone surrogates are encoded as U+FFFD, which is what a decoder makes of them."""
