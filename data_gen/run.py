@@ -8,7 +8,7 @@ import gc
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from toolformer.data_gen.corpus import read_corpus
@@ -26,6 +26,7 @@ from toolformer.data_gen.split import MOST, cut_passages
 from toolformer.data_gen.workers import in_order
 from toolformer.errors import ConfigError, DataError, unknown_name
 from toolformer.lm import LanguageModel
+from toolformer.loading import Loading
 from toolformer.tool import Tool
 from toolformer.toolbox import Toolbox
 
@@ -55,6 +56,7 @@ def annotate(
     out: Path,
     *,
     model: str | LanguageModel = "builtin",
+    loading: Loading = Loading(),
     sampler: str | LanguageModel | Server | None = None,
     lessons: Sequence[Lesson] = (),
     method: Method = Method(),
@@ -72,6 +74,7 @@ def annotate(
         tools: The tools. Each needs a lesson: one that comes with the package, or one of yours.
         out: The folder; `folder.py` says what is written there.
         model: Judges the calls: the model that will be finetuned, loaded by name or path, or ready.
+        loading: How it is loaded, where it is named; so is the sampler, but for what says which model it is.
         sampler: Another model that proposes and samples the calls, or a Server; by default, `model` does.
         lessons: Lessons of your own. One for a tool that the package teaches too takes the place of the package's.
         method: How calls are found and judged.
@@ -94,7 +97,7 @@ def annotate(
         toolbox = stack.enter_context(Toolbox(tools, workers=max(2, workers)))
         chosen = _chosen_lessons(toolbox.names, lessons)
         asked = stack.enter_context(_checked_client(sampler)) if isinstance(sampler, Server) else sampler
-        annotators = list(_annotators(model, asked, toolbox, chosen, method, workers))
+        annotators = list(_annotators(model, loading, asked, toolbox, chosen, method, workers))
         most = min(passage_tokens, annotators[0].longest_text())
         progress = Progress()
 
@@ -103,7 +106,7 @@ def annotate(
                 progress.read += 1
                 yield from cut_passages(document, annotators[0].length, most)
 
-        settings = {"passage_tokens": most, "limit": limit}
+        settings = {"passage_tokens": most, "limit": limit, "precision": _precisions(annotators[0])}
         stack.enter_context(_old_objects_left_alone())
         run(annotators, passages(), out, settings, progress, shard_size=shard_size, on_progress=on_progress)
         return progress
@@ -135,6 +138,7 @@ def _checked_client(server: Server) -> Iterator[Client]:
 
 def _annotators(
     model: str | LanguageModel,
+    loading: Loading,
     sampler: str | LanguageModel | Client | None,
     toolbox: Toolbox,
     lessons: Sequence[Lesson],
@@ -142,33 +146,41 @@ def _annotators(
     workers: int,
 ) -> Iterator[Annotator]:
     """One for each worker, with models of its own."""
-    for device in _devices(workers):
-        judge = _loaded(model, device)
+    for device in _devices(workers, loading.device):
+        own = replace(loading, device=device)
+        judge = _loaded(model, own)
         writer: Sampler
         if isinstance(sampler, Client):
             by_server = CompletionSampler if sampler.server.by == "completions" else ChatSampler
             writer = by_server(judge, method, sampler)
         else:
-            writer = ModelSampler(judge if sampler is None else _loaded(sampler, device), method)
+            writer = ModelSampler(
+                judge if sampler is None else _loaded(sampler, replace(own, adapter=None, revision=None)), method
+            )
         yield Annotator(judge, toolbox, lessons, method, sampler=writer)
 
 
-def _devices(workers: int) -> list[str]:
+def _precisions(annotator: Annotator) -> dict[str, str]:
+    """How exactly it is judged and sampled: a run goes on as it was begun."""
+    return {"model": annotator.model.precision, "sampler": annotator.sampler.model.precision}
+
+
+def _devices(workers: int, device: str) -> list[str]:
     """Where each worker's models go."""
-    if workers == 1:
-        return ["auto"]
+    if workers == 1 or device not in ("auto", "cuda"):
+        return [device] * workers
     import torch
 
     count = torch.cuda.device_count()
     return [f"cuda:{number % count}" if count else "auto" for number in range(workers)]
 
 
-def _loaded(model: str | LanguageModel, device: str) -> LanguageModel:
+def _loaded(model: str | LanguageModel, loading: Loading) -> LanguageModel:
     if not isinstance(model, str):
         return model
     from toolformer.hf import load
 
-    return load(model, device=device)
+    return load(model, **vars(loading))
 
 
 def _chosen_lessons(tools: Sequence[str], own: Sequence[Lesson]) -> list[Lesson]:

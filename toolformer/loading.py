@@ -13,8 +13,7 @@ class Loading:
     device: str = "auto"
     """cpu, cuda, mps, ...; auto is the GPU where there is one."""
     dtype: str = "auto"
-    """float32, bfloat16 or float16; auto is the checkpoint's own on a GPU, and on a CPU bfloat16 if it computes in that
-    and the checkpoint is of half precision, or else float32."""
+    """float32, bfloat16 or float16; auto is the checkpoint's own where the device computes in it, or else float32."""
     revision: str | None = None
     """Of a model on the hub: a branch, a tag or a commit."""
     quantize: Quantize | None = None

@@ -13,6 +13,7 @@ from toolformer.commands.stopping import stopping
 from toolformer.commands.tools import Settings
 from toolformer.data_gen.method import Method
 from toolformer.errors import ConfigError
+from toolformer.loading import Loading
 
 if TYPE_CHECKING:
     from toolformer.data_gen.server import Server
@@ -85,6 +86,7 @@ class Annotate:
     workers: int = 1
     """Shards annotated at a time, each with models of its own: one for each GPU, say. The bytes are the same."""
     rows: Annotated[Rows, Often("text_column", "date_column")] = field(default_factory=Rows)
+    loading: Annotated[Loading, Often("adapter", "device", "dtype")] = field(default_factory=Loading)
     sampling: Annotated[Sampling, Often("sampler", "sampler_model")] = field(default_factory=Sampling)
     method: Annotated[Method, Often("in_place")] = field(default_factory=Method)
     settings: Settings = field(default_factory=ToolSettings)
@@ -106,6 +108,7 @@ class Annotate:
                 make_tools(self.settings, self.tools.split(",")),
                 self.out,
                 model=self.model,
+                loading=self.loading,
                 sampler=self.sampling.made(),
                 lessons=[load_lesson(path) for path in self.lesson],
                 method=self.method,

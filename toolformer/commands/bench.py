@@ -11,6 +11,7 @@ import tyro
 from toolformer.catalog import ToolSettings, make_tools
 from toolformer.commands.tools import Settings
 from toolformer.errors import ConfigError
+from toolformer.loading import Loading
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class BenchAnnotate:
     """m, for every lesson."""
     json: bool = False
     """Print a line of JSON with the figures."""
+    loading: Loading = field(default_factory=Loading)
     settings: Settings = field(default_factory=ToolSettings)
 
     def run(self) -> None:
@@ -48,6 +50,7 @@ class BenchAnnotate:
             plain_texts=self.plain_texts,
             positions=self.positions,
             samples=self.samples,
+            loading=self.loading,
         )
         print(json.dumps(asdict(result)) if self.json else result)
 
@@ -64,6 +67,7 @@ class BenchDecode:
     """How often the two sides take turns; medians are compared."""
     json: bool = False
     """Print a line of JSON for each comparison."""
+    loading: Loading = field(default_factory=Loading)
 
     def run(self) -> None:
         """Print a line for each comparison."""
@@ -79,7 +83,7 @@ class BenchDecode:
         pairs = [f"{one} {other}" for one, other in zip(texts[::2], texts[1::2], strict=False)]
         if not self.json:
             print(HEADER)
-        for line in bench_decode(self.model, pairs, rounds=self.rounds):
+        for line in bench_decode(self.model, pairs, rounds=self.rounds, loading=self.loading):
             print(json.dumps(asdict(line)) if self.json else line, flush=True)
 
 

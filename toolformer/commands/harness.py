@@ -21,7 +21,19 @@ from toolformer.errors import ConfigError, ToolformerError, unknown_name
 from toolformer.eval.run import FOLDER
 from toolformer.eval.tool_lm import ToolLM
 
-_KNOWN = ("pretrained", "adapter", "tools", "k", "calls", "dtype", "quantize", "batch_size", "device")
+_KNOWN = (
+    "pretrained",
+    "adapter",
+    "tools",
+    "k",
+    "calls",
+    "dtype",
+    "revision",
+    "quantize",
+    "offline",
+    "batch_size",
+    "device",
+)
 
 
 @register_model("toolformer")

@@ -60,17 +60,14 @@ def load(
     )
     source, found = find(name_or_path, loading)
     network, tokenizer = _loaded(source, found, loading)
-    # An adapter's own name or path, or else that of the model, which for smollm2 says which of the two it is.
-    name = source.name if found is None or adapter is not None else name_or_path
+    name = _called(name_or_path, source, found, loading)
     codec = Codec(tokenizer, name)
     codec.check()
     kind = Seq2SeqModel if network.config.is_encoder_decoder else CausalModel
     return kind(network, codec, name, fingerprint(source, codec, found))
 
 
-def load_network(
-    name_or_path: str, loading: Loading = Loading()
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_network(name_or_path: str, loading: Loading = Loading()) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The same as transformers' own model, with the adapter's layers in it, and the tokenizer."""
     return _loaded(*find(name_or_path, loading), loading)
 
@@ -84,13 +81,16 @@ def fetch(name_or_path: str, loading: Loading = Loading()) -> tuple[str, str]:
     if found is not None:
         found.fetch(offline=source.offline)
     _config(source)
-    codec = Codec(_tokenizer(source, found), source.name)
-    return source.name, fingerprint(source, codec, found)
+    name = _called(name_or_path, source, found, loading)
+    return name, fingerprint(source, Codec(_tokenizer(source, found), name), found)
 
 
-def _loaded(
-    source: Source, found: Adapter | None, loading: Loading
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def _called(name: str, source: Source, found: Adapter | None, loading: Loading) -> str:
+    """The name of what is itself an adapter, or else the model's, which for smollm2 says which of the two it is."""
+    return source.name if found is None or loading.adapter is not None else name
+
+
+def _loaded(source: Source, found: Adapter | None, loading: Loading) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     device = device_of(loading.device)
     if found is not None:
         found.fetch(offline=source.offline)
