@@ -154,9 +154,8 @@ def _annotators(
             by_server = CompletionSampler if sampler.server.by == "completions" else ChatSampler
             writer = by_server(judge, method, sampler)
         else:
-            writer = ModelSampler(
-                judge if sampler is None else _loaded(sampler, replace(own, adapter=None, revision=None)), method
-            )
+            other = replace(own, adapter=None, revision=None)
+            writer = ModelSampler(judge if sampler is None else _loaded(sampler, other), method)
         yield Annotator(judge, toolbox, lessons, method, sampler=writer)
 
 

@@ -17,6 +17,7 @@ from tests import tiny_models
 from toolformer.calls import CallSyntax, Part
 from toolformer.errors import ConfigError
 from toolformer.hf import load
+from toolformer.loading import Loading
 
 # peft asks transformers in a way that is on its way out.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
@@ -140,7 +141,9 @@ def test_nf4_keeps_the_weights_as_they_are_for_training(llama: str) -> None:
 
     from toolformer.hf import load_network
 
-    linear = [module for module in load_network(llama, quantize="nf4")[0].modules() if isinstance(module, Linear4bit)]
+    linear = [
+        module for module in load_network(llama, Loading(quantize="nf4"))[0].modules() if isinstance(module, Linear4bit)
+    ]
     assert linear
     assert not any(module.support_avx512bf16_for_cpu for module in linear)
 

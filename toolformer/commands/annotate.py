@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from toolformer.catalog import CATALOG, ToolSettings, make_tools
-from toolformer.commands.flags import Often
+from toolformer.commands.flags import LoadingFlags, Often
 from toolformer.commands.stopping import stopping
 from toolformer.commands.tools import Settings
 from toolformer.data_gen.method import Method
@@ -86,8 +86,8 @@ class Annotate:
     workers: int = 1
     """Shards annotated at a time, each with models of its own: one for each GPU, say. The bytes are the same."""
     rows: Annotated[Rows, Often("text_column", "date_column")] = field(default_factory=Rows)
-    loading: Annotated[Loading, Often("adapter", "device", "dtype")] = field(default_factory=Loading)
-    sampling: Annotated[Sampling, Often("sampler", "sampler_model")] = field(default_factory=Sampling)
+    loading: LoadingFlags = field(default_factory=Loading)
+    sampling: Annotated[Sampling, Often("sampler")] = field(default_factory=Sampling)
     method: Annotated[Method, Often("in_place")] = field(default_factory=Method)
     settings: Settings = field(default_factory=ToolSettings)
 

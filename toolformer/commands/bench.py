@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from toolformer.catalog import ToolSettings, make_tools
+from toolformer.commands.flags import LoadingFlags
 from toolformer.commands.tools import Settings
 from toolformer.errors import ConfigError
 from toolformer.loading import Loading
@@ -34,7 +35,7 @@ class BenchAnnotate:
     """m, for every lesson."""
     json: bool = False
     """Print a line of JSON with the figures."""
-    loading: Loading = field(default_factory=Loading)
+    loading: LoadingFlags = field(default_factory=Loading)
     settings: Settings = field(default_factory=ToolSettings)
 
     def run(self) -> None:
@@ -67,7 +68,7 @@ class BenchDecode:
     """How often the two sides take turns; medians are compared."""
     json: bool = False
     """Print a line of JSON for each comparison."""
-    loading: Loading = field(default_factory=Loading)
+    loading: LoadingFlags = field(default_factory=Loading)
 
     def run(self) -> None:
         """Print a line for each comparison."""

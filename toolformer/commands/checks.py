@@ -105,9 +105,7 @@ def device() -> Iterator[Finding]:
         says = f"an NVIDIA GPU may be here, but torch {torch.__version__} is built for CPUs; float32"
         yield Finding("device", "missing", says, "install a CUDA build of torch: https://pytorch.org/get-started")
     else:
-        half = (
-            ", or in bfloat16, which it computes, where the checkpoint is of half precision" if cpu_has_bf16() else ""
-        )
+        half = ", or in bfloat16 where the checkpoint is of half precision" if cpu_has_bf16() else ""
         kind = "an Apple GPU" if device_of("auto") == "mps" else f"CPU, {torch.get_num_threads()} threads"
         yield Finding("device", "ok", f"{kind}; weights in float32{half}")
     yield _tried("bf16", _multiply, "bfloat16 is computed; train takes it on GPUs, elsewhere with --precision bf16")

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from toolformer.catalog import ToolSettings, make_tools
-from toolformer.commands.flags import Often
+from toolformer.commands.flags import LoadingFlags, Often
 from toolformer.commands.stopping import stopping
 from toolformer.commands.tools import Settings
 from toolformer.errors import ConfigError
@@ -52,7 +52,7 @@ class Eval:
     """Another folder of results to show in the same tables; may be given several times."""
     json: bool = False
     """Print a line of JSON, what results.json holds, instead of the tables."""
-    loading: Annotated[Loading, Often("adapter", "device", "dtype")] = field(default_factory=Loading)
+    loading: LoadingFlags = field(default_factory=Loading)
     asking: Annotated[Asking, Often("data", "limit", "vote", "batch")] = field(default_factory=Asking)
     settings: Settings = field(default_factory=ToolSettings)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from toolformer.catalog import DEFAULT, ToolSettings, make_tools
-from toolformer.commands.flags import Often
+from toolformer.commands.flags import LoadingFlags, Often
 from toolformer.commands.tools import Settings
 from toolformer.decode.options import Options
 from toolformer.errors import ToolformerError
@@ -66,7 +66,7 @@ class Generate:
     raw: bool = False
     """Show the calls in the text."""
     who: Who = field(default_factory=Who)
-    loading: Loading = field(default_factory=Loading)
+    loading: LoadingFlags = field(default_factory=Loading)
     options: Decoding = field(default_factory=Options)
     settings: Settings = field(default_factory=ToolSettings)
 
@@ -120,7 +120,7 @@ class Chat:
     system: str | None = None
     """A first turn that says how to answer, for models that know such."""
     who: Who = field(default_factory=Who)
-    loading: Loading = field(default_factory=Loading)
+    loading: LoadingFlags = field(default_factory=Loading)
     options: Decoding = field(default_factory=Options)
     settings: Settings = field(default_factory=ToolSettings)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from toolformer.commands.flags import Often
+from toolformer.commands.flags import LoadingFlags, Often
 from toolformer.commands.stopping import stopping
 from toolformer.finetune.config import PAPER, TrainConfig
 from toolformer.loading import Loading
@@ -42,7 +42,7 @@ class Train:
     """In the end, put the folder on the hub, as this repository."""
     preset: Literal["small", "paper"] = "small"
     """Defaults of the flags below: for LoRA on small corpora, or those of Schick et al. 2023."""
-    loading: Annotated[Loading, Often("quantize", "adapter")] = field(default_factory=Loading)
+    loading: LoadingFlags = field(default_factory=Loading)
     config: Annotated[
         TrainConfig,
         Often("how", "rank", "learning_rate", "epochs", "batch_size", "device_batch", "anchor", "control"),

@@ -86,8 +86,8 @@ def _said_in_one_line(file: Path) -> Iterator[None]:
         yield
     except _WRONG as error:
         raise ConfigError(
-            f"{file} cannot be read as a model ({first_line(error) or type(error).__name__}): it is cut off or damaged, "
-            "or of a kind that transformers does not know; fetch it again, or take the model in transformers' format"
+            f"{file} cannot be read as a model ({first_line(error) or type(error).__name__}): it is cut off, damaged, "
+            "or of a kind that transformers does not know. Fetch it again, or take the model in transformers' format"
         ) from error
 
 
