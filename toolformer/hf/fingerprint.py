@@ -16,17 +16,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.utils import (
-    SAFE_WEIGHTS_INDEX_NAME,
-    SAFE_WEIGHTS_NAME,
-    WEIGHTS_INDEX_NAME,
-    WEIGHTS_NAME,
-    cached_file,
-)
-from transformers.utils.hub import get_checkpoint_shard_files
+from transformers import PreTrainedModel
 
 from toolformer.errors import ConfigError
 from toolformer.hf.adapter import SETTINGS, WEIGHTS, Adapter
+from toolformer.hf.checkpoint import file_of, weights_of
 from toolformer.hf.encode import Codec
 from toolformer.hf.quiet import first_line
 from toolformer.hf.source import Source
@@ -38,10 +32,8 @@ _DAMAGED = (OSError, ValueError, KeyError, TypeError, RuntimeError)
 
 def fingerprint(source: Source, codec: Codec, adapter: Adapter | None) -> str:
     """Of the model and what is put on it. Files of the hub that are not in its cache yet are fetched."""
-    files = _weights(source)
-    if not files:
-        raise ConfigError(f"{source.place} has no weights of a format that is read: {SAFE_WEIGHTS_NAME} would be right")
-    settings = [path for name in ("config.json", "generation_config.json") if (path := _file(source, name))]
+    files = weights_of(source)
+    settings = [path for name in ("config.json", "generation_config.json") if (path := file_of(source, name))]
     if adapter is not None:
         files.append(adapter.folder / WEIGHTS)
         settings.append(adapter.folder / SETTINGS)
@@ -55,10 +47,10 @@ def fingerprint(source: Source, codec: Codec, adapter: Adapter | None) -> str:
     return _hash(codec, told, tensors)
 
 
-def in_memory(model: torch.nn.Module, settings: Mapping[str, Any], codec: Codec) -> str:
+def in_memory(model: PreTrainedModel, codec: Codec) -> str:
     """Of a model that no checkpoint holds, as it is: another precision is another model."""
     tensors = sorted(_line(name, tensor) for name, tensor in model.state_dict().items())
-    return _hash(codec, [_settings(settings)], tensors)
+    return _hash(codec, [_settings(model.config.to_dict())], tensors)
 
 
 def _hash(codec: Codec, settings: list[dict[str, Any]], tensors: list[str]) -> str:
@@ -68,34 +60,6 @@ def _hash(codec: Codec, settings: list[dict[str, Any]], tensors: list[str]) -> s
 
 def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if not name.startswith("_") and name not in _NAMES_ONLY}
-
-
-def _file(source: Source, name: str) -> Path | None:
-    # The cache first: who has loaded the model, or its settings, has asked the hub already.
-    for local in (True,) if source.offline else (True, False):
-        found = cached_file(
-            source.place,
-            name,
-            revision=source.revision,
-            local_files_only=local,
-            _raise_exceptions_for_missing_entries=False,
-            _raise_exceptions_for_connection_errors=False,
-        )
-        if found is not None:
-            return Path(found)
-    return None
-
-
-def _weights(source: Source) -> list[Path]:
-    """The files that transformers loads."""
-    for whole, index in ((SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME), (WEIGHTS_NAME, WEIGHTS_INDEX_NAME)):
-        if file := _file(source, whole):
-            return [file]
-        if file := _file(source, index):
-            where = {"revision": source.revision, "local_files_only": source.offline}
-            shards, _ = get_checkpoint_shard_files(source.place, str(file), **where)
-            return [Path(shard) for shard in shards]
-    return []
 
 
 def _in_file(path: Path) -> Iterator[str]:

@@ -3,7 +3,10 @@
 The name it has there is a hash of the file's content, so that a file that was changed is another model.
 """
 
+import errno
 import hashlib
+import shutil
+import struct
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -21,7 +24,19 @@ from toolformer.user_cache import kept
 
 _WEIGHTS = ("*.safetensors", "*.bin", "*.safetensors.index.json", "adapter_config.json")
 """What makes a folder one of transformers or peft, whatever else lies in it."""
-_WRONG = (OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError, MemoryError)
+_ROOM = 1 << 26
+"""Bytes for a tokenizer and all that is small."""
+_WRONG = (
+    OSError,
+    struct.error,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    RuntimeError,
+    MemoryError,
+)
 """What comes of a file that is cut off, damaged, or of a kind that is not known: it is parsed with hardly a check."""
 
 
@@ -75,9 +90,17 @@ def convert(file: Path, folder: Path) -> None:
         )
         if missing := sorted(told["missing_keys"]):
             raise ValueError(f"it lacks {len(missing)} tensors, such as {missing[0]}")
+    _check_room(folder, model)
     with no_bar():
         _unquantised(model).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _check_room(folder: Path, model: PreTrainedModel) -> None:
+    """Raise what a full disk would, before it is: some of what writes there says it in no way that can be told."""
+    needed = sum(tensor.nbytes for tensor in model.state_dict().values()) + _ROOM
+    if (free := shutil.disk_usage(folder).free) < needed:
+        raise OSError(errno.ENOSPC, f"{free / 2**20:,.0f} MB are free and {needed / 2**20:,.0f} are needed")
 
 
 @contextmanager

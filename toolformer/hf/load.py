@@ -24,6 +24,7 @@ from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 from toolformer.errors import ConfigError
 from toolformer.hf.adapter import Adapter, put_on
 from toolformer.hf.causal import CausalModel
+from toolformer.hf.checkpoint import check_size
 from toolformer.hf.encode import Codec
 from toolformer.hf.fingerprint import fingerprint
 from toolformer.hf.precision import device_of, dtype_of, keep_gradients, quantization
@@ -137,6 +138,8 @@ def _model(
     config: PreTrainedConfig, source: Source, dtype: torch.dtype | str, device: str, quantize: Quantize | None
 ) -> PreTrainedModel:
     kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    if not is_deepspeed_zero3_enabled():  # type: ignore[no-untyped-call]
+        check_size(config, kind, source)
     # A cap on the attention scores is beyond the fused kernels.
     capped = getattr(config, "attn_logit_softcapping", None) is not None
     try:

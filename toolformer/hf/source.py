@@ -74,6 +74,8 @@ def placed(name: str, *, offline: bool = False) -> tuple[str, str]:
             raise ConfigError(f"this installation lacks the model {name}: reinstall toolformer, or name another model")
         return name, str(folder)
     gguf = gguf_of(name)
+    if gguf is None and name.lower().endswith(".gguf"):
+        raise ConfigError(no_model(name, name))
     return name, name if gguf is None else str(converted(gguf))
 
 
@@ -89,8 +91,8 @@ def _known(place: str) -> set[str]:
 
     beside = Path(place).expanduser().parent
     local = {str(beside / config.parent.name) for config in beside.glob("*/*config.json")}
-    if is_path(place):
-        local |= {str(beside / file.name) for file in beside.glob("*.gguf")}
+    if is_path(place) or place.lower().endswith(".gguf"):
+        local |= {str(file) for file in beside.glob("*.gguf")}
     try:
         cached = {repo.repo_id for repo in scan_cache_dir().repos if repo.repo_type == "model"}
     except CacheNotFound:
