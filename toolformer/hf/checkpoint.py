@@ -18,7 +18,7 @@ from toolformer.errors import ConfigError
 from toolformer.hf.quiet import first_line
 from toolformer.hf.source import Source
 
-_WRONG = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError, ImportError, MemoryError)
+NOT_RIGHT = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError)
 """What comes of settings that no model can have, such as no heads at all."""
 
 
@@ -69,7 +69,7 @@ def check_size(config: PreTrainedConfig, kind: Any, source: Source) -> None:
     try:
         # A layer takes a file some hundred bytes, if only to name its tensors; a million take for ever to be made.
         fits = layers * 100 <= held and _parameters(config, kind) <= 8 * held
-    except _WRONG as error:
+    except NOT_RIGHT as error:
         raise ConfigError(
             f"the config.json of {source.place} describes no model that can be made ({first_line(error)}): fetch or "
             "copy it again"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -24,7 +25,7 @@ from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 from toolformer.errors import ConfigError
 from toolformer.hf.adapter import Adapter, put_on
 from toolformer.hf.causal import CausalModel
-from toolformer.hf.checkpoint import check_size
+from toolformer.hf.checkpoint import NOT_RIGHT, check_size
 from toolformer.hf.encode import Codec
 from toolformer.hf.fingerprint import fingerprint
 from toolformer.hf.precision import device_of, dtype_of, keep_gradients, quantization
@@ -110,8 +111,8 @@ def _config(source: Source) -> PreTrainedConfig:
         config: PreTrainedConfig = AutoConfig.from_pretrained(
             source.place, revision=source.revision, local_files_only=source.offline, trust_remote_code=False
         )
-    except (OSError, ValueError) as error:
-        if local:
+    except (OSError, StrictDataclassError, *NOT_RIGHT) as error:
+        if local or not isinstance(error, OSError):
             raise ConfigError(f"{source.name} holds no model that can be loaded: {_why(error)}") from error
         raise ConfigError(f"{no_model(source.name, source.place)} ({_why(error)})") from error
     return config
@@ -178,4 +179,4 @@ def _why(error: BaseException) -> str:
     """What is wrong with a model, in one line."""
     if "trust_remote_code" in str(error):
         return "it brings Python code of its own, which is never run here: take one that transformers knows by itself"
-    return first_line(error)
+    return first_line(error.__cause__ if isinstance(error, StrictDataclassError) and error.__cause__ else error)
