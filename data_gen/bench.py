@@ -17,6 +17,7 @@ from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.plain import PlainMethod
 from toolformer.data_gen.records import Document, Place
 from toolformer.errors import ConfigError
+from toolformer.loading import Loading
 from toolformer.tool import Tool
 from toolformer.toolbox import Toolbox
 
@@ -54,7 +55,15 @@ class Result:
 
 
 def bench_annotate(
-    corpus: Path, tools: Sequence[Tool], model: str, *, texts: int, plain_texts: int, positions: int, samples: int
+    corpus: Path,
+    tools: Sequence[Tool],
+    model: str,
+    *,
+    texts: int,
+    plain_texts: int,
+    positions: int,
+    samples: int,
+    loading: Loading = Loading(),
 ) -> Result:
     """Annotate the first texts of a corpus both ways, with so many positions and samples in every lesson."""
     from toolformer.hf import load, load_network
@@ -64,8 +73,8 @@ def bench_annotate(
     if len(documents) < texts:
         raise ConfigError(f"{corpus} gives {len(documents)} texts of {WORDS} words; {texts} were asked for")
     lessons = [replace(builtin_lessons()[tool.name], positions=positions, samples=samples) for tool in tools]
-    fast_model = load(model)
-    network, tokenizer = load_network(model)
+    fast_model = load(model, **vars(loading))
+    network, tokenizer = load_network(model, loading)
     network.train(False)
     with Toolbox(tools) as toolbox:
         annotator = Annotator(fast_model, toolbox, lessons)

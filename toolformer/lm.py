@@ -166,7 +166,10 @@ class LanguageModel(Protocol):
 
     name: str
     fingerprint: str
-    """Changes when any answer could: weights, revision, adapter, precision."""
+    """Which model it is: changes with every weight, with the adapter, the settings, the tokenizer. Not with how it was
+    loaded: what was annotated in one precision may be trained on in another."""
+    precision: str
+    """How its weights are held, such as float32 or bfloat16+nf4: that decides answers, too."""
     context: int
     """Tokens that fit, prompt and text together. A start token, where there is one, is not among them."""
     ends: frozenset[int]

@@ -9,8 +9,10 @@ from typing import Annotated
 import tyro
 
 from toolformer.catalog import ToolSettings, make_tools
+from toolformer.commands.flags import LoadingFlags
 from toolformer.commands.tools import Settings
 from toolformer.errors import ConfigError
+from toolformer.loading import Loading
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class BenchAnnotate:
     """m, for every lesson."""
     json: bool = False
     """Print a line of JSON with the figures."""
+    loading: LoadingFlags = field(default_factory=Loading)
     settings: Settings = field(default_factory=ToolSettings)
 
     def run(self) -> None:
@@ -48,6 +51,7 @@ class BenchAnnotate:
             plain_texts=self.plain_texts,
             positions=self.positions,
             samples=self.samples,
+            loading=self.loading,
         )
         print(json.dumps(asdict(result)) if self.json else result)
 
@@ -64,6 +68,7 @@ class BenchDecode:
     """How often the two sides take turns; medians are compared."""
     json: bool = False
     """Print a line of JSON for each comparison."""
+    loading: LoadingFlags = field(default_factory=Loading)
 
     def run(self) -> None:
         """Print a line for each comparison."""
@@ -79,7 +84,7 @@ class BenchDecode:
         pairs = [f"{one} {other}" for one, other in zip(texts[::2], texts[1::2], strict=False)]
         if not self.json:
             print(HEADER)
-        for line in bench_decode(self.model, pairs, rounds=self.rounds):
+        for line in bench_decode(self.model, pairs, rounds=self.rounds, loading=self.loading):
             print(json.dumps(asdict(line)) if self.json else line, flush=True)
 
 

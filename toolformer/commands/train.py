@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from toolformer.commands.flags import Often
+from toolformer.commands.flags import LoadingFlags, Often
 from toolformer.commands.stopping import stopping
 from toolformer.finetune.config import PAPER, TrainConfig
+from toolformer.loading import Loading
 
 if TYPE_CHECKING:
     from toolformer.data_gen.annotated_folder import KeptText
@@ -41,9 +42,10 @@ class Train:
     """In the end, put the folder on the hub, as this repository."""
     preset: Literal["small", "paper"] = "small"
     """Defaults of the flags below: for LoRA on small corpora, or those of Schick et al. 2023."""
+    loading: LoadingFlags = field(default_factory=Loading)
     config: Annotated[
         TrainConfig,
-        Often("how", "quantize", "rank", "learning_rate", "epochs", "batch_size", "device_batch", "anchor", "control"),
+        Often("how", "rank", "learning_rate", "epochs", "batch_size", "device_batch", "anchor", "control"),
     ] = field(default_factory=TrainConfig)
 
     @classmethod
@@ -73,6 +75,7 @@ class Train:
                 self.out,
                 model=self.model,
                 config=self.config,
+                loading=self.loading,
                 plain=_without_calls(corpus.kept(), read_corpus(self.plain)) if self.plain else (),
                 made_with=None if self.any_corpus or made_with is None else str(made_with),
                 trackers=[name for name in self.trackers.split(",") if name],
