@@ -53,7 +53,7 @@ class Annotator:
         self.sampler = sampler or ModelSampler(model, method)
         self.syntax = syntax_of(model)
         self.scorer = Scorer(model, self.syntax, in_place=method.in_place)
-        self._ranker = Ranker(self.sampler.model, self.lessons)
+        self.ranker = Ranker(self.sampler.model, self.lessons)
         if len(self.lessons) != len(lessons):
             raise ConfigError("two lessons teach the same tool; merge them, or run them one after the other")
 
@@ -105,7 +105,7 @@ class Annotator:
             executed = tools.finish(self.syntax, rejected)
         matching = match(executed, rejected, all_of_them=self.method.match)
         hopeful = prune(matching, self.model, lessons, rejected)
-        likeliest = self._ranker.rank(hopeful, rejected) if self.sampler.ranked else hopeful
+        likeliest = self.ranker.rank(hopeful, rejected) if self.sampler.ranked else hopeful
         return self.scorer.score(likeliest, lessons, rejected), rejected
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> dict[str, Lesson]:

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -33,6 +33,8 @@ class BenchAnnotate:
     """k, for every lesson."""
     samples: int = 5
     """m, for every lesson."""
+    sampler: Literal["self", "rules"] = "self"
+    """Who proposes the calls: the model itself, or rules, of whose proposals it takes the likeliest."""
     json: bool = False
     """Print a line of JSON with the figures."""
     loading: LoadingFlags = field(default_factory=Loading)
@@ -51,6 +53,7 @@ class BenchAnnotate:
             plain_texts=self.plain_texts,
             positions=self.positions,
             samples=self.samples,
+            rules=self.sampler == "rules",
             loading=self.loading,
         )
         print(json.dumps(asdict(result)) if self.json else result)
