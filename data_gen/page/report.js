@@ -140,7 +140,7 @@ function histogram(tool) {
 
 function writtenThreshold({ value, found, candidates, share, kept }) {
   if (!found) return `Threshold ${nats(value)}, the lesson's own: ${count(candidates)} scored calls are too few to find one.`;
-  return `Threshold ${nats(value)}, found from decoys: of ${count(kept)} calls above it, ${(100 * share).toFixed(1)}% are chance, by estimate.`;
+  return `Threshold ${nats(value)}, found from decoys: of ${count(kept)} calls above it, ${(100 * share).toFixed(1)}% are chance, by estimate. Below: decoys dark, calls pale.`;
 }
 
 function decoys(tool, { found, first, width, gains, decoys: chance }) {
