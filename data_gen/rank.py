@@ -63,7 +63,7 @@ class Ranker:
             if document.id not in lives:
                 lives[document.id] = self._prompts[tool].showing(document.text)
             live = lives[document.id]
-            asked.append((live, max(0, live.encoded.token_at(one.place.start)), one.call))
+            asked.append((live, live.encoded.token_at(one.place.start), one.call))
         likely = self._log_probabilities(tool, asked)
         return list(zip(likely, some, strict=True))
 

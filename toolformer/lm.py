@@ -32,8 +32,8 @@ class Encoded:
     starts: tuple[int, ...]
 
     def token_at(self, start: int) -> int:
-        """The token that covers the character `start`."""
-        return bisect.bisect_right(self.starts, start) - 1
+        """The token that covers the character `start`; the first one, for what stands before it."""
+        return max(0, bisect.bisect_right(self.starts, start) - 1)
 
 
 @dataclass(frozen=True)

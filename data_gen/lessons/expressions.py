@@ -1,5 +1,6 @@
 """Numbers in running text, written as digits or in words, and the expressions over them that give another number."""
 
+import bisect
 import itertools
 import re
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,8 @@ from toolformer.data_gen.lessons.places import MONTHS, SHORT_MONTHS
 
 NEAR = 10
 """Different numbers before a place that an expression may be made of, the nearest first."""
+REACH = 40
+"""Numbers before a place among which those are looked for."""
 _LONGEST = 12
 """Digits beyond which a number is a name."""
 _ONES = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -83,7 +86,7 @@ def numbers(text: str) -> tuple[Number, ...]:
 def expressions(found: Sequence[Number], target: Number) -> Iterator[str]:
     """The calculations over some numbers that give the target: of one operation, or where none does, of two."""
     near: dict[str, float] = {}
-    for number in reversed(found):
+    for number in reversed(found[-REACH:]):
         if number.value and len(near) < NEAR:
             near.setdefault(number.digits, number.value)
     one = list(_one(near, target))
@@ -98,9 +101,12 @@ def _one(near: dict[str, float], target: Number) -> Iterator[str]:
 
 
 def _two(near: dict[str, float], target: Number) -> Iterator[str]:
+    values = sorted(near.values())
     for (first, a), (second, b) in itertools.product(near.items(), repeat=2):
         for operator in _sensible(a, b):
             inner = _apply(operator, a, b)
+            if not _third_exists(values, inner, target):
+                continue
             spelled = f"{first} {operator} {second}"
             grouped = f"({spelled})" if operator in "+-" else spelled
             for third, c in near.items():
@@ -113,6 +119,20 @@ def _two(near: dict[str, float], target: Number) -> Iterator[str]:
                     yield f"{third} - {spelled}"
                 if operator in "+-" and inner and _gives(c / inner, target):
                     yield f"{third} / {grouped}"
+
+
+def _third_exists(values: Sequence[float], inner: float, target: Number) -> bool:
+    """Whether one of the values (sorted) might make the target of an inner result; most often none does."""
+    low, high = target.value - target.error, target.value + target.error
+    needed = [(low - inner, high - inner), (inner - high, inner - low), (low + inner, high + inner)]
+    if inner > 0:
+        needed += [(low / inner, high / inner), (inner / high, inner / low), (low * inner, high * inner)]
+    for least, most in needed:
+        slack = 1e-9 * (1 + abs(most))
+        at = bisect.bisect_left(values, least - slack)
+        if at < len(values) and values[at] <= most + slack:
+            return True
+    return False
 
 
 def _sensible(a: float, b: float) -> str:

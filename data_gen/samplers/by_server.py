@@ -148,7 +148,7 @@ def _calls_of(reply: Reply, text: Text, tool: str) -> Iterator[Candidate | Rejec
         if not text.document.text[offset:].strip():
             yield Rejected(nowhere, "sample", "it stands behind the text, where there is nothing to help with", call)
         else:
-            yield checked(Place(text, tool, text.token_at(offset), None), call, CallSyntax.TEXT)
+            yield checked(Place(text, tool, text.encoded.token_at(offset), None), call, CallSyntax.TEXT)
 
 
 def _allowed(record: Candidate | Rejected, places: set[int], lesson: Lesson) -> Candidate | Rejected:
