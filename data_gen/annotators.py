@@ -1,7 +1,9 @@
 """From names to annotators: the models are loaded, and who proposes the calls is chosen."""
 
+import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.method import Method
@@ -11,7 +13,7 @@ from toolformer.data_gen.samplers.by_server import ChatSampler, CompletionSample
 from toolformer.data_gen.samplers.model import ModelSampler
 from toolformer.data_gen.samplers.rules import RuleSampler
 from toolformer.data_gen.samplers.server_client import Client
-from toolformer.errors import ConfigError
+from toolformer.errors import ConfigError, unknown_name
 from toolformer.lm import LanguageModel
 from toolformer.loading import Loading
 from toolformer.toolbox import Toolbox
@@ -61,6 +63,9 @@ def _sampler(
             f"sampler={sampler!r} names several models that write calls: name one, alone or beside the rules "
             '("rules", "self", "rules,self", a model, or "rules,MODEL")'
         )
+    for word in named:
+        if difflib.get_close_matches(word, (RULES, SELF)) and not Path(word).exists():
+            raise ConfigError(f"{unknown_name('sampler', word, (RULES, SELF))} Or name a model, or a server's URL")
     writer = _loaded(named[0], loading) if named else judge
     made: list[Sampler] = [RuleSampler(writer)] if RULES in words else []
     if named or SELF in words:

@@ -7,6 +7,7 @@ import datetime
 import logging
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -45,25 +46,45 @@ def read_corpus(
         split: Which split of a dataset.
         limit: Stop after so many documents.
     """
+    columns = Columns(text_column, id_column, date_column, url_column)
+    return (document for document, _ in documents_and_rows(source, columns, split=split, limit=limit))
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where in its rows a corpus has what; see `read_corpus`."""
+
+    text: str = "text"
+    id: str | None = None
+    date: str | None = None
+    url: str | None = None
+    more: tuple[str, ...] = ()
+    """Others to read, where they are there."""
+
+
+def documents_and_rows(
+    source: str | Path, columns: Columns, *, split: str = "train", limit: int | None = None
+) -> Iterator[tuple[Document, Row]]:
+    """The documents, each with the row that it was read from."""
     if limit is not None and limit < 1:
         raise ConfigError(f"limit={limit}: ask for one document at least")
-    asked = {"id": id_column, "date": date_column, "url": url_column}
-    columns = {what: column or what for what, column in asked.items() if column != ""}
-    rows = read_rows(source, (text_column, *columns.values()), split)
+    asked = {"id": columns.id, "date": columns.date, "url": columns.url}
+    chosen = {what: column or what for what, column in asked.items() if column != ""}
+    rows = read_rows(source, (columns.text, *chosen.values(), *columns.more), split)
     ids: _Ids | None = None
     count = empty = 0
     for row in rows:
         if ids is None:
-            _check_columns(row, [text_column, *filter(None, asked.values())])
-            ids = _Ids(columns.get("id"), row)
+            _check_columns(row, [columns.text, *filter(None, asked.values())])
+            ids = _Ids(chosen.get("id"), row)
         name = ids.of(row)
-        text = _text(row, text_column)
+        text = _text(row, columns.text)
         if not text.strip():
             empty += 1
             if empty == 1:
                 log.warning("%s: an empty text, left out like any other such", row.place)
             continue
-        yield Document(name, text, _facts(row, columns.get("date"), columns.get("url")))
+        yield Document(name, text, _facts(row, chosen.get("date"), chosen.get("url"))), row
         count += 1
         if count == limit:
             break

@@ -13,6 +13,7 @@ import tyro
 import toolformer
 from toolformer.commands.annotate import Annotate, Export, Report
 from toolformer.commands.bench import Bench
+from toolformer.commands.bootstrap import Bootstrap
 from toolformer.commands.completion import Completion
 from toolformer.commands.demo import Demo
 from toolformer.commands.doctor import Doctor
@@ -39,7 +40,7 @@ COMMANDS: dict[str, dict[str, type[Runs]]] = {
     "To begin with": {"doctor": Doctor, "demo": Demo, "fetch": Fetch, "completion": Completion},
     "Tools by themselves": {"tools": ListTools, "call": CallTool, "index": Index},
     "A corpus with calls": {"annotate": Annotate, "report": Report, "export": Export},
-    "A model that calls tools": {"train": Train, "generate": Generate, "chat": Chat},
+    "A model that calls tools": {"train": Train, "bootstrap": Bootstrap, "generate": Generate, "chat": Chat},
     "How good, how fast": {"eval": Eval, "bench": Bench},
 }
 """Every command by its name, as `toolformer --help` lists them. What each does is the first line of its docstring."""
@@ -78,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"toolformer: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        goes_on = "demo, annotate, train and index build go on where they were when run again"
+        goes_on = "demo, annotate, train, bootstrap and index build go on where they were when run again"
         print(f"toolformer: stopped; {goes_on}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:

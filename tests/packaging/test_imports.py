@@ -26,7 +26,7 @@ LAYERS = [
     {"toolformer.hf", "toolformer.decode", "toolformer.finetune", "toolformer.model", "toolformer.chat"},
     {"toolformer.tools"},
     {"toolformer.data_gen"},
-    {"toolformer.builtin"},
+    {"toolformer.builtin", "toolformer.bootstrap"},
     {"toolformer.eval"},
     {"toolformer.catalog", "toolformer.commands", "toolformer.cli", "toolformer.builtin.compare"},
 ]

@@ -2,7 +2,7 @@
 
 import random
 from array import array
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -12,7 +12,7 @@ from toolformer.calls import Call, CallSyntax
 from toolformer.errors import ConfigError, DataError
 from toolformer.finetune import PAPER, TrainConfig
 from toolformer.finetune.batches import IGNORED, Groups, collate, once, plan
-from toolformer.finetune.mixture import choose, make_rows
+from toolformer.finetune.mixture import Held, PlainText, choose, make_rows, without_calls
 from toolformer.finetune.rows import Row, RowMaker, token_at
 from toolformer.hf.encode import Codec
 from toolformer.loading import Loading
@@ -249,3 +249,27 @@ def test_settings_that_cannot_be(wrong: dict[str, object], reason: str) -> None:
 def test_ways_to_load_that_do_not_go_with_full_training(loading: Loading, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         TrainConfig(how="full").check(loading)
+
+
+def test_texts_that_somebody_held_out_are_measured_on_and_no_others() -> None:
+    held = Held(texts()[:3], [PlainText("a plain text")])
+    chosen = choose(texts(), ["a plain text", "another one"], replace(SMALL, held_out=0.5), held)
+    assert (chosen.held, chosen.held_plain) == (held.calls, held.plain)
+    assert {example.text for example in chosen.learnt} == {example.text for example in texts()[3:]}
+    assert [example.text for example in chosen.plain] == ["another one"]
+    # A text that was held out without a call is not learnt from when it has one.
+    kept_later = choose(texts(), (), SMALL, Held((), [PlainText(texts()[0].text)]))
+    assert texts()[0].text not in {example.text for example in kept_later.learnt}
+
+
+def test_plain_texts_are_those_that_kept_no_call_whatever_they_are_called() -> None:
+    @dataclass(frozen=True)
+    class Kept:
+        id: str
+        text: str
+
+    long = "The first half of it. The second half, which is 3 + 4 words: 7. And an end."
+    kept = [Kept("a", "1 and 1 are 2."), Kept("b#2", long[22:63]), Kept("c#1", "Not there at all, this one.")]
+    documents = ["1 and 1 are 2.", long, "It says: 1 and 1 are 2.", "The second half", ""]
+    assert list(without_calls(kept, documents)) == documents[2:]
+    assert list(without_calls([], documents)) == documents

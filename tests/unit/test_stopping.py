@@ -68,6 +68,20 @@ def test_annotate_stops_while_it_starts(tmp_path: Path, seconds: float) -> None:
     assert (status, error.splitlines()[-1]) == (130, SAID.format(tmp_path / "out"))
 
 
+def test_rounds_stop_and_go_on(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    flags = (
+        "--tools calculator --limit 48 --shard-size 24 --rounds 1 --steps 2 --batch-size 4 --filtering-threshold lesson"
+    )
+    command = toolformer("bootstrap", CORPUS, "--out", out, *flags.split())
+    shard, model = out / "round-1" / "annotated" / "shards" / "00000.json", out / "round-1" / "model"
+    for moment in (shard, model / "checkpoints"):
+        status, error = interrupted(command, moment.exists)
+        assert (status, error.splitlines()[-1]) == (130, SAID.format(out))
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    assert (model / "adapter_model.safetensors").exists()
+
+
 def test_index_build_stops_and_goes_on(tmp_path: Path) -> None:
     passages, out, whole = tmp_path / "passages.txt", tmp_path / "out", tmp_path / "whole"
     with passages.open("w") as file:

@@ -117,6 +117,8 @@ def _groups(kind: Any, default: Any, often: Often | None = None) -> Iterator[tup
     flags, inner = [], []
     for field in spec.fields:
         marks: tuple[Any, ...] = getattr(field.type, "__metadata__", ())
+        if tyro.conf.Suppress in marks:
+            continue
         plain = field.type.__origin__ if marks else field.type
         if is_dataclass(plain):
             inner.append((plain, field.default, next((one for one in marks if isinstance(one, Often)), None)))

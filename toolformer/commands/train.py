@@ -1,11 +1,10 @@
 """`toolformer train`: from an annotated corpus to a model that calls tools."""
 
 import itertools
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -13,10 +12,6 @@ from toolformer.commands.flags import LoadingFlags, Often
 from toolformer.commands.stopping import stopping
 from toolformer.finetune.config import PAPER, TrainConfig
 from toolformer.loading import Loading
-
-if TYPE_CHECKING:
-    from toolformer.data_gen.annotated_folder import KeptText
-    from toolformer.data_gen.records import Document
 
 
 @dataclass(frozen=True)
@@ -65,10 +60,12 @@ class Train:
         from toolformer.data_gen.corpus import read_corpus
         from toolformer.finetune import train
         from toolformer.finetune.hub import push_to_hub
+        from toolformer.finetune.mixture import without_calls
         from toolformer.finetune.progress import Display
 
         corpus = AnnotatedFolder(self.folder)
         made_with = corpus.config().get("model_fingerprint")
+        texts = (document.text for document in read_corpus(self.plain)) if self.plain else None
         with Display() as display:
             train(
                 corpus.kept(),
@@ -76,21 +73,10 @@ class Train:
                 model=self.model,
                 config=self.config,
                 loading=self.loading,
-                plain=_without_calls(corpus.kept(), read_corpus(self.plain)) if self.plain else (),
+                plain=() if texts is None else without_calls(corpus.kept(), texts),
                 made_with=None if self.any_corpus or made_with is None else str(made_with),
                 trackers=[name for name in self.trackers.split(",") if name],
                 on_progress=display.show,
             )
         if self.push:
             print(push_to_hub(self.out, self.push))
-
-
-def _without_calls(kept: "Iterable[KeptText]", documents: "Iterable[Document]") -> Iterator[str]:
-    """The documents of which no text, or no passage, kept a call."""
-    with_calls: dict[str, list[str]] = defaultdict(list)
-    for one in kept:
-        for id_ in {one.id, one.id.rpartition("#")[0]}:
-            with_calls[id_].append(one.text)
-    for document in documents:
-        if not any(text in document.text for text in with_calls.get(document.id, ())):
-            yield document.text

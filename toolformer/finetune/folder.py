@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from toolformer.errors import DataError
 from toolformer.lock import LOCK, sole_writer
-from toolformer.same_settings import refuse_changes
+from toolformer.same_settings import changes, refuse_changes
 from toolformer.whole_file import remove_unfinished, sync, whole_file
 
 Json = dict[str, Any]
@@ -61,7 +61,7 @@ class TrainingFolder:
                 raise DataError(f"{self.path} holds something else ({foreign[0]}): choose another folder with --out")
             self._write("training.json", json.dumps(self._config, indent=1, ensure_ascii=False) + "\n")
             return
-        refuse_changes(self.path, _changes(self.read(), self._config))
+        refuse_changes(self.path, changes(self.read(), self._config))
 
     def _clear(self) -> None:
         """Remove what a killed run was writing."""
@@ -142,11 +142,3 @@ def writing(path: Path) -> Iterator[None]:
             f"cannot write to {path}: {reason}. What was written before is safe: make room or rights and run the same "
             "again, or choose another folder with --out"
         ) from error
-
-
-def _changes(before: Json, now: Json) -> Iterator[tuple[str, object, object]]:
-    for name in now:
-        if isinstance(now[name], dict) and isinstance(before.get(name), dict):
-            yield from _changes(before[name], now[name])
-        elif before.get(name) != now[name]:
-            yield name, before.get(name), now[name]

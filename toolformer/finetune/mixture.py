@@ -3,9 +3,10 @@
 import hashlib
 import json
 import random
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from toolformer.calls import Call
 from toolformer.errors import DataError
@@ -35,6 +36,14 @@ class Texts:
 
 
 @dataclass(frozen=True)
+class Held:
+    """Texts that are measured on and not learnt from, with their calls and without any, where somebody chose them."""
+
+    calls: Sequence[Example]
+    plain: Sequence[Example]
+
+
+@dataclass(frozen=True)
 class Mixture:
     """Their rows."""
 
@@ -45,8 +54,11 @@ class Mixture:
     """Without."""
 
 
-def choose(examples: Iterable[Example], plain: Iterable[str], config: TrainConfig) -> Texts:
-    """Take the texts of a run, at most so many for each tool, and hold some out. No text is on both sides."""
+def choose(examples: Iterable[Example], plain: Iterable[str], config: TrainConfig, held: Held | None = None) -> Texts:
+    """Take the texts of a run, at most so many for each tool, and hold some out. No text is on both sides.
+
+    With `held`, those are held out and no others.
+    """
     rng = random.Random(f"{config.seed} texts")
     annotated = [example for example in examples if example.calls]
     if not annotated:
@@ -56,19 +68,21 @@ def choose(examples: Iterable[Example], plain: Iterable[str], config: TrainConfi
     others: list[Example] = [PlainText(text) for text in without if text not in with_calls]
     rng.shuffle(annotated)
     rng.shuffle(others)
-    annotated = _limited(annotated, config.limit_per_tool)
-    held_texts = {example.text for example in annotated[: _held(len(annotated), config)]}
-    held_plain = others[: _held(len(others), config)]
-    learnt = [example for example in annotated if example.text not in held_texts]
+    if held is None:
+        annotated = _limited(annotated, config.limit_per_tool)
+        held = _hold_out(annotated, others, config)
+    out = {example.text for example in (*held.calls, *held.plain)}
+    learnt = _limited([example for example in annotated if example.text not in out], config.limit_per_tool)
     if not learnt:
         raise DataError(f"{len(annotated)} texts are too few: none is left to learn from once some are held out")
-    return Texts(
-        learnt,
-        others[len(held_plain) :],
-        [example for example in annotated if example.text in held_texts],
-        held_plain,
-        _digest([*annotated, *others]),
-    )
+    rest = [example for example in others if example.text not in out]
+    return Texts(learnt, rest, held.calls, held.plain, _digest([*learnt, *rest, *held.calls, *held.plain]))
+
+
+def _hold_out(annotated: Sequence[Example], others: Sequence[Example], config: TrainConfig) -> Held:
+    """The first of each; a text that is there twice goes with all of its forms."""
+    texts = {example.text for example in annotated[: _held(len(annotated), config)]}
+    return Held([one for one in annotated if one.text in texts], others[: _held(len(others), config)])
 
 
 def _held(count: int, config: TrainConfig) -> int:
@@ -108,6 +122,50 @@ def make_rows(texts: Texts, maker: RowMaker, config: TrainConfig) -> Mixture:
 
 def _bare(example: Example) -> PlainText:
     return PlainText(example.text)
+
+
+class NamedText(Protocol):
+    """A text, or a passage of one, which is then called `id#1`, `id#2` and so on."""
+
+    @property
+    def id(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """What it says."""
+        ...
+
+
+def without_calls(kept: Iterable[NamedText], documents: Iterable[str]) -> Iterator[str]:
+    """The documents of which neither the whole nor a passage is among those that kept a call.
+
+    They are known by what they say: a corpus may be read with other ids than it was annotated with.
+    """
+    whole: set[str] = set()
+    passages: set[str] = set()
+    for one in kept:
+        (passages if "#" in one.id else whole).add(one.text)
+    reach = min((_BEGINNING, *map(len, passages)))
+    begun: dict[str, list[str]] = defaultdict(list)
+    for text in passages:
+        begun[text[:reach]].append(text)
+    for document in documents:
+        if document not in whole and not (begun and _holds(document, begun, reach)):
+            yield document
+
+
+_BEGINNING = 24
+"""Characters by which a passage is looked for in a document, before all of it is compared."""
+
+
+def _holds(document: str, begun: Mapping[str, Sequence[str]], reach: int) -> bool:
+    """Whether a document holds one of the passages that begin with so many characters."""
+    for at in range(len(document) - reach + 1):
+        if any(document.startswith(text, at) for text in begun.get(document[at : at + reach], ())):
+            return True
+    return False
 
 
 def _digest(examples: Sequence[Example]) -> str:

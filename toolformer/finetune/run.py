@@ -19,7 +19,7 @@ from toolformer.finetune.batches import Groups, Plan, once
 from toolformer.finetune.card import model_card
 from toolformer.finetune.config import TrainConfig
 from toolformer.finetune.folder import TrainingFolder
-from toolformer.finetune.mixture import Texts, choose, make_rows
+from toolformer.finetune.mixture import Held, Texts, choose, make_rows
 from toolformer.finetune.prepare import Prepared, check_packing, prepare, save
 from toolformer.finetune.progress import Progress, Watcher
 from toolformer.finetune.rows import Example, Row, RowMaker
@@ -59,6 +59,7 @@ def train(
     config: TrainConfig = TrainConfig(),
     loading: Loading = Loading(),
     plain: Iterable[str] = (),
+    held: Held | None = None,
     made_with: str | None = None,
     trackers: Sequence[str] = (),
     on_progress: Callable[[Progress], None] | None = None,
@@ -72,6 +73,7 @@ def train(
         config: The settings; `PAPER` holds the paper's.
         loading: How the model is loaded: `quantize` is QLoRA, and an adapter goes on to be trained.
         plain: Texts that kept no call: learnt from as they are, and some held out.
+        held: Texts to measure on, so that several runs are measured on the same; by default a share of the others.
         made_with: The fingerprint of the model that judged the calls, which has to be this one.
         trackers: Whom to report to, as transformers calls them: tensorboard, wandb, mlflow, ...
         on_progress: Called after each step.
@@ -80,7 +82,7 @@ def train(
     callbacks = make_trackers(trackers)
     main = int(os.environ.get("RANK", "0")) == 0
     name = str(Path(model).resolve()) if Path(model).exists() and model not in OWN else model
-    texts = choose(examples, plain, config)
+    texts = choose(examples, plain, config, held)
     # One process is enough to look.
     name, mark = _check_model(name, made_with, loading) if main else (name, "")
     with TrainingFolder(out, _described(name, mark, texts, config, loading), main=main) as folder:
