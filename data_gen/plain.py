@@ -148,7 +148,9 @@ class PlainMethod:
             i
             for i, p in enumerate(probabilities)
             if p > lesson.sampling_threshold
-            and is_place(lesson, text.document.text, live.encoded.starts, i, where=self._annotator.method.where)
+            and is_place(
+                lesson, text.document.text, live.encoded.starts, i, everywhere=self._annotator.method.everywhere
+            )
         ]
         return sorted(likely, key=lambda i: (-probabilities[i], i))[: lesson.positions]
 

@@ -61,7 +61,7 @@ def _likeliest(
     for index in order:
         if len(found) == lesson.positions or not probabilities[index] > lesson.sampling_threshold:
             return
-        if not is_place(lesson, text.document.text, live.encoded.starts, index, where=method.where):
+        if not is_place(lesson, text.document.text, live.encoded.starts, index, everywhere=method.everywhere):
             continue
         position = text.encoded.token_at(live.encoded.starts[index])
         place = Place(text, lesson.tool, position, probabilities[index])
@@ -71,12 +71,12 @@ def _likeliest(
             yield index, place
 
 
-def is_place(lesson: Lesson, text: str, starts: Sequence[int], index: int, *, where: bool) -> bool:
+def is_place(lesson: Lesson, text: str, starts: Sequence[int], index: int, *, everywhere: bool) -> bool:
     """Whether a call may stand before this token of the text."""
     at, before = starts[index], starts[index - 1] if index else -1
     if at == before:
         return False  # inside a character that is several tokens
-    if not where:
+    if everywhere:
         return True
     # A space that is a token by itself belongs to the word behind it: the call stands before both.
     return not (index and text[before:at].isspace()) and lesson.could_stand(text, at)
