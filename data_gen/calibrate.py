@@ -5,7 +5,7 @@ found on: those shards have been scored whatever they gained, and would be again
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from toolformer.data_gen.pipeline import Annotator
@@ -44,7 +44,7 @@ class Calibration:
         return {"found_on_shards": self.shards, "tools": tools}
 
     @classmethod
-    def read(cls, said: dict[str, object]) -> "Calibration":
+    def read(cls, said: Mapping[str, object]) -> "Calibration":
         """What `settings` wrote."""
         tools, shards = said["tools"], said["found_on_shards"]
         if not isinstance(tools, dict) or not isinstance(shards, int):

@@ -9,13 +9,15 @@ import re
 from collections.abc import Iterable, Sequence
 
 from toolformer.data_gen.lessons.expressions import numbers
-from toolformer.data_gen.lessons.places import FUNCTION_WORDS
+from toolformer.data_gen.lessons.places import FUNCTION_WORDS, word_start
 from toolformer.data_gen.records import Candidate, Rejected
 
 REACH = 80
 """Characters behind a place that are looked at."""
 WORDS = 6
 """Words of them."""
+_NUMBER = re.compile(r"[0-9][0-9,]*(?:\.[0-9]+)?(?:\s?%)?")
+_NAME = re.compile(r"[^\W\d_a-z][\w'’-]*(?: [^\W\d_a-z][\w'’-]*| [0-9]{1,2}\b){0,3}")
 _WORD = re.compile(r"[0-9][0-9.,]*[0-9]|\w+")
 
 
@@ -40,20 +42,18 @@ def shares(result: str, following: str) -> bool:
 
 
 def says_next(result: str, following: str) -> bool:
-    """Whether the next word that says something is in the result; of a date, the day is as well.
+    """Whether the result says the name, the number or the word that comes next; of a date, the day is as well.
 
-    Numbers are compared to the digits that the text writes them with.
+    Names count whole. Numbers are compared to the digits that the text writes them with.
     """
-    words = _words_in_order(following)
-    if not words:
-        return False
-    if words[0][0].isdigit():
-        wanted = next((number for number in numbers(following[:REACH]) if number.said), None)
-        if wanted is not None and words[0] == wanted.digits:
-            return any(abs(one.value - wanted.value) <= wanted.error for one in numbers(result) if one.said)
-    needed = words[:2] if len(words) > 1 and words[1][0].isdigit() and not words[0][0].isdigit() else words[:1]
-    said = _words(result)
-    return needed[0] in said and (len(needed) == 1 or needed[1] in said or not any(word[0].isdigit() for word in said))
+    start = word_start(following, 0) or 0
+    number = _NUMBER.match(following, start)
+    if number:
+        wanted = next((one for one in numbers(number.group()) if one.said), None)
+        return wanted is not None and any(abs(one.value - wanted.value) <= wanted.error for one in numbers(result))
+    name = _NAME.match(following, start)
+    words = _words_in_order(name.group()) if name else _words_in_order(following)[:1]
+    return bool(words) and f" {' '.join(words)} " in f" {' '.join(_words_in_order(result, len(result)))} "
 
 
 def _words(text: str) -> set[str]:

@@ -15,8 +15,8 @@ class Method:
     """Random seed of the samples."""
     filtering_threshold: Threshold = "auto"
     """The gain that keeps a call: found for each tool from decoys (auto), or the lesson's own number (lesson)."""
-    where: bool = True
-    """Look only at places where the lesson says that a result could stand; the paper looks everywhere."""
+    everywhere: bool = False
+    """Look at all places, as the paper does, and not only at those where the lesson says that a result could stand."""
     match: bool = False
     """Score only calls whose result shares a word or a number with the words behind them."""
     in_place: bool = False
@@ -25,5 +25,5 @@ class Method:
     """Drop hopeless places after the cut to the k likeliest, as the paper would, or before, so that others move up."""
 
 
-PAPER = Method(filtering_threshold="lesson", where=False)
+PAPER = Method(filtering_threshold="lesson", everywhere=True)
 """Schick et al. 2023."""

@@ -1,4 +1,4 @@
-"""The stages in order: sample -> execute -> match -> rank -> score -> filter -> merge.
+"""The stages in order: sample -> execute -> match -> prune -> rank -> score -> filter -> merge.
 
 This is the method without its files: documents in, kept calls and rejections out. `run.py` does it to a corpus.
 """
@@ -13,6 +13,7 @@ from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.match import match
 from toolformer.data_gen.merge import merge
 from toolformer.data_gen.method import Method
+from toolformer.data_gen.prune import prune
 from toolformer.data_gen.rank import Ranker
 from toolformer.data_gen.records import Annotated, Candidate, Document, Rejected, Text
 from toolformer.data_gen.samplers import Sampler
@@ -52,7 +53,7 @@ class Annotator:
         self.sampler = sampler or ModelSampler(model, method)
         self.syntax = syntax_of(model)
         self.scorer = Scorer(model, self.syntax, in_place=method.in_place)
-        self._ranker = Ranker(self.sampler.model, self.lessons)
+        self.ranker = Ranker(self.sampler.model, self.lessons)
         if len(self.lessons) != len(lessons):
             raise ConfigError("two lessons teach the same tool; merge them, or run them one after the other")
 
@@ -74,15 +75,17 @@ class Annotator:
         return max(len(one.encode(text).ids) for one in ([self.model] if other is self.model else [self.model, other]))
 
     def read(self, documents: Sequence[Document]) -> list[Text]:
-        """The documents as the model sees them. One plain pass gives L_i(ε) for all places of all tools."""
+        """The documents as the model sees them; if the sampler looks at all places, with L_i(ε) for each of them."""
         ids = [document.id for document in documents]
         if len(set(ids)) < len(ids):
             twice = next(one for one in ids if ids.count(one) > 1)
             raise DataError(f"two texts are called {twice!r}: give every document an id of its own, without #1, #2 ...")
         encoded = [self.model.encode(document.text) for document in documents]
-        plain = self.model.log_probabilities([one.ids for one in encoded])
+        plain: list[tuple[float, ...] | None] = [None] * len(documents)
+        if self.sampler.prunes:
+            plain = [*map(tuple, self.model.log_probabilities([one.ids for one in encoded]))]
         rounding = self.model.rounding
-        return [Text(*three, rounding) for three in zip(documents, encoded, map(tuple, plain), strict=True)]
+        return [Text(*three, rounding) for three in zip(documents, encoded, plain, strict=True)]
 
     def annotate(
         self, texts: Sequence[Text], thresholds: Mapping[str, float] | None = None
@@ -101,7 +104,8 @@ class Annotator:
                 tools.start(self.sampler.calls(lesson, texts, rejected))
             executed = tools.finish(self.syntax, rejected)
         matching = match(executed, rejected, all_of_them=self.method.match)
-        likeliest = self._ranker.rank(matching, rejected) if self.sampler.ranked else matching
+        hopeful = prune(matching, self.model, lessons, rejected)
+        likeliest = self.ranker.rank(hopeful, rejected) if self.sampler.ranked else hopeful
         return self.scorer.score(likeliest, lessons, rejected), rejected
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> dict[str, Lesson]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from toolformer.calls import Call, Part
 from toolformer.data_gen.lessons import Lesson
+from toolformer.data_gen.match import match
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.records import Candidate, Document, Place, Text
 from toolformer.data_gen.samplers.prompts import Live, Prompts
@@ -64,12 +65,56 @@ class PlainMethod:
         found: list[Kept] = []
         for lesson in self._annotator.lessons.values():
             texts = [
-                Text(document, self._codec.encode(document.text), ())
+                Text(document, self._codec.encode(document.text), None)
                 for document in documents
                 if lesson.wants(document)
             ]
-            found += self._scored(lesson, list(self._executed(self._sampled(lesson, texts))))
+            if self._annotator.sampler.ranked:
+                calls = self._ranked(lesson, self._proposed(lesson, texts))
+            else:
+                calls = self._sampled(lesson, texts)
+            found += self._scored(lesson, list(self._executed(calls)))
         return sorted(found, key=lambda one: (one.document, one.start, one.call.tool, one.call.input))
+
+    def _proposed(self, lesson: Lesson, texts: Sequence[Text]) -> list[Candidate]:
+        """What the rules propose, where the result is what the text says next and could help."""
+        proposed = list(self._executed(list(self._annotator.sampler.calls(lesson, texts, []))))
+        matching = match(proposed, [])
+        rows = [(self._start, one.place.text.encoded.ids, one.place.position) for one in matching]
+        plain = [loss for batch in _batches(rows) for loss in self._losses(batch)]
+        return [one for one, loss in zip(matching, plain, strict=True) if loss >= lesson.needed]
+
+    def _ranked(self, lesson: Lesson, proposed: Sequence[Candidate]) -> list[Candidate]:
+        """At each place the call that the model would write there first, each asked for by a pass of its own."""
+        prompts, syntax = Prompts(self._annotator.model, lesson), self._annotator.syntax
+        least = self._annotator.ranker.least(lesson.tool)
+        rows: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+        for one in proposed:
+            live = prompts.showing(one.place.text.document.text)
+            position = max(0, live.encoded.token_at(one.place.start))
+            before = self._start + live.prompted.head + live.prompted.tail + live.prompted.text[:position]
+            rows.append((before, self._codec.encode_parts(syntax.parts(replace(one.call, result=None)))))
+        likely = [value for batch in _batches(rows) for value in self._likelihoods(batch)]
+        best: dict[tuple[str, int], tuple[float, Candidate]] = {}
+        for value, one in zip(likely, proposed, strict=True):
+            key = (one.place.text.document.id, one.place.position)
+            if value >= least and (key not in best or value > best[key][0]):
+                best[key] = value, one
+        counts: dict[str, int] = {}
+        chosen = []
+        for _, one in sorted(best.values(), key=lambda pair: (-pair[0], pair[1].place.position)):
+            counts[one.place.text.document.id] = counts.get(one.place.text.document.id, 0) + 1
+            if counts[one.place.text.document.id] <= lesson.positions:
+                chosen.append(one)
+        return chosen
+
+    def _likelihoods(self, rows: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> Iterator[float]:
+        import torch
+
+        logits = self._logits([before + call for before, call in rows])
+        for (before, call), all_logits in zip(rows, logits, strict=True):
+            said = torch.log_softmax(all_logits[len(before) - 1 : len(before) + len(call) - 1], -1)
+            yield float(said.gather(1, torch.tensor(call, device=said.device)[:, None]).sum())
 
     def _sampled(self, lesson: Lesson, texts: Sequence[Text]) -> list[Candidate]:
         import torch
@@ -103,7 +148,9 @@ class PlainMethod:
             i
             for i, p in enumerate(probabilities)
             if p > lesson.sampling_threshold
-            and is_place(lesson, text.document.text, live.encoded.starts, i, where=self._annotator.method.where)
+            and is_place(
+                lesson, text.document.text, live.encoded.starts, i, everywhere=self._annotator.method.everywhere
+            )
         ]
         return sorted(likely, key=lambda i: (-probabilities[i], i))[: lesson.positions]
 

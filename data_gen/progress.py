@@ -43,6 +43,8 @@ class Display(Screen):
         if total and rate and not progress.finished:
             words.append(f"{span((total - progress.documents) / rate)} left")
         words.append(f"{kept:,} calls kept in {progress.annotated:,} texts")
+        if progress.scored > progress.documents:
+            words = [f"finding thresholds: {progress.scored:,} texts scored", *words[2:3]]
         if progress.last_error:
             words.append(f"last error: {progress.last_error}")
         return ", ".join(words)

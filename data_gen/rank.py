@@ -63,7 +63,7 @@ class Ranker:
             if document.id not in lives:
                 lives[document.id] = self._prompts[tool].showing(document.text)
             live = lives[document.id]
-            asked.append((live, max(0, live.encoded.token_at(one.place.start)), one.call))
+            asked.append((live, live.encoded.token_at(one.place.start), one.call))
         likely = self._log_probabilities(tool, asked)
         return list(zip(likely, some, strict=True))
 
@@ -79,7 +79,7 @@ class Ranker:
                 live, position, call = asked[index]
                 places[rows[id(live)]].add(position)
                 continuations.append(Continuation(rows[id(live)], position, self._written(syntax, call)))
-            prompted = [live.prompted for live in texts.values()]
+            prompted = [live.up_to(max(some)) for live, some in zip(texts.values(), places, strict=True)]
             opening = self._model.encode_parts([syntax.opening])
             with self._model.open(prompted, opening, [sorted(some) for some in places]) as openings:
                 answers.update(zip(group, openings.log_probabilities(continuations), strict=True))

@@ -29,12 +29,14 @@ class Text:
 
     document: Document
     encoded: Encoded
-    log_probabilities: tuple[float, ...]
+    log_probabilities: tuple[float, ...] | None
+    """None until somebody has asked; up to the last place that anybody asks about, or further."""
     rounding: float = 0.0
     """How far the loss of a window may be off, for want of the model's precision."""
 
     def plain_loss(self, position: int) -> float:
         """L_i(ε): the weighted loss of the tokens from `position` on, without any call."""
+        assert self.log_probabilities is not None
         return window_loss(self.log_probabilities, position)
 
 

@@ -13,14 +13,17 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
 from toolformer.data_gen.annotated_folder import AnnotatedFolder, KeptText, Numbers, RejectedCall
-from toolformer.errors import ConfigError
+from toolformer.data_gen.calibrate import Calibration
+from toolformer.data_gen.folder import THRESHOLDS
+from toolformer.data_gen.threshold import LOWEST, WIDTH
+from toolformer.errors import ConfigError, DataError
 from toolformer.page import policy_hash
 from toolformer.whole_file import whole_file
 
@@ -90,6 +93,7 @@ def _content(source: AnnotatedFolder, limit: int) -> Json:
         "tools": sorted(funnel.keys() | calls.keys() | rejections.tools()),
         "funnel": funnel,
         "gains": gains.histogram(),
+        "thresholds": _thresholds(source.config()),
         "texts": {"total": shown.seen, "calls": calls, "shown": shown.chosen()},
         "rejected": {"total": rejections.total, "groups": rejections.groups(), "shown": rejections.chosen()},
     }
@@ -193,6 +197,18 @@ class Gains:
                 bars[number // step - first] += count
             tools.setdefault(tool, {})["kept" if kept else "rejected"] = bars
         return {"first": round(first * step * BIN, 6), "width": round(step * BIN, 6), "tools": tools}
+
+
+def _thresholds(config: Mapping[str, object]) -> Json:
+    """The thresholds that were found, with what they were found from; none where the folder has none."""
+    said = config.get(THRESHOLDS)
+    if not isinstance(said, Mapping):
+        return {}
+    try:
+        found = Calibration.read(said).thresholds
+    except (TypeError, KeyError, AttributeError) as error:
+        raise DataError("config.json has thresholds that this program did not write: restore it to go on") from error
+    return {tool: {"first": LOWEST, "width": WIDTH, **one.settings()} for tool, one in found.items()}
 
 
 def _text(text: KeptText) -> Json:

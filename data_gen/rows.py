@@ -11,7 +11,17 @@ from toolformer.data_gen.records import Annotated, Document, Losses, Place, Reje
 NEAR = 40
 """Characters shown on either side of a rejected place."""
 
-_PASSED = {"propose": 0, "sample": 1, "execute": 2, "match": 3, "rank": 3, "score": 3, "filter": 4, "merge": 4}
+_PASSED = {
+    "propose": 0,
+    "sample": 1,
+    "execute": 2,
+    "match": 3,
+    "prune": 3,
+    "rank": 3,
+    "score": 3,
+    "filter": 4,
+    "merge": 4,
+}
 """How many of the counts behind `positions` a record that ended at a stage has gone through."""
 
 

@@ -4,7 +4,6 @@ A shard is a fixed number of documents in the input's order. What comes out of i
 settings alone, so a run that was stopped goes on behind its last whole shard and ends with the same bytes.
 """
 
-import difflib
 import gc
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from toolformer.data_gen.annotators import make_annotators, precisions
 from toolformer.data_gen.calibrate import Calibration, ScoredShard, calibrate, score_shard
 from toolformer.data_gen.corpus import read_corpus
 from toolformer.data_gen.filter import keep_helpful
@@ -22,16 +22,13 @@ from toolformer.data_gen.method import Method
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.records import Annotated, Document, Rejected, Text
 from toolformer.data_gen.rows import dataset_card, funnel, kept_row, rejected_row
-from toolformer.data_gen.samplers import Sampler, Several
-from toolformer.data_gen.samplers.by_server import ChatSampler, CompletionSampler
-from toolformer.data_gen.samplers.model import ModelSampler
-from toolformer.data_gen.samplers.rules import RuleSampler
 from toolformer.data_gen.samplers.server import Server
 from toolformer.data_gen.samplers.server_client import Client
 from toolformer.data_gen.split import MOST, cut_passages
 from toolformer.data_gen.workers import in_order
 from toolformer.errors import ConfigError, DataError, unknown_name
 from toolformer.lm import LanguageModel
+from toolformer.loading import Loading
 from toolformer.tool import Tool
 from toolformer.toolbox import Toolbox
 
@@ -63,6 +60,7 @@ def annotate(
     out: Path,
     *,
     model: str | LanguageModel = "builtin",
+    loading: Loading = Loading(),
     sampler: str | LanguageModel | Server | None = None,
     lessons: Sequence[Lesson] = (),
     method: Method = Method(),
@@ -80,6 +78,7 @@ def annotate(
         tools: The tools. Each needs a lesson: one that comes with the package, or one of yours.
         out: The folder; `folder.py` says what is written there.
         model: Judges the calls: the model that will be finetuned, loaded by name or path, or ready.
+        loading: How models are loaded that are named; the revision and the adapter are the judge's alone.
         sampler: Who proposes the calls: "self", the model itself, which is the default; "rules", the lessons' rules, of
             whose proposals the model takes the likeliest; both as "rules,self"; another model, by name or path or
             ready, which also ranks what rules propose ("rules,NAME"); or a Server.
@@ -104,7 +103,7 @@ def annotate(
         toolbox = stack.enter_context(Toolbox(tools, workers=max(2, workers)))
         chosen = _chosen_lessons(toolbox.names, lessons)
         asked = stack.enter_context(_checked_client(sampler)) if isinstance(sampler, Server) else sampler
-        annotators = list(_annotators(model, asked, toolbox, chosen, method, workers))
+        annotators = list(make_annotators(model, loading, asked, toolbox, chosen, method, workers))
         most = min(passage_tokens, annotators[0].longest_text())
         progress = Progress()
 
@@ -113,7 +112,7 @@ def annotate(
                 progress.read += 1
                 yield from cut_passages(document, annotators[0].length, most)
 
-        settings = {"passage_tokens": most, "limit": limit}
+        settings = {"passage_tokens": most, "limit": limit, "precision": precisions(annotators[0])}
         stack.enter_context(_old_objects_left_alone())
         run(annotators, passages(), out, settings, progress, shard_size=shard_size, on_progress=on_progress)
         return progress
@@ -141,68 +140,6 @@ def _checked_client(server: Server) -> Iterator[Client]:
     with Client(server) as client:
         client.check()
         yield client
-
-
-def _annotators(
-    model: str | LanguageModel,
-    sampler: str | LanguageModel | Client | None,
-    toolbox: Toolbox,
-    lessons: Sequence[Lesson],
-    method: Method,
-    workers: int,
-) -> Iterator[Annotator]:
-    """One for each worker, with models of its own."""
-    for device in _devices(workers):
-        judge = _loaded(model, device)
-        writer = _sampler(sampler, judge, method, device)
-        yield Annotator(judge, toolbox, lessons, method, sampler=writer)
-
-
-def _sampler(
-    sampler: str | LanguageModel | Client | None, judge: LanguageModel, method: Method, device: str
-) -> Sampler:
-    """Who proposes the calls."""
-    if isinstance(sampler, Client):
-        by_server = CompletionSampler if sampler.server.by == "completions" else ChatSampler
-        return by_server(judge, method, sampler)
-    if not isinstance(sampler, str):
-        return ModelSampler(judge if sampler is None else sampler, method)
-    words = [word.strip() for word in sampler.split(",")]
-    if not {RULES, SELF} & {*words}:
-        words = [sampler]
-    named = [word for word in words if word not in (RULES, SELF)]
-    if len(named) > 1 or (named and SELF in words):
-        raise ConfigError(f"sampler={sampler!r} names several models that write calls; one is right, beside the rules")
-    for word in named:
-        if difflib.get_close_matches(word, (RULES, SELF)) and not Path(word).exists():
-            raise ConfigError(f"{unknown_name('sampler', word, (RULES, SELF))} Or name a model, or a server's URL")
-    writer = _loaded(named[0], device) if named else judge
-    made: list[Sampler] = [RuleSampler(writer)] if RULES in words else []
-    if named or SELF in words:
-        made.append(ModelSampler(writer, method))
-    return made[0] if len(made) == 1 else Several(made)
-
-
-RULES, SELF = "rules", "self"
-"""What a sampler is called that is no other model."""
-
-
-def _devices(workers: int) -> list[str]:
-    """Where each worker's models go."""
-    if workers == 1:
-        return ["auto"]
-    import torch
-
-    count = torch.cuda.device_count()
-    return [f"cuda:{number % count}" if count else "auto" for number in range(workers)]
-
-
-def _loaded(model: str | LanguageModel, device: str) -> LanguageModel:
-    if not isinstance(model, str):
-        return model
-    from toolformer.hf import load
-
-    return load(model, device=device)
 
 
 def _chosen_lessons(tools: Sequence[str], own: Sequence[Lesson]) -> list[Lesson]:

@@ -20,8 +20,8 @@ ENOUGH = 300
 """Scored calls of a tool from which on its threshold is known well enough."""
 FEWEST = 60
 """With fewer, nothing is estimated."""
-BINS = 24
-"""Of the histograms, from -1 to 2 nats."""
+LOWEST, WIDTH, BINS = -1.0, 0.125, 24
+"""Of the histograms: from -1 to 2 nats."""
 
 
 @dataclass(frozen=True)
@@ -92,5 +92,5 @@ def _others(results: Sequence[str]) -> list[str]:
 def _histogram(values: Sequence[float]) -> tuple[int, ...]:
     counts = [0] * BINS
     for value in values:
-        counts[min(BINS - 1, max(0, int((value + 1) / 3 * BINS)))] += 1
+        counts[min(BINS - 1, max(0, int((value - LOWEST) / WIDTH)))] += 1
     return tuple(counts)

@@ -186,6 +186,7 @@ def plan(
                 "k": k,
                 "model": model.name,
                 "fingerprint": model.fingerprint,
+                "precision": model.precision,
                 "about": dict(about),
                 "tools": {tool.name: traits_of(tool).version for tool in tools},
                 "part": part,

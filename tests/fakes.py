@@ -53,6 +53,7 @@ class ScriptedLM:
     context: int = 4096
     name: str = "scripted"
     fingerprint: str = "scripted"
+    precision: str = "float32"
     counter: Counter = field(default_factory=Counter)
     ends: frozenset[int] = frozenset([0])
     rounding: float = 0.0

@@ -18,6 +18,7 @@ from toolformer.commands.completion import Completion
 from toolformer.commands.demo import Demo
 from toolformer.commands.doctor import Doctor
 from toolformer.commands.eval import Eval
+from toolformer.commands.fetch import Fetch
 from toolformer.commands.flags import MARKERS, RULES
 from toolformer.commands.help import ALL, asks_for_help, page
 from toolformer.commands.index import Index
@@ -36,7 +37,7 @@ class Runs(Protocol):
 
 
 COMMANDS: dict[str, dict[str, type[Runs]]] = {
-    "To begin with": {"doctor": Doctor, "demo": Demo, "completion": Completion},
+    "To begin with": {"doctor": Doctor, "demo": Demo, "fetch": Fetch, "completion": Completion},
     "Tools by themselves": {"tools": ListTools, "call": CallTool, "index": Index},
     "A corpus with calls": {"annotate": Annotate, "report": Report, "export": Export},
     "A model that calls tools": {"train": Train, "bootstrap": Bootstrap, "generate": Generate, "chat": Chat},
@@ -64,6 +65,7 @@ Environment
   NO_COLOR            no colours; files and pipes never get any
   HF_HUB_OFFLINE=1    nothing is fetched from the Hugging Face hub
   HF_HOME             where its models and data are kept
+  TOOLFORMER_CACHE    where models are kept that come from elsewhere
   TOOLFORMER_CONTACT  your mail address or page, which Wikipedia asks for
   OPENAI_API_KEY      the key of a server that samples calls"""
 

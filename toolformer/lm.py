@@ -32,8 +32,8 @@ class Encoded:
     starts: tuple[int, ...]
 
     def token_at(self, start: int) -> int:
-        """The token that covers the character `start`."""
-        return bisect.bisect_right(self.starts, start) - 1
+        """The token that covers the character `start`; the first one, for what stands before it."""
+        return max(0, bisect.bisect_right(self.starts, start) - 1)
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,10 @@ class LanguageModel(Protocol):
 
     name: str
     fingerprint: str
-    """Changes when any answer could: weights, revision, adapter, precision."""
+    """Which model it is: changes with every weight, with the adapter, the settings, the tokenizer. Not with how it was
+    loaded: what was annotated in one precision may be trained on in another."""
+    precision: str
+    """How its weights are held, such as float32 or bfloat16+nf4: that decides answers, too."""
     context: int
     """Tokens that fit, prompt and text together. A start token, where there is one, is not among them."""
     ends: frozenset[int]

@@ -50,7 +50,7 @@ class Pretrained:
         from toolformer.reach import out_of_reach
 
         cached = self.offline or out_of_reach(self.name)
-        where = {"revision": self.revision or "main", "local_files_only": cached}
+        where = {"revision": self.revision or "main", "local_files_only": cached, "trust_remote_code": False}
         try:
             with warnings.catch_warnings():
                 # Marian's tokenizer reads without it, too: it only makes quotation marks alike.

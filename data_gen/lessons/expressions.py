@@ -1,13 +1,18 @@
 """Numbers in running text, written as digits or in words, and the expressions over them that give another number."""
 
+import bisect
 import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from toolformer.data_gen.lessons.places import MONTHS, SHORT_MONTHS
+
 NEAR = 10
 """Different numbers before a place that an expression may be made of, the nearest first."""
+REACH = 40
+"""Numbers before a place among which those are looked for."""
 _LONGEST = 12
 """Digits beyond which a number is a name."""
 _ONES = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -22,9 +27,14 @@ _WORDS = {
 }  # fmt: skip
 """What such a word may stand for in a calculation: half of something is a division by 2."""
 _TOKEN = re.compile(
-    r"(?<![\w.,])(?:(?P<whole>[0-9]{1,3}(?:,[0-9]{3})++|[0-9]++)(?:\.(?P<decimals>[0-9]++))?(?![\w/]|\.[0-9])"
+    r"(?<![\w.,:/#])(?:(?P<whole>[0-9]{1,3}(?:,[0-9]{3})++|[0-9]++)(?:\.(?P<decimals>[0-9]++))?(?![\w/:]|\.[0-9])"
     r"(?P<percent>\s?%|\s(?:percent|per cent)\b)?|(?P<word>[A-Za-z]++)(?!\w))"
 )
+
+
+_DATED_BEFORE = re.compile(rf"(?:\b(?:{MONTHS}|{SHORT_MONTHS})\.?|(?:{MONTHS}) [0-9]{{1,2}},|[\n(])\s*$")
+"""Behind a month's name, or first in a line or a bracket: a day, a year, or a number that only counts."""
+_DATED = re.compile(rf"\s(?:of )?(?:{MONTHS}|{SHORT_MONTHS})\b")
 
 
 @dataclass(frozen=True)
@@ -34,12 +44,17 @@ class Number:
     start: int
     digits: str
     said: bool
-    """In digits, so that a result could be compared with it."""
+    """In digits, and no part of a date, a time or a numbering: it could be a result."""
 
     @property
     def value(self) -> float:
         """What it is worth."""
         return float(self.digits)
+
+    @property
+    def telling(self) -> bool:
+        """Whether two operations that give it are more than chance: few give a number of several digits, but a year."""
+        return len(self.digits) > 1 and not (self.digits.isdigit() and 1000 <= self.value <= 2100)
 
     @property
     def error(self) -> float:
@@ -63,18 +78,19 @@ def numbers(text: str) -> tuple[Number, ...]:
             continue
         if match["percent"]:
             found.append(Number(match.start(), f"{float(digits) / 100:.6g}", said=False))
-        found.append(Number(match.start(), digits, said=True))
+        counted = not (_DATED_BEFORE.search(text, max(0, match.start() - 24), match.start()))
+        found.append(Number(match.start(), digits, said=counted and not _DATED.match(text, match.end())))
     return tuple(found)
 
 
 def expressions(found: Sequence[Number], target: Number) -> Iterator[str]:
     """The calculations over some numbers that give the target: of one operation, or where none does, of two."""
     near: dict[str, float] = {}
-    for number in reversed(found):
+    for number in reversed(found[-REACH:]):
         if number.value and len(near) < NEAR:
             near.setdefault(number.digits, number.value)
     one = list(_one(near, target))
-    yield from one or _two(near, target)
+    yield from one or (_two(near, target) if target.telling else ())
 
 
 def _one(near: dict[str, float], target: Number) -> Iterator[str]:
@@ -85,9 +101,12 @@ def _one(near: dict[str, float], target: Number) -> Iterator[str]:
 
 
 def _two(near: dict[str, float], target: Number) -> Iterator[str]:
+    values = sorted(near.values())
     for (first, a), (second, b) in itertools.product(near.items(), repeat=2):
         for operator in _sensible(a, b):
             inner = _apply(operator, a, b)
+            if not _third_exists(values, inner, target):
+                continue
             spelled = f"{first} {operator} {second}"
             grouped = f"({spelled})" if operator in "+-" else spelled
             for third, c in near.items():
@@ -100,6 +119,20 @@ def _two(near: dict[str, float], target: Number) -> Iterator[str]:
                     yield f"{third} - {spelled}"
                 if operator in "+-" and inner and _gives(c / inner, target):
                     yield f"{third} / {grouped}"
+
+
+def _third_exists(values: Sequence[float], inner: float, target: Number) -> bool:
+    """Whether one of the values (sorted) might make the target of an inner result; most often none does."""
+    low, high = target.value - target.error, target.value + target.error
+    needed = [(low - inner, high - inner), (inner - high, inner - low), (low + inner, high + inner)]
+    if inner > 0:
+        needed += [(low / inner, high / inner), (inner / high, inner / low), (low * inner, high * inner)]
+    for least, most in needed:
+        slack = 1e-9 * (1 + abs(most))
+        at = bisect.bisect_left(values, least - slack)
+        if at < len(values) and values[at] <= most + slack:
+            return True
+    return False
 
 
 def _sensible(a: float, b: float) -> str:

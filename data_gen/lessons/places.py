@@ -10,6 +10,7 @@ from collections.abc import Callable
 Where = Callable[[str, int], bool]
 
 MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
+SHORT_MONTHS = "Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec"
 WEEKDAYS = "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
 _BEFORE = re.compile(r"\s*+[$€£¥(\"'“‘-]{0,2}+")
 """What may stand between a place and its word: the result is written without it."""

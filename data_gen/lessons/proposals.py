@@ -4,8 +4,9 @@ They propose too much, on purpose: whether the answer agrees with the text is se
 which of several the model would write there it says itself (`rank.py`), and whether the result helps it, too.
 """
 
+import bisect
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice
 
@@ -15,6 +16,10 @@ from toolformer.data_gen.records import Document
 
 MOST_EACH = 24
 """Proposals at one place, at most."""
+MOST_NUMBERS = 500
+"""Numbers of a text that are looked at."""
+SENTENCE = 1000
+"""Characters of a sentence that are looked at: those right before a place."""
 NEAR_DATES = 4
 """Dates before a place that are tried, the nearest first."""
 CLAUSE = 12
@@ -37,15 +42,15 @@ def calculations(document: Document) -> Iterator[Proposed]:
 
     A number that the text has said before is a repetition, and no result.
     """
-    found = numbers(document.text)
+    found = numbers(document.text)[:MOST_NUMBERS]
     said: set[str] = set()
     for index, number in enumerate(found):
-        if number.said:
-            if number.digits not in said and number.value:
-                before = [one for one in found[:index] if one.start < number.start]
-                for expression in islice(expressions(before, number), MOST_EACH):
-                    yield Proposed(number.start, expression)
-            said.add(number.digits)
+        if number.said and number.digits not in said and number.value:
+            # A percentage stands there twice; neither is made of the other.
+            before = found[: index - 1 if index and found[index - 1].start == number.start else index]
+            for expression in islice(expressions(before, number), MOST_EACH):
+                yield Proposed(number.start, expression)
+        said.add(number.digits)
 
 
 _DATE = re.compile(
@@ -58,30 +63,34 @@ _SPAN = re.compile(
     re.IGNORECASE,
 )
 _WEEKDAY = re.compile(rf"\b(?:{WEEKDAYS})\b")
-_DAYS = re.compile(r"\b[0-9]{1,3}(?:,[0-9]{3})*(?= days?\b)")
+_DAYS = re.compile(r"(?<![\w,.])[0-9]{1,3}(?:,[0-9]{3}){0,2}(?= days?\b)")
 _DAY = re.compile(rf"\b(?:{MONTHS}) [0-9]{{1,2}}\b(?!,? [0-9]{{4}})")
 
 
 def dates(document: Document) -> Iterator[Proposed]:
     """Weekdays of the dates nearby, days between two of them, and dates some time from one."""
     text, today = document.text, ["today"] if document.facts.date else []
-    written = [(match.start(), match.end(), match.group()) for match in _DATE.finditer(text)]
-    spans = [(match.end(), f"{match['number']} {match['unit']}s") for match in _SPAN.finditer(text)]
+    written = [(match.end(), match.group()) for match in _DATE.finditer(text)]
+    spans = [(match.end(), match.group()) for match in _SPAN.finditer(text)]
 
     def near(at: int) -> list[str]:
-        before = [date for _, end, date in written if end <= at]
-        return [*dict.fromkeys(reversed(before))][:NEAR_DATES] + today
+        return _nearest(written, at) + today
 
     for match in _WEEKDAY.finditer(text):
         yield from (Proposed(match.start(), f"weekday of {date}") for date in near(match.start()))
     for match in _DAYS.finditer(text):
         pairs = combinations(near(match.start()), 2)
-        yield from (Proposed(match.start(), f"days between {late} and {early}") for early, late in pairs)
-    for at in sorted({start for start, _, _ in written} | {match.start() for match in _DAY.finditer(text)}):
-        lengths = [*dict.fromkeys(span for end, span in reversed(spans) if end <= at)][:NEAR_DATES]
+        yield from (Proposed(match.start(), f"days between {first} and {then}") for then, first in pairs)
+    for at in sorted({end - len(date) for end, date in written} | {match.start() for match in _DAY.finditer(text)}):
         for date in near(at):
-            for span in lengths:
+            for span in _nearest(spans, at):
                 yield from (Proposed(at, f"{span} {way} {date}") for way in ("before", "after"))
+
+
+def _nearest(found: Sequence[tuple[int, str]], at: int) -> list[str]:
+    """Of what was found, each with its end, the different ones that end before a place, the nearest first."""
+    behind = bisect.bisect_right(found, at, key=lambda one: one[0])
+    return [*dict.fromkeys(said for _, said in reversed(found[max(0, behind - 4 * NEAR_DATES) : behind]))][:NEAR_DATES]
 
 
 _TODAY = re.compile(rf"\b(?:(?:{WEEKDAYS})\b|(?:{MONTHS})\b|[0-9]{{4}}\b)")
@@ -93,6 +102,8 @@ def today(document: Document) -> Iterator[Proposed]:
         yield from (Proposed(match.start(), "") for match in _TODAY.finditer(document.text))
 
 
+PLACES_MOST = 32
+"""Names of a text that are asked about, at most."""
 _NAME = re.compile(r"\b[^\W\d_a-z][\w'’-]*(?:(?: of| de| van| von| the)? [^\W\d_a-z][\w'’-]*)*|\b[0-9][0-9,]*\b")
 _SENTENCE = re.compile(r"(?<=[\w\"')\]]{2}[.!?])\s+(?=[^\W\d_a-z\"'])|\n+")
 _TOPIC = re.compile(r"(?:The |An? )?(.{2,60}?)(?:,? (?:is|was|are|were)\b| \(|, )", re.DOTALL)
@@ -103,7 +114,7 @@ _QUESTION = ("What", "Who", "Where")
 def queries(document: Document) -> Iterator[Proposed]:
     """Before a name or a number that is new: what the text is about, the name before it, and the sentence so far."""
     topic = _TOPIC.match(document.text)
-    for at, before in _new_names(document.text):
+    for at, before in islice(_new_names(document.text), PLACES_MOST):
         names = [match.group() for match in _NAME.finditer(before) if not match.group()[0].isdigit()]
         asked = [topic.group(1)] if topic and topic.end() <= at else []
         asked += [*names[-1:], " ".join(before.split()[-CLAUSE:])]
@@ -112,7 +123,7 @@ def queries(document: Document) -> Iterator[Proposed]:
 
 def questions(document: Document) -> Iterator[Proposed]:
     """The sentence so far as questions: "The capital of Peru is" asks what the capital of Peru is."""
-    for at, before in _new_names(document.text):
+    for at, before in islice(_new_names(document.text), PLACES_MOST):
         words = before.split()
         if len(words) < 2 or len(words) > 2 * CLAUSE:
             continue
@@ -129,7 +140,7 @@ def _new_names(text: str) -> Iterator[tuple[int, str]]:
     begin = 0
     for end in [*(match.start() for match in _SENTENCE.finditer(text)), len(text)]:
         for match in _NAME.finditer(text, begin, end):
-            before, word = text[begin : match.start()].strip(), match.group()
+            before, word = text[max(begin, match.start() - SENTENCE) : match.start()].strip(), match.group()
             first = word.split()[0].casefold()
             if before and first not in said and first not in FUNCTION_WORDS:
                 yield match.start(), before

@@ -119,6 +119,8 @@ function drawTool(tool) {
     funnel.append(make("span", "", step), make("span", "track", bar), make("span", "number", count(number)), make("span", "share", share));
   });
   card.append(funnel, histogram(tool));
+  const threshold = own(data.thresholds, tool);
+  if (threshold) card.append(make("p", "hint threshold", writtenThreshold(threshold)), ...decoys(tool, threshold));
   return card;
 }
 
@@ -133,15 +135,30 @@ function histogram(tool) {
   const { first, width, tools } = data.gains, gained = own(tools, tool);
   if (!gained) return make("p", "hint", "No call was scored.");
   const { kept = [], rejected = [] } = gained;
+  return stackedBars(first, width, kept, rejected, ["kept", "rejected"], `Histogram of the gains of ${tool}`);
+}
+
+function writtenThreshold({ value, found, candidates, share, kept }) {
+  if (!found) return `Threshold ${nats(value)}, the lesson's own: ${count(candidates)} scored calls are too few to find one.`;
+  return `Threshold ${nats(value)}, found from decoys: of ${count(kept)} calls above it, ${(100 * share).toFixed(1)}% are chance, by estimate. Below: decoys dark, calls pale.`;
+}
+
+function decoys(tool, { found, first, width, gains, decoys: chance }) {
+  if (!found) return [];
+  const title = `Gains of ${tool} with the right results, and with those of other calls (decoys)`;
+  return [stackedBars(first, width, chance, gains, ["decoys", "calls"], title)];
+}
+
+function stackedBars(first, width, kept, rejected, [front, back], title) {
   const bars = Math.max(kept.length, rejected.length), W = 320, H = 84, unit = W / bars;
   const totals = Array.from({ length: bars }, (_, i) => (kept[i] ?? 0) + (rejected[i] ?? 0));
   const high = (n) => (n ? Math.max((H * Math.sqrt(n)) / Math.sqrt(Math.max(...totals)), 1.5) : 0);
-  const picture = svg("svg", { viewBox: `0 0 ${W} ${H + 18}`, role: "img", "aria-label": `Histogram of the gains of ${tool}` });
+  const picture = svg("svg", { viewBox: `0 0 ${W} ${H + 18}`, role: "img", "aria-label": title });
   for (let i = 0; i < bars; i++) {
     if (!totals[i]) continue;
     const from = first + i * width, all = high(totals[i]);
     const part = totals[i] ? (all * (kept[i] ?? 0)) / totals[i] : 0;
-    const label = `gain ${nats(from)} to ${nats(from + width)}: ${count(kept[i] ?? 0)} kept, ${count(rejected[i] ?? 0)} rejected`;
+    const label = `gain ${nats(from)} to ${nats(from + width)}: ${count(kept[i] ?? 0)} ${front}, ${count(rejected[i] ?? 0)} ${back}`;
     const box = { x: (i * unit + unit * 0.08).toFixed(2), width: (unit * 0.84).toFixed(2) };
     const group = svg("g", {}, svg("title", {}, label), svg("rect", { x: (i * unit).toFixed(2), width: unit.toFixed(2), y: 0, height: H, class: "reach" }));
     if (all > part) group.append(svg("rect", { ...box, y: (H - all).toFixed(2), height: (all - part).toFixed(2), class: "rejected" }));

@@ -22,6 +22,11 @@ class Sampler(Protocol):
         ...
 
     @property
+    def prunes(self) -> bool:
+        """Whether it drops hopeless places by itself, for which the texts must have been read."""
+        ...
+
+    @property
     def ranked(self) -> bool:
         """Whether its calls are only proposals, of which the model has to choose."""
         ...
@@ -48,6 +53,7 @@ class Several:
         self.samplers = samplers
         self.model = samplers[0].model
         self.ranked = any(one.ranked for one in samplers)
+        self.prunes = any(one.prunes for one in samplers)
 
     @property
     def identity(self) -> Mapping[str, object]:

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from toolformer.calls import CallSyntax
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.method import Method
+from toolformer.data_gen.prune import HOPELESS, hopeless
 from toolformer.data_gen.records import Candidate, Place, Rejected, Text
 from toolformer.data_gen.samplers.align import ChangedTextError, new_calls
 from toolformer.data_gen.samplers.model import ModelSampler
-from toolformer.data_gen.samplers.propose import HOPELESS, hopeless, propose
+from toolformer.data_gen.samplers.propose import propose
 from toolformer.data_gen.samplers.sample import checked, distinct, draw_seed, read_call
 from toolformer.data_gen.samplers.server_client import Client, Reply
 from toolformer.lm import LanguageModel, Sample
@@ -58,6 +59,7 @@ class ChatSampler:
     def __init__(self, model: LanguageModel, method: Method, client: Client) -> None:
         self.model = model
         self.ranked = False
+        self.prunes = True
         self._method = method
         self._client = client
 
@@ -146,7 +148,7 @@ def _calls_of(reply: Reply, text: Text, tool: str) -> Iterator[Candidate | Rejec
         if not text.document.text[offset:].strip():
             yield Rejected(nowhere, "sample", "it stands behind the text, where there is nothing to help with", call)
         else:
-            yield checked(Place(text, tool, text.token_at(offset), None), call, CallSyntax.TEXT)
+            yield checked(Place(text, tool, text.encoded.token_at(offset), None), call, CallSyntax.TEXT)
 
 
 def _allowed(record: Candidate | Rejected, places: set[int], lesson: Lesson) -> Candidate | Rejected:

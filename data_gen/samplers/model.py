@@ -17,6 +17,7 @@ class ModelSampler:
     def __init__(self, model: LanguageModel, method: Method) -> None:
         self.model = model
         self.ranked = False
+        self.prunes = True
         self._method = method
 
     @property

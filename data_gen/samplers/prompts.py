@@ -4,7 +4,7 @@ The live text is encoded as the demonstrations are: both stand behind a colon an
 encoded together with what stands before it. A finetuned model has no prompt: it writes calls by itself.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from toolformer.calls import CallSyntax, Part
 from toolformer.data_gen.lessons import INPUT, OUTPUT, SHOWN, Lesson
@@ -17,6 +17,10 @@ class Live:
 
     prompted: Prompted
     encoded: Encoded
+
+    def up_to(self, position: int) -> Prompted:
+        """The prompt and the text up to a position and its token: what comes later decides nothing there."""
+        return replace(self.prompted, text=self.prompted.text[: position + 1])
 
 
 class Prompts:

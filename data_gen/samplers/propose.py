@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from toolformer.calls import CallSyntax, Part
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.method import Method
+from toolformer.data_gen.prune import HOPELESS, hopeless
 from toolformer.data_gen.records import Place, Rejected, Text
 from toolformer.data_gen.samplers.prompts import Live, Prompts
 from toolformer.errors import ConfigError
@@ -19,7 +20,6 @@ from toolformer.lm import LanguageModel, Openings
 
 PASS_TOKENS = 16_384
 """Tokens of prompts and texts in one proposing pass: what its cache has to hold until its samples are done."""
-HOPELESS = "what follows is too likely already: no result could help"
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,6 @@ def propose(
             yield Proposal(prompts.syntax, openings, places)
 
 
-def hopeless(place: Place, lesson: Lesson) -> bool:
-    """Whether no result could help there: L⁺ is never below zero, so that the plain loss bounds the gain."""
-    return place.text.plain_loss(place.position) + place.text.rounding < lesson.needed
-
-
 def _likeliest(
     lesson: Lesson, text: Text, live: Live, probabilities: Sequence[float], method: Method
 ) -> Iterator[tuple[int, Place]]:
@@ -66,7 +61,7 @@ def _likeliest(
     for index in order:
         if len(found) == lesson.positions or not probabilities[index] > lesson.sampling_threshold:
             return
-        if not is_place(lesson, text.document.text, live.encoded.starts, index, where=method.where):
+        if not is_place(lesson, text.document.text, live.encoded.starts, index, everywhere=method.everywhere):
             continue
         position = text.encoded.token_at(live.encoded.starts[index])
         place = Place(text, lesson.tool, position, probabilities[index])
@@ -76,12 +71,12 @@ def _likeliest(
             yield index, place
 
 
-def is_place(lesson: Lesson, text: str, starts: Sequence[int], index: int, *, where: bool) -> bool:
+def is_place(lesson: Lesson, text: str, starts: Sequence[int], index: int, *, everywhere: bool) -> bool:
     """Whether a call may stand before this token of the text."""
     at, before = starts[index], starts[index - 1] if index else -1
     if at == before:
         return False  # inside a character that is several tokens
-    if not where:
+    if everywhere:
         return True
     # A space that is a token by itself belongs to the word behind it: the call stands before both.
     return not (index and text[before:at].isspace()) and lesson.could_stand(text, at)

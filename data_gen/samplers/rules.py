@@ -7,7 +7,6 @@ from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.lessons.places import word_start
 from toolformer.data_gen.records import Candidate, Place, Rejected, Text
 from toolformer.data_gen.samplers.prompts import Prompts
-from toolformer.data_gen.samplers.propose import HOPELESS, hopeless
 from toolformer.lm import LanguageModel
 
 
@@ -17,6 +16,7 @@ class RuleSampler:
     def __init__(self, model: LanguageModel) -> None:
         self.model = model
         self.ranked = True
+        self.prunes = False
 
     @property
     def identity(self) -> Mapping[str, object]:
@@ -28,21 +28,20 @@ class RuleSampler:
         live = Prompts(self.model, lesson).showing("").prompted
         return self.model.context - len(live.head) - len(live.tail) - lesson.max_tokens
 
-    def calls(self, lesson: Lesson, texts: Sequence[Text], rejected: list[Rejected]) -> Iterator[Candidate]:
+    def calls(
+        self,
+        lesson: Lesson,
+        texts: Sequence[Text],
+        rejected: list[Rejected],  # noqa: ARG002 - what a rule does not propose was never anything
+    ) -> Iterator[Candidate]:
         """See Sampler."""
         for text in texts:
             if not lesson.wants(text.document):
                 continue
-            without_hope: dict[int, Place] = {}
             for one in dict.fromkeys(lesson.proposed(text.document)):
                 place = _place(text, lesson.tool, one.word)
-                if place is None:
-                    continue
-                if hopeless(place, lesson):
-                    without_hope[place.position] = place
-                else:
+                if place is not None:
                     yield Candidate(place, Call(lesson.tool, one.input), by="rule")
-            rejected += [Rejected(place, "propose", HOPELESS) for place in without_hope.values()]
 
 
 def _place(text: Text, tool: str, word: int) -> Place | None:

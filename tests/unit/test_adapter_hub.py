@@ -277,7 +277,7 @@ def test_code_that_a_tokenizer_brings_is_not_run(hub: Hub, folders: dict[str, Pa
     (bad / "mine.py").write_text("raise SystemExit('it was run')")
     hub.holds("someone/bad", main=bad)
     for name in ("someone/bad", str(bad)):
-        with pytest.raises(ConfigError, match="has no tokenizer that can be read .*custom code"):
+        with pytest.raises(ConfigError, match="has no tokenizer that can be read .*code of its own"):
             load(name)
 
 

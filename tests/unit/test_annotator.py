@@ -12,9 +12,10 @@ from toolformer import Call, CallSyntax, ConfigError, DocumentFacts, Toolbox, To
 from toolformer.calls import Part
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.merge import annotate_text
+from toolformer.data_gen.method import PAPER as AS_PAPER
 from toolformer.data_gen.method import Method
 from toolformer.data_gen.pipeline import Annotator
-from toolformer.data_gen.records import Annotated, Document, Rejected
+from toolformer.data_gen.records import Annotated, Candidate, Document, Losses, Rejected
 from toolformer.data_gen.rows import funnel, kept_row, rejected_row
 from toolformer.lm import Window, window_loss
 from toolformer.tools.calculator import Calculator
@@ -41,7 +42,7 @@ class TextLM(ScriptedLM):
 
 def paper_model(
     *,
-    says: Callable[[str, int], str] = lambda behind, seed: "Calculator(400 / 1400) -> 0.3]",
+    says: Callable[[str, int], str] = lambda behind, seed: "400 / 1400) -> 0.3]",
     plain: float = 2.0,
     empty: float = 1.8,
     result: float = 0.5,
@@ -64,13 +65,18 @@ def annotate(
     model: ScriptedLM,
     *lessons: Lesson,
     text: str = TEXT,
-    method: Method = Method(),
+    method: Method = AS_PAPER,
     facts: DocumentFacts = DocumentFacts(),
 ) -> tuple[list[Annotated], list[Rejected]]:
     with Toolbox([Calculator(), Calendar(lambda: datetime.date(2026, 11, 20))]) as box:
         annotator = Annotator(model, box, lessons or (PAPER,), method)
-        records = list(annotator.annotate(annotator.read([Document("d", text, facts)])))
-    return [r for r in records if isinstance(r, Annotated)], [r for r in records if isinstance(r, Rejected)]
+        return annotator.annotate(annotator.read([Document("d", text, facts)]))
+
+
+def losses(one: Candidate | Rejected) -> Losses:
+    """Those that it was scored with."""
+    assert one.losses is not None
+    return one.losses
 
 
 def test_the_papers_example() -> None:
@@ -78,8 +84,8 @@ def test_the_papers_example() -> None:
     (one,) = annotated.calls
     assert one.call == Call("Calculator", "400 / 1400", "0.29")
     assert (one.place.start, one.place.p_open) == (PLACE, 0.5)
-    assert (one.losses.plain, one.losses.call, one.losses.result) == pytest.approx((2.0, 1.8, 0.5))
-    assert one.losses.gain == pytest.approx(1.3)
+    assert (losses(one).plain, losses(one).call, losses(one).result) == pytest.approx((2.0, 1.8, 0.5))
+    assert one.gain == pytest.approx(1.3)
     assert annotate_text(annotated.document, annotated.calls, CallSyntax.TEXT) == (
         "Out of 1400 participants, 400 (or [Calculator(400 / 1400) -> 0.29] 29%) passed."
     )
@@ -135,7 +141,8 @@ class HalfLM(TextLM):
     [
         (1.31, 0.02, False, [3]),  # the gain of 1.8 - 1.31 looks like 0.51, and is 0.49
         (1.29, -0.02, True, [3]),  # it looks like 0.49, and is 0.51
-        (1.45, 0.02, False, []),  # no doubt: 0.37
+        (1.45, 0.02, False, [3]),  # two losses, each off by 0.1 at most: 0.37 is in doubt
+        (1.75, 0.02, False, []),  # no doubt: 0.27 at most
         (1.0, 0.02, True, []),  # no doubt: 0.82
     ],
 )
@@ -147,9 +154,9 @@ def test_a_borderline_score_is_asked_again_in_fp32(result: float, off: float, ke
     annotated, rejected = annotate(model)
     assert bool(annotated) is kept
     assert [count for count in HalfLM.asked if count] == asked
-    losses = annotated[0].calls[0].losses if kept else next(one.losses for one in rejected if one.losses)
+    scored = annotated[0].calls[0] if kept else next(one for one in rejected if one.losses)
     if asked:
-        assert (losses.plain, losses.call, losses.result) == pytest.approx((2.0, 1.8, result))
+        assert (losses(scored).plain, losses(scored).call, losses(scored).result) == pytest.approx((2.0, 1.8, result))
 
 
 def test_a_place_that_no_result_can_serve_is_never_sampled() -> None:
@@ -164,7 +171,7 @@ def test_a_place_that_no_result_can_serve_is_never_sampled() -> None:
 def test_a_place_in_doubt_is_not_given_up() -> None:
     half = replace(paper_model(plain=0.49, empty=0.55, result=-0.02), rounding=0.1)
     (annotated,), _ = annotate(half)
-    assert annotated.calls[0].losses.gain == pytest.approx(0.51)
+    assert annotated.calls[0].gain == pytest.approx(0.51)
     annotated_again, (rejected,) = annotate(replace(half, rounding=0.005))
     assert (annotated_again, rejected.stage) == ([], "propose")
 
@@ -177,34 +184,33 @@ def test_pruning_before_the_cut_lets_others_move_up() -> None:
 
     model = TextLM(
         opens=lambda prompt, text, position: 0.9 - 0.1 * position,
-        says=lambda behind, seed: "Calculator(1 + 1)]",
+        says=lambda behind, seed: "1 + 1)]",
         loss=loss,
     )
     lesson = replace(PAPER, positions=1)
     assert not annotate(model, lesson)[0]
-    (annotated,), _ = annotate(model, lesson, method=Method(prune="before"))
+    (annotated,), _ = annotate(model, lesson, method=replace(AS_PAPER, prune="before"))
     # L(ε) is 3 · (2 + 1) / 15 at position 2, and 3 · 1 / 15 at position 1, which is below the threshold
     (one,) = annotated.calls
     assert one.place.start == 2
-    assert one.losses.gain == pytest.approx(0.6)
+    assert one.gain == pytest.approx(0.6)
 
 
 @pytest.mark.parametrize(
     ("written", "stage", "reason"),
     [
-        ("Calculator(400 / 1400", "sample", "not closed within 21 tokens"),
-        ("Calculator 400 / 1400)]", "sample", "malformed: Calculator 400 / 1400"),
-        ("QA(who?)]", "sample", "another tool's name: QA"),
-        ("Calculator([Calculator(1)]", "sample", "malformed"),
-        ("Calculator(400 / 0)]", "execute", "Calculator: division by zero"),
-        ("Calculator(four)]", "execute", "Calculator:"),
+        ("400 / 1400", "sample", "not closed within 10 tokens"),
+        ("400 / [Calculator(1400)]", "sample", "malformed: 400 / [Calculator(1400)]"),
+        ("400 [QA(who?)]", "sample", "malformed"),
+        ("400 / 0)]", "execute", "Calculator: division by zero"),
+        ("four)]", "execute", "Calculator:"),
     ],
 )
 def test_every_rejection_says_why(written: str, stage: str, reason: str) -> None:
     annotated, rejected = annotate(paper_model(says=lambda behind, seed: written))
     assert not annotated
-    assert rejected[0].stage == stage
-    assert rejected[0].reason.startswith(reason)
+    said = [one.reason for one in rejected if one.stage == stage]
+    assert said[0].startswith(reason)
 
 
 def test_positions_and_samples_are_counted_and_the_seed_decides() -> None:
@@ -212,11 +218,11 @@ def test_positions_and_samples_are_counted_and_the_seed_decides() -> None:
 
     def says(behind: str, seed: int) -> str:
         seeds.append(seed)
-        return f"Calculator({seed} + 1)]"
+        return f"{seed} + 1)]"
 
     annotate(paper_model(says=says), replace(PAPER, samples=3))
     annotate(paper_model(says=says), replace(PAPER, samples=3))
-    annotate(paper_model(says=says), replace(PAPER, samples=3), method=Method(seed=1))
+    annotate(paper_model(says=says), replace(PAPER, samples=3), method=replace(AS_PAPER, seed=1))
     assert len(set(seeds[:3])) == 3
     assert seeds[3:6] == seeds[:3]
     assert not set(seeds[6:]) & set(seeds[:3])
@@ -229,13 +235,13 @@ def test_in_place_scoring_puts_the_call_where_it_will_stand() -> None:
         asked.append(prefix)
         return 0.1 if "-> 0.29]" in prefix else 2.0
 
-    annotate(replace(paper_model(), loss=loss), method=Method(in_place=True))
+    annotate(replace(paper_model(), loss=loss), method=replace(AS_PAPER, in_place=True))
     assert f"{TEXT[:PLACE]} [Calculator(400 / 1400) -> 0.29]" in asked
 
 
 def test_the_largest_gain_stays_where_two_calls_meet() -> None:
     def says(behind: str, seed: int) -> str:
-        return "Calendar()]" if "date" in behind.split("\n")[0] else "Calculator(400 / 1400)]"
+        return ")]" if "date" in behind.split("\n")[0] else "400 / 1400)]"
 
     def loss(prefix: str, text: str, position: int) -> float:
         return 0.2 if "Today" in prefix else 0.5 if "0.29" in prefix else 2.0
@@ -246,8 +252,7 @@ def test_the_largest_gain_stays_where_two_calls_meet() -> None:
     assert [one.call.tool for one in annotated.calls] == ["Calendar"]
     (lost,) = [one for one in rejected if one.stage == "merge"]
     assert lost.place.tool == "Calculator"
-    assert lost.losses is not None
-    assert lost.losses.gain == pytest.approx(1.5)
+    assert losses(lost).gain == pytest.approx(1.5)
 
 
 def test_of_the_same_call_at_neighbouring_places_the_one_that_gains_most_stays() -> None:
@@ -255,7 +260,8 @@ def test_of_the_same_call_at_neighbouring_places_the_one_that_gains_most_stays()
     gains = {PLACE - 5: 1.1, PLACE - 4: 1.2, PLACE - 1: 1.5, PLACE: 1.9}
     model = replace(
         paper_model(),
-        opens=lambda prompt, text, position: 0.9 if position in gains else 0.0,
+        # In its prompt, the text stands behind a space.
+        opens=lambda prompt, text, position: 0.9 if position - 1 in gains else 0.0,
         loss=lambda prefix, text, position: 2.0 - gains.get(position, 0) if "0.29" in prefix else 2.0,
     )
     (annotated,), rejected = annotate(model, replace(PAPER, positions=4))
@@ -268,7 +274,7 @@ def test_of_the_same_call_at_neighbouring_places_the_one_that_gains_most_stays()
 def test_a_tool_answers_for_the_document_it_is_asked_in() -> None:
     calendar = Lesson("Calendar", "Ask.", ("Today is {} Friday.",), filtering_threshold=0.5)
     model = replace(
-        paper_model(says=lambda behind, seed: "Calendar()]"),
+        paper_model(says=lambda behind, seed: ")]"),
         loss=lambda prefix, text, position: 0.1 if "May 6, 2021" in prefix else 2.0,
     )
     (annotated,), _ = annotate(model, calendar, facts=DocumentFacts(datetime.date(2021, 5, 6)))
@@ -283,9 +289,9 @@ def test_a_result_that_forges_a_call_is_rejected(answer: str) -> None:
     forged = tool(name="Calculator", description="Lies.", traits=Traits(in_process=True))(lambda text: answer)
     with Toolbox([forged]) as box:
         annotator = Annotator(paper_model(), box, [PAPER])
-        records = list(annotator.annotate(annotator.read([Document("d", TEXT)])))
-    assert not any(isinstance(record, Annotated) for record in records)
-    assert any("holds" in record.reason for record in records if isinstance(record, Rejected))
+        annotated, rejected = annotator.annotate(annotator.read([Document("d", TEXT)]))
+    assert not annotated
+    assert any("holds" in one.reason for one in rejected)
 
 
 def test_a_corpus_that_holds_calls_already_is_data_like_any_other() -> None:
@@ -306,7 +312,7 @@ def test_losses_that_are_no_numbers_are_rejected() -> None:
 def test_calls_at_the_first_and_the_last_token() -> None:
     model = TextLM(
         opens=lambda prompt, text, position: 0.9 if position in (0, len(text) - 1) else 0.0,
-        says=lambda behind, seed: "Calculator(1 + 1)]",
+        says=lambda behind, seed: "1 + 1)]",
         loss=lambda prefix, text, position: 9.0 if "-> " not in prefix else 0.0,
     )
     (annotated,), _ = annotate(model, text="2 is 2")
@@ -318,18 +324,23 @@ def test_calls_at_the_first_and_the_last_token() -> None:
 
 def test_a_call_that_does_not_fit_beside_its_text_is_rejected() -> None:
     model = paper_model()
-    need = len(PAPER.head(CallSyntax.TEXT)[0].text) + 2 * len(TEXT) + len("Input: \nOutput: ") + PAPER.max_tokens
+    need = (
+        len("".join(part.text for part in PAPER.head(CallSyntax.TEXT)))
+        + 2 * len(TEXT)
+        + len("Input: \nOutput: ")
+        + PAPER.max_tokens
+    )
     long = tool(name="Calculator", description="Long.", traits=Traits(in_process=True, chars=1_000))(
         lambda text: "9" * 900
     )
     with Toolbox([long]) as box:
         annotator = Annotator(replace(model, context=need), box, [PAPER])
-        records = list(annotator.annotate(annotator.read([Document("d", TEXT)])))
-    assert "do not fit" in next(r.reason for r in records if isinstance(r, Rejected) and r.stage == "score")
+        _, rejected = annotator.annotate(annotator.read([Document("d", TEXT)]))
+    assert "do not fit" in next(one.reason for one in rejected if one.stage == "score")
 
 
 def test_rows_and_the_funnel_account_for_every_sample() -> None:
-    said = iter(["Calculator(400 / 1400)]", "Calculator(1 / 0)]", "nonsense", "Calculator(1 + 1)]", "QA(x)]"] * 9)
+    said = iter(["400 / 1400)]", "1 / 0)]", "nonsense", "1 + 1)]", "1 [QA(x)]"] * 9)
     model = paper_model(says=lambda behind, seed: next(said))
     model.loss = lambda prefix, text, position: 0.5 if "-> 0.29" in prefix else 2.0
     (annotated,), rejected = annotate(model)

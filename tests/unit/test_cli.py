@@ -123,6 +123,7 @@ def test_flags_stand_in_groups_under_what_they_decide(capsys: pytest.CaptureFixt
     assert brief.startswith("usage: toolformer annotate CORPUS --out PATH [FLAGS]\n\nFind the calls that help a model")
     assert re.findall(r"^[A-Z].*[^.\n]$", brief, re.MULTILINE) == [
         "Where in its rows the corpus has what",
+        "How the model is loaded",
         "Who proposes and samples the calls, where it is not the model that judges them",
         "How the calls are found and judged, beyond what each lesson says",
         "What the tools of the package can be told",

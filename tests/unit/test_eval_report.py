@@ -35,6 +35,7 @@ def run(
     header: dict[str, Any] = {
         "model": model,
         "fingerprint": "f",
+        "precision": "float32",
         "about": {"adapter": "", "label": ""},
         "tools": {"Calculator": "1"} if tools is None else tools,
         "vote": 1,

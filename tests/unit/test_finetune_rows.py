@@ -15,6 +15,7 @@ from toolformer.finetune.batches import IGNORED, Groups, collate, once, plan
 from toolformer.finetune.mixture import Held, PlainText, choose, make_rows, without_calls
 from toolformer.finetune.rows import Row, RowMaker, token_at
 from toolformer.hf.encode import Codec
+from toolformer.loading import Loading
 
 TOKENS = CallSyntax.TOKENS
 
@@ -230,13 +231,24 @@ def test_the_papers_settings() -> None:
         ({"steps": -1}, "steps=-1"),
         ({"held_out": 0.9}, "held_out=0.9: it has to be from 0 to 0.5"),
         ({"max_length": 3}, "max_length=3"),
-        ({"how": "full", "quantize": "nf4"}, "goes with how=lora, not full"),
         ({"how": "prompt", "pack": True}, "pack does not go with how=prompt"),
     ],
 )
 def test_settings_that_cannot_be(wrong: dict[str, object], reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         replace(TrainConfig(), **wrong).check()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("loading", "reason"),
+    [
+        (Loading(quantize="nf4"), "quantize=nf4 freezes the weights: it goes with how=lora, not full"),
+        (Loading(dtype="bfloat16"), "dtype=bfloat16: all weights are trained in float32"),
+    ],
+)
+def test_ways_to_load_that_do_not_go_with_full_training(loading: Loading, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        TrainConfig(how="full").check(loading)
 
 
 def test_texts_that_somebody_held_out_are_measured_on_and_no_others() -> None:

@@ -6,15 +6,17 @@ import re
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolformer import CallSyntax, ConfigError, DocumentFacts, Tool
+from toolformer import Call, CallSyntax, ConfigError, DocumentFacts, Tool
 from toolformer.calls import Part
 from toolformer.catalog import CATALOG
 from toolformer.data_gen.lessons import Lesson, builtin_lessons, load_lesson
+from toolformer.data_gen.lessons.proposals import Proposed
 from toolformer.data_gen.records import Document
 from toolformer.tools.calculator import Calculator
 from toolformer.tools.dates import MONTHS, WEEKDAYS, Calendar, Dates
@@ -114,13 +116,49 @@ def test_a_head_in_both_spellings() -> None:
         Part("<API>", control=True),
         Part(" QA(question)"),
         Part("</API>", control=True),
-        Part('".\n\nInput: Joe Biden was born in Scranton.\nOutput: Joe Biden was born in'),
+        Part('".'),
+        Part("\n\n"),
+        Part("Input:"),
+        Part(" Joe Biden was born in Scranton."),
+        Part("\nOutput:"),
+        Part(" Joe Biden was born in"),
         Part("<API>", control=True),
         Part(" QA(Where was Joe Biden born?)"),
         Part("</API>", control=True),
-        Part(" Scranton.\n\n"),
+        Part(" Scranton."),
+        Part("\n\n"),
     ]
-    assert BORN.tail("A text.") == "Input: A text.\nOutput: "
+    assert BORN.prompt("A text.", CallSyntax.TEXT).endswith(" Scranton.\n\nInput: A text.\nOutput:")
+
+
+def test_the_demonstrations_alone_and_all_but_one() -> None:
+    lesson = replace(BORN, demonstrations=("A {a} b.", " {c} D {d}\n"))
+    assert text_of(lesson.shown(CallSyntax.TEXT)) == "Output: A [QA(a)] b.\n\nOutput: [QA(c)] D [QA(d)]\n\n"
+    assert text_of(lesson.shown(CallSyntax.TEXT, without=0)) == "Output: [QA(c)] D [QA(d)]\n\n"
+    assert lesson.shown(CallSyntax.TEXT, without=1)[:2] == [Part("Output:"), Part(" A [QA(a)] b.")]
+
+
+def test_the_calls_of_the_demonstrations_with_their_places() -> None:
+    lesson = replace(BORN, demonstrations=("A {a} {{b}} is {c} 1.", "{d} E"))
+    assert lesson.examples() == [
+        (0, "A {b} is 1.", 1, Call("QA", "a")),
+        (0, "A {b} is 1.", 8, Call("QA", "c")),
+        (1, "E", 0, Call("QA", "d")),
+    ]
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_the_rules_of_a_lesson_allow_the_places_of_its_demonstrations(name: str) -> None:
+    off = [text[at:] for _, text, at, _ in LESSONS[name].examples() if not LESSONS[name].could_stand(text, at)]
+    assert off == ([" the Analytical Engine, a machine that was never built."] if name == "WikiSearch" else [])
+
+
+def test_rules_propose_what_the_demonstrations_show() -> None:
+    for tool in (Calculator(), Dates(), Calendar(lambda: datetime.date(2019, 3, 3))):
+        lesson = LESSONS[tool.name]
+        for demonstration, text, at, call in lesson.examples():
+            proposed = lesson.proposed(Document(str(demonstration), text, DATED))
+            assert tool(call.input) in {tool(one.input) for one in proposed if one.word == at + 1}, text
 
 
 def test_doubled_braces_stand_for_themselves() -> None:
@@ -147,6 +185,8 @@ def test_braces_are_calls_or_escaped_or_refused(asked: str, around: str) -> None
     [
         ({"tool": "no name"}, "'no name': that is no tool name"),
         ({"when": "number"}, "no rule for texts is called 'number': did you mean numbers"),
+        ({"where": "numbers"}, "no rule for places is called 'numbers': did you mean number"),
+        ({"propose": "date"}, "no rule that proposes calls is called 'date': did you mean dates"),
         ({"demonstrations": ()}, "must be at least one"),
         ({"demonstrations": ("no call",)}, "'no call' holds no call; write the input of one in braces"),
         ({"demonstrations": ("{a} b }",)}, r"a \} without its partner in"),
@@ -170,11 +210,24 @@ def test_a_fingerprint_changes_with_anything_in_the_lesson() -> None:
     def own_rule(document: Document) -> bool:
         return "x" in document.text
 
-    lessons = [BORN, replace(BORN, cost=0.1), replace(BORN, instruction="x"), replace(BORN, when=own_rule)]
-    assert len({lesson.fingerprint for lesson in lessons}) == 4
+    def own_place(text: str, at: int) -> bool:
+        return text[at] == "x"
+
+    def own_calls(document: Document) -> list[Proposed]:
+        return [Proposed(document.text.index("x"), "why x?")]
+
+    changes: list[dict[str, Any]] = [
+        {"cost": 0.1}, {"instruction": "x"}, {"when": own_rule}, {"where": own_place}, {"propose": own_calls},
+        {"where": "name"}, {"propose": "queries"},
+    ]  # fmt: skip
+    lessons = [BORN, *(replace(BORN, **changed) for changed in changes)]
+    assert len({lesson.fingerprint for lesson in lessons}) == 8
     assert replace(BORN).fingerprint == BORN.fingerprint
     assert lessons[3].wants(Document("d", "x"))
     assert not lessons[3].wants(Document("d", "y"))
+    assert [lessons[4].could_stand("x y", at) for at in range(3)] == [True, False, False]
+    assert list(lessons[5].proposed(Document("d", "y x"))) == [Proposed(2, "why x?")]
+    assert list(BORN.proposed(Document("d", "Where was Joe Biden born?"))) == []
 
 
 OWN = 'tool = "Weather"\ninstruction = "Ask {city}."\ndemonstrations = ["In Oslo it is {Oslo} cold."]\n'

@@ -55,9 +55,12 @@ def _words() -> PreTrainedTokenizerFast:
     return tiny_models.wrapped(made, unk_token="<unk>")
 
 
+TOKENIZERS = {"bytes": _bytes, "sentences": _sentences, "letters": _letters, "words": _words}
+
+
 @functools.cache
 def codec(kind: str, *, special: bool) -> Codec:
-    tokenizer = {"bytes": _bytes, "sentences": _sentences, "letters": _letters, "words": _words}[kind]()
+    tokenizer = TOKENIZERS[kind]()
     tokenizer.add_tokens([OPEN, ARROW, CLOSE], special_tokens=special)
     return Codec(tokenizer, kind)
 
@@ -82,12 +85,12 @@ def _check(made: Codec, text: str) -> None:
     control = {made.encode_parts([Part(marker, control=True)])[0] for marker in (OPEN, ARROW, CLOSE)}
     tokenizer = made.tokenizer
     control |= {tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id}
-    encoded = made.encode(text)
-    assert control.isdisjoint(encoded.ids)
     assert control.isdisjoint(made.encode_parts([Part(text)]))
-    assert len(encoded.starts) == len(encoded.ids)
-    assert list(encoded.starts) == sorted(encoded.starts)
-    assert all(0 <= start <= len(text) for start in encoded.starts)
+    for encoded in (made.encode(text), made.encode_behind(text)):
+        assert control.isdisjoint(encoded.ids)
+        assert len(encoded.starts) == len(encoded.ids)
+        assert list(encoded.starts) == sorted(encoded.starts)
+        assert all(0 <= start <= len(text) for start in encoded.starts)
 
 
 @pytest.mark.parametrize(("kind", "special"), CODECS)

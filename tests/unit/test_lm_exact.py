@@ -12,8 +12,8 @@ from tests.plain_lm import KINDS
 from tests.unit.test_lm_equal import ids
 from toolformer import Call, CallSyntax
 from toolformer.data_gen import Document, Lesson
-from toolformer.data_gen.records import Executed, Place, Scored, Text
-from toolformer.data_gen.score import score
+from toolformer.data_gen.records import Candidate, Place, Text
+from toolformer.data_gen.score import Scorer
 from toolformer.hf.causal import CausalModel
 from toolformer.hf.encode import Codec
 from toolformer.hf.seq2seq import Seq2SeqModel
@@ -100,12 +100,11 @@ def test_the_decisions_are_those_of_fp32() -> None:
         plain = model.log_probabilities([model.encode(one.text).ids for one in documents])
         texts = [Text(one, model.encode(one.text), tuple(said)) for one, said in zip(documents, plain, strict=True)]
         calls = [
-            Executed(Place(text, "Calculator", position, None), Call("Calculator", "1 + 1", str(position)))
+            Candidate(Place(text, "Calculator", position, None), Call("Calculator", "1 + 1", str(position)))
             for text in texts
             for position in range(0, 16, 3)
         ]
-        scored = score(calls, {"Calculator": lesson}, model, CallSyntax.TEXT)
-        return [one.losses.gain for one in scored if isinstance(one, Scored)]
+        return [one.gain for one in Scorer(model, CallSyntax.TEXT).score(calls, {"Calculator": lesson}, [])]
 
     exact = gains(full, -9.0)
     assert len(exact) == 18

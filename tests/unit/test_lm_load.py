@@ -1,15 +1,18 @@
 """What `load` finds, refuses, quantizes and puts on top."""
 
 import copy
+import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, PromptTuningConfig, TaskType, get_peft_model
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import BloomConfig, BloomForCausalLM, MambaForCausalLM, PreTrainedModel
 from transformers.utils.logging import set_tqdm_hook
 
@@ -17,6 +20,7 @@ from tests import tiny_models
 from toolformer.calls import CallSyntax, Part
 from toolformer.errors import ConfigError
 from toolformer.hf import load
+from toolformer.loading import Loading
 
 # peft asks transformers in a way that is on its way out.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
@@ -115,18 +119,71 @@ def test_a_folder_that_is_not_whole(llama: str, tmp_path: Path) -> None:
         load(str(cut))
 
 
-def test_a_fingerprint_changes_with_every_answer(llama: str, tmp_path: Path) -> None:
-    changed = fresh("llama")
-    with torch.no_grad():
-        changed.get_parameter("model.embed_tokens.weight")[7, 3] += 1e-3
-    prints = {
-        load(llama).fingerprint,
-        load(llama).fingerprint,
-        load(llama, dtype="bfloat16").fingerprint,
-        load(llama, quantize="int8").fingerprint,
-        load(saved(changed, tmp_path / "changed")).fingerprint,
-    }
-    assert len(prints) == 4
+def changed(folder: str, file: str = "config.json", **settings: object) -> str:
+    path = Path(folder) / file
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+    return folder
+
+
+def test_code_that_a_model_brings_is_not_run_and_nobody_is_asked(llama: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("it asked"))
+    code = {"AutoConfig": "mine.Config", "AutoModelForCausalLM": "mine.Model"}
+    (Path(llama) / "mine.py").write_text("raise SystemExit('it was run')")
+    load(changed(llama, auto_map=code))  # transformers knows this kind by itself
+    with pytest.raises(ConfigError, match=r"holds no model that can be loaded: it brings Python code") as told:
+        load(changed(llama, model_type="mine", auto_map=code))
+    assert "\n" not in str(told.value)
+    assert "trust" not in str(told.value)
+
+
+def test_code_that_a_tokenizer_brings_is_not_run(llama: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("it asked"))
+    (Path(llama) / "mine.py").write_text("raise SystemExit('it was run')")
+    changed(llama, "tokenizer_config.json", tokenizer_class="Mine", auto_map={"AutoTokenizer": ["mine.M", "mine.M"]})
+    with pytest.raises(ConfigError, match="has no tokenizer that can be read .it brings Python code of its own"):
+        load(llama)
+
+
+def test_weights_that_are_missing_are_not_made_up(llama: str, capfd: pytest.CaptureFixture[str]) -> None:
+    changed(llama, num_hidden_layers=3)
+    with pytest.raises(ConfigError, match=r"those of its config.json: 9 tensors are missing .* as model.layers.2"):
+        load(llama)
+    assert capfd.readouterr().err == ""
+
+
+def test_weights_of_another_shape(llama: str) -> None:
+    changed(llama, intermediate_size=65)
+    with pytest.raises(ConfigError, match=r"6 tensors are missing or of another shape, such as model.layers.0.mlp"):
+        load(llama)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"num_hidden_layers": 1_000_000},
+        {"vocab_size": 1 << 40},
+        {"intermediate_size": 1 << 30},
+        {"num_attention_heads": 0, "head_dim": None},
+        {"hidden_size": "wide"},
+        {"hidden_size": -1},
+    ],
+)
+def test_settings_that_lie_are_told_at_once(llama: str, settings: dict[str, object]) -> None:
+    begun = time.monotonic()
+    with pytest.raises(ConfigError) as told:
+        load(changed(llama, **settings))
+    assert "\n" not in str(told.value)
+    assert llama in str(told.value)
+    assert time.monotonic() - begun < 10
+
+
+def test_a_tokenizer_that_loses_the_spaces(llama: str) -> None:
+    bare = Tokenizer(models.BPE(vocab={"<unk>": 0, "a": 1, "b": 2}, merges=[], unk_token="<unk>"))
+    bare.pre_tokenizer = pre_tokenizers.Whitespace()
+    bare.decoder = decoders.Fuse()
+    tiny_models.wrapped(bare, unk_token="<unk>").save_pretrained(llama)
+    with pytest.raises(ConfigError, match=r"does not keep the spaces between words \('a b a' comes back as 'aba'\)"):
+        load(llama)
 
 
 @pytest.mark.parametrize(("quantize", "off"), [("int8", 0.5), ("nf4", 3.0)])
@@ -140,7 +197,9 @@ def test_nf4_keeps_the_weights_as_they_are_for_training(llama: str) -> None:
 
     from toolformer.hf import load_network
 
-    linear = [module for module in load_network(llama, quantize="nf4")[0].modules() if isinstance(module, Linear4bit)]
+    linear = [
+        module for module in load_network(llama, Loading(quantize="nf4"))[0].modules() if isinstance(module, Linear4bit)
+    ]
     assert linear
     assert not any(module.support_avx512bf16_for_cpu for module in linear)
 

@@ -87,7 +87,7 @@ def test_the_model_that_comes_with_the_package() -> None:
 
 def test_an_adapter_that_does_not_come_with_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     shipped = {"builtin": "model", "builtin-tools": "nowhere"}
-    monkeypatch.setattr(import_module("toolformer.hf.load"), "_SHIPPED", shipped)
+    monkeypatch.setattr(import_module("toolformer.hf.source"), "_SHIPPED", shipped)
     with pytest.raises(ConfigError, match="this installation lacks the model builtin-tools: reinstall toolformer"):
         load("builtin-tools")
 

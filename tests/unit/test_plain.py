@@ -14,7 +14,7 @@ from toolformer.data_gen.corpus import read_corpus
 from toolformer.data_gen.lessons import builtin_lessons
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.plain import PlainMethod
-from toolformer.data_gen.records import Annotated, Place, Rejected
+from toolformer.data_gen.records import Place
 from toolformer.hf.encode import Codec
 from toolformer.tools.calculator import Calculator
 from toolformer.tools.dates import Dates
@@ -32,15 +32,13 @@ def test_the_same_calls_are_kept_with_the_same_gains() -> None:
     model = load("builtin")
     with Toolbox([Calculator(), Dates()]) as box:
         annotator = Annotator(model, box, lessons)
-        records = list(annotator.annotate(annotator.read(documents)))
+        annotated, rejected = annotator.annotate(annotator.read(documents))
         module = AutoModelForCausalLM.from_pretrained(BUILTIN / "model", dtype=torch.float32)
         module.train(False)
         plain = PlainMethod(annotator, module, Codec(AutoTokenizer.from_pretrained(BUILTIN / "model"), "builtin"))
         expected = plain.annotate(documents)
-    kept = {_key(one.place, one.call): one.losses for a in records if isinstance(a, Annotated) for one in a.calls}
-    passed = {
-        _key(r.place, r.call): r.losses for r in records if isinstance(r, Rejected) and r.stage == "merge" and r.call
-    }
+    kept = {_key(one.place, one.call): one.losses for text in annotated for one in text.calls}
+    passed = {_key(one.place, one.call): one.losses for one in rejected if one.stage == "merge" and one.call}
     assert kept
     found = kept | passed
     assert sorted(found) == [(k.document, k.start, k.call.tool, k.call.input) for k in expected]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.annotated_sample import call, kept, rejected, write_folder
 from toolformer.calls import Call, CallSyntax
-from toolformer.data_gen.records import Annotated, Document, Losses, Place, Rejected, Scored, Text
+from toolformer.data_gen.records import Annotated, Candidate, Document, Losses, Place, Rejected, Text
 from toolformer.data_gen.report import BESIDE, EXAMPLES, Gains, Sample, kind_of, write_report
 from toolformer.data_gen.rows import kept_row, rejected_row
 from toolformer.errors import ConfigError, DataError
@@ -287,7 +287,7 @@ def test_the_rows_that_a_run_writes_are_read(tmp_path: Path) -> None:
     document = Document("a", TEXT, DocumentFacts(url="https://example.org/"))
     text = Text(document, Encoded((1, 2), (0, TEXT.index("29%"))), (-1.0, -2.0))
     place, ran = Place(text, "Calculator", 1, None), Call("Calculator", "400 / 1400", "0.29")
-    annotated = Annotated(document, (Scored(place, ran, Losses(3.0, 2.5, 1.75)),))
+    annotated = Annotated(document, (Candidate(place, ran, Losses(3.0, 2.5, 1.75)),))
     others = [
         Rejected(place, "sample", "malformed: x"),
         Rejected(place, "filter", "gains less than 1", ran, Losses(3.0, None, 2.5)),

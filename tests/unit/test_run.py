@@ -18,6 +18,7 @@ from tests.unit.test_annotator import PAPER, TEXT, paper_model
 from toolformer import ConfigError, DataError
 from toolformer.data_gen import Document, Lesson, annotate
 from toolformer.data_gen.folder import RunFolder
+from toolformer.data_gen.method import PAPER as AS_PAPER
 from toolformer.data_gen.method import Method
 from toolformer.data_gen.run import Progress
 from toolformer.tools.calculator import Calculator
@@ -29,11 +30,14 @@ def documents(count: int = 10) -> Iterator[Document]:
 
 
 def run(
-    out: Path, count: int = 10, lesson: Lesson = PAPER, seed_documents: Iterator[Document] | None = None
+    out: Path,
+    count: int = 10,
+    lesson: Lesson = PAPER,
+    seed_documents: Iterator[Document] | None = None,
+    method: Method = AS_PAPER,
 ) -> Progress:
-    return annotate(
-        seed_documents or documents(count), [Calculator()], out, model=paper_model(), lessons=[lesson], shard_size=4
-    )
+    corpus = seed_documents or documents(count)
+    return annotate(corpus, [Calculator()], out, model=paper_model(), lessons=[lesson], method=method, shard_size=4)
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -112,21 +116,20 @@ def test_a_run_that_was_stopped_goes_on_and_ends_with_the_same_bytes(tmp_path: P
 
 
 def test_other_settings_another_tool_or_another_model_are_refused(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"model": paper_model(), "lessons": [PAPER], "method": AS_PAPER, "shard_size": 4}
     run(tmp_path / "out")
     with pytest.raises(DataError, match="was made with other settings: lessons was"):
         run(tmp_path / "out", lesson=replace(PAPER, positions=7))
     with pytest.raises(DataError, match="was made with other settings: tools was .*other folder"):
-        annotate(
-            documents(), [Calculator(decimals=3)], tmp_path / "out", model=paper_model(), lessons=[PAPER], shard_size=4
-        )
+        annotate(documents(), [Calculator(decimals=3)], tmp_path / "out", **settings)
     other = replace(paper_model(), fingerprint="other")
     more: dict[str, dict[str, Any]] = {
         "model_fingerprint": {"model": other},
-        "method": {"method": Method(seed=1)},
+        "method": {"method": replace(AS_PAPER, seed=1)},
         "shard_size": {"shard_size": 5},
     }
     for name, changed in more.items():
-        given: dict[str, Any] = {"model": paper_model(), "lessons": [PAPER], "shard_size": 4, **changed}
+        given: dict[str, Any] = {**settings, **changed}
         with pytest.raises(DataError, match=f"was made with other settings: {name} was"):
             annotate(documents(), [Calculator()], tmp_path / "out", **given)
 
@@ -138,6 +141,7 @@ def limited(out: Path, limit: int | None, passage_tokens: int = 1024) -> Progres
         out,
         model=paper_model(),
         lessons=[PAPER],
+        method=AS_PAPER,
         shard_size=4,
         limit=limit,
         passage_tokens=passage_tokens,
@@ -240,9 +244,7 @@ def test_a_folder_that_says_nothing_of_a_limit_is_not_one_with_another(tmp_path:
     del said["limit"]
     config.write_text(json.dumps(said))
     with pytest.raises(DataError, match="other settings: limit was null and is 8"):
-        annotate(
-            documents(), [Calculator()], tmp_path / "out", model=paper_model(), lessons=[PAPER], shard_size=4, limit=8
-        )
+        limited(tmp_path / "out", 8)
 
 
 def test_a_full_disk_is_one_line_and_what_is_done_is_safe(tmp_path: Path) -> None:

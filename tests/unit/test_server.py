@@ -15,7 +15,7 @@ from tests.bounds import bounded
 from tests.misbehaving_server import Behaviour, answer, serving
 from tests.sampling_server import BAD, asked, failing, said, speaking
 from toolformer import ConfigError, ServerError
-from toolformer.data_gen import server_client as module
+from toolformer.data_gen.samplers import server_client as module
 from toolformer.data_gen.samplers.server import KEY, By, Server
 from toolformer.data_gen.samplers.server_client import Client, Reply
 

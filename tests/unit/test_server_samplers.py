@@ -13,10 +13,11 @@ from tests.sampling_server import asked, failing, said, speaking
 from tests.unit.test_annotator import PAPER, PLACE, TEXT, paper_model
 from tests.unit.test_run import content, documents
 from toolformer import Call, ServerError, Toolbox
-from toolformer.data_gen import Document, Method, Server, annotate
-from toolformer.data_gen import server_client as module
+from toolformer.data_gen import Document, Server, annotate
+from toolformer.data_gen.method import PAPER as AS_PAPER
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.records import Annotated, Rejected
+from toolformer.data_gen.samplers import server_client as module
 from toolformer.data_gen.samplers.align import ChangedTextError, new_calls
 from toolformer.data_gen.samplers.by_server import ChatSampler, CompletionSampler
 from toolformer.data_gen.samplers.server import KEY, By
@@ -45,18 +46,13 @@ def by(
     **lesson: Any,
 ) -> Records:
     """What comes of one text, and what the server was asked."""
-    model, method = model or paper_model(), Method(seed)
+    model, method = model or paper_model(), replace(AS_PAPER, seed=seed)
     with serving(*behaviours) as server, Client(Server(server.url, "m", by=way, parallel=1)) as client:
         sampler = (CompletionSampler if way == "completions" else ChatSampler)(model, method, client)
         with Toolbox([Calculator()]) as box:
             annotator = Annotator(model, box, [replace(PAPER, **lesson)], method, sampler=sampler)
-            records = list(annotator.annotate(annotator.read([Document("d", text)])))
-    questions = [asked(request) for request in server.requests]
-    return (
-        [one for one in records if isinstance(one, Annotated)],
-        [one for one in records if isinstance(one, Rejected)],
-        questions,
-    )
+            annotated, rejected = annotator.annotate(annotator.read([Document("d", text)]))
+    return annotated, rejected, [asked(request) for request in server.requests]
 
 
 def reasons(records: Records) -> list[str]:
@@ -66,9 +62,9 @@ def reasons(records: Records) -> list[str]:
 @pytest.mark.parametrize(
     "reply",
     [
-        "Calculator(400 / 1400",  # the stop cut off, as most servers do
-        "Calculator(400 / 1400)] 29%) passed.",  # or left in, as others do
-        "Calculator(400 / 1400) -> 0.3] 29%",
+        "400 / 1400",  # the stop cut off, as most servers do
+        "400 / 1400)] 29%) passed.",  # or left in, as others do
+        "400 / 1400) -> 0.3] 29%",
     ],
 )
 def test_the_papers_example_by_completions(reply: str) -> None:
@@ -80,7 +76,7 @@ def test_the_papers_example_by_completions(reply: str) -> None:
     prompt = (
         'You can call the API by writing " [Calculator(expression)]".\n\n'
         "Input: 18 + 12 * 3 is 54.\nOutput: 18 + 12 * 3 is [Calculator(18 + 12 * 3)] 54.\n\n"
-        f"Input: {TEXT}\nOutput: {TEXT[:PLACE]} ["
+        f"Input: {TEXT}\nOutput: {TEXT[:PLACE]} [Calculator("
     )
     assert [question["prompt"] for question in questions] == [prompt] * 5
     assert questions[0].items() >= {"model": "m", "stop": [") ->", ")]"], "max_tokens": 64, "temperature": 1.0}.items()
@@ -109,22 +105,22 @@ def test_the_papers_example_by_chat() -> None:
 
 
 def test_what_completions_are_rejected_for() -> None:
-    replies = iter(["QA(x", "Calculator 1 + 1", "Calculator(1 / 0", "Calculator(1 + 1", "Calculator(1 + 1"])
+    replies = iter(["[QA(x", "1 + [Calculator(1", "1 / 0", "1 + 1", "1 + 1"])
     _, rejected, _ = by("completions", speaking(lambda body: next(replies)))
     assert sorted(one.reason for one in rejected) == [
         "Calculator: division by zero",
-        "another tool's name: QA",
-        "malformed: Calculator 1 + 1)]",
+        "malformed: 1 + [Calculator(1)]",
+        "malformed: [QA(x)]",
         "the same call was sampled before",
     ]
 
 
 @pytest.mark.parametrize(
     ("way", "reason"),
-    [("completions", "not closed within 64 tokens: Calculator(1"), ("chat", "the reply is cut off at its limit")],
+    [("completions", "not closed within 64 tokens: 1 +"), ("chat", "the reply is cut off at its limit")],
 )
 def test_a_reply_that_was_cut_or_refused_is_rejected(way: By, reason: str) -> None:
-    replies = [said("Calculator(1", "length"), failing("400 No", "too long")]
+    replies = [said("1 +", "length"), failing("400 No", "too long")]
     assert reasons(by(way, *replies, samples=2)) == [reason, "the server refuses: 400 Bad Request: too long"]
 
 
@@ -203,7 +199,7 @@ def test_a_hopeless_place_goes_no_further() -> None:
 
 
 def paper_says(body: dict[str, Any]) -> str:
-    return "Calculator(400 / 1400"
+    return "400 / 1400"
 
 
 def run(out: Path, url: str, way: By = "completions") -> None:
@@ -214,6 +210,7 @@ def run(out: Path, url: str, way: By = "completions") -> None:
         model=paper_model(),
         sampler=Server(url, "m", by=way, parallel=2),
         lessons=[PAPER],
+        method=AS_PAPER,
         shard_size=4,
     )
 

@@ -11,6 +11,8 @@ from tests.unit.test_annotator import PAPER, paper_model
 from tests.unit.test_run import content, documents
 from toolformer import ConfigError, Toolbox
 from toolformer.data_gen import annotate
+from toolformer.data_gen.method import PAPER as AS_PAPER
+from toolformer.data_gen.method import Method
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.run import Progress, run
 from toolformer.data_gen.workers import in_order
@@ -52,10 +54,11 @@ def test_a_failure_ends_it_in_its_turn(workers: int) -> None:
 
 
 @pytest.mark.parametrize("workers", [2, 4])
-def test_what_is_written_is_the_same_for_any_number(tmp_path: Path, workers: int) -> None:
+@pytest.mark.parametrize("method", [Method(), AS_PAPER], ids=["default", "paper"])
+def test_what_is_written_is_the_same_for_any_number(tmp_path: Path, method: Method, workers: int) -> None:
     def written(folder: Path, number: int) -> dict[str, bytes]:
         with Toolbox([Calculator()]) as box:
-            annotators = [Annotator(paper_model(), box, [PAPER]) for _ in range(number)]
+            annotators = [Annotator(paper_model(), box, [PAPER], method) for _ in range(number)]
             for resumed in (0, 30):
                 progress = Progress()
                 run(annotators, documents(30), folder, {}, progress, shard_size=4)

@@ -68,6 +68,7 @@ def new_model(tokenizer: Any, recipe: Recipe) -> Any:
         num_hidden_layers=recipe.layers, num_attention_heads=recipe.heads, num_key_value_heads=recipe.heads,
         max_position_embeddings=CONTEXT, tie_word_embeddings=True, bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, rms_norm_eps=1e-5,
+        lone_space=True,
     )  # fmt: skip
     model: Any = LlamaForCausalLM(config)
     vocabulary = tokenizer.get_vocab()

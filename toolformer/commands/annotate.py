@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from toolformer.catalog import CATALOG, ToolSettings, make_tools
-from toolformer.commands.flags import Often
+from toolformer.commands.flags import LoadingFlags, Often
 from toolformer.commands.stopping import stopping
 from toolformer.commands.tools import Settings
 from toolformer.data_gen.method import Method
 from toolformer.errors import ConfigError
+from toolformer.loading import Loading
 
 if TYPE_CHECKING:
     from toolformer.data_gen.samplers.server import Server
@@ -86,7 +87,8 @@ class Annotate:
     workers: int = 1
     """Shards annotated at a time, each with models of its own: one for each GPU, say. The bytes are the same."""
     rows: Annotated[Rows, Often("text_column", "date_column")] = field(default_factory=Rows)
-    sampling: Annotated[Sampling, Often("sampler", "sampler_model")] = field(default_factory=Sampling)
+    loading: LoadingFlags = field(default_factory=Loading)
+    sampling: Annotated[Sampling, Often("sampler")] = field(default_factory=Sampling)
     method: Annotated[Method, Often("in_place")] = field(default_factory=Method)
     settings: Settings = field(default_factory=ToolSettings)
 
@@ -107,6 +109,7 @@ class Annotate:
                 make_tools(self.settings, self.tools.split(",")),
                 self.out,
                 model=self.model,
+                loading=self.loading,
                 sampler=self.sampling.made(),
                 lessons=[load_lesson(path) for path in self.lesson],
                 method=self.method,

@@ -4,13 +4,15 @@ import json
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
 from toolformer.catalog import ToolSettings, make_tools
+from toolformer.commands.flags import LoadingFlags
 from toolformer.commands.tools import Settings
 from toolformer.errors import ConfigError
+from toolformer.loading import Loading
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,11 @@ class BenchAnnotate:
     """k, for every lesson."""
     samples: int = 5
     """m, for every lesson."""
+    sampler: Literal["self", "rules"] = "self"
+    """Who proposes the calls: the model itself, or rules, of whose proposals it takes the likeliest."""
     json: bool = False
     """Print a line of JSON with the figures."""
+    loading: LoadingFlags = field(default_factory=Loading)
     settings: Settings = field(default_factory=ToolSettings)
 
     def run(self) -> None:
@@ -48,6 +53,8 @@ class BenchAnnotate:
             plain_texts=self.plain_texts,
             positions=self.positions,
             samples=self.samples,
+            rules=self.sampler == "rules",
+            loading=self.loading,
         )
         print(json.dumps(asdict(result)) if self.json else result)
 
@@ -64,6 +71,7 @@ class BenchDecode:
     """How often the two sides take turns; medians are compared."""
     json: bool = False
     """Print a line of JSON for each comparison."""
+    loading: LoadingFlags = field(default_factory=Loading)
 
     def run(self) -> None:
         """Print a line for each comparison."""
@@ -79,7 +87,7 @@ class BenchDecode:
         pairs = [f"{one} {other}" for one, other in zip(texts[::2], texts[1::2], strict=False)]
         if not self.json:
             print(HEADER)
-        for line in bench_decode(self.model, pairs, rounds=self.rounds):
+        for line in bench_decode(self.model, pairs, rounds=self.rounds, loading=self.loading):
             print(json.dumps(asdict(line)) if self.json else line, flush=True)
 
 

@@ -95,6 +95,8 @@ def device() -> Iterator[Finding]:
     """Where a model runs, in which precision, and what else would be possible there."""
     import torch
 
+    from toolformer.hf.precision import cpu_has_bf16, device_of
+
     if torch.cuda.is_available():
         free, total = torch.cuda.mem_get_info()
         says = f"{torch.cuda.get_device_name()}, {free / 2**30:.1f} of {total / 2**30:.1f} GB free; "
@@ -103,7 +105,9 @@ def device() -> Iterator[Finding]:
         says = f"an NVIDIA GPU may be here, but torch {torch.__version__} is built for CPUs; float32"
         yield Finding("device", "missing", says, "install a CUDA build of torch: https://pytorch.org/get-started")
     else:
-        yield Finding("device", "ok", f"CPU, {torch.get_num_threads()} threads; weights in float32")
+        half = ", or in bfloat16 where the checkpoint is of half precision" if cpu_has_bf16() else ""
+        kind = "an Apple GPU" if device_of("auto") == "mps" else f"CPU, {torch.get_num_threads()} threads"
+        yield Finding("device", "ok", f"{kind}; weights in float32{half}")
     yield _tried("bf16", _multiply, "bfloat16 is computed; train takes it on GPUs, elsewhere with --precision bf16")
     yield _tried("quantize", _quantize, "int8 and nf4")
 

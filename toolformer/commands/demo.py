@@ -45,10 +45,12 @@ class Demo:
         from toolformer.builtin.compare import TOOLS
         from toolformer.catalog import ToolSettings, make_tools
         from toolformer.data_gen import annotate
+        from toolformer.data_gen.method import PAPER
         from toolformer.data_gen.progress import Display
 
+        tools = make_tools(ToolSettings(), TOOLS)
         with Display(len(corpus.read_bytes().splitlines())) as display:
-            annotate(corpus, make_tools(ToolSettings(), TOOLS), self.out / "annotated", on_progress=display.show)
+            annotate(corpus, tools, self.out / "annotated", method=PAPER, on_progress=display.show)
 
     def _train(self, corpus: Path) -> None:
         from toolformer.builtin.corpus import PLAIN_FILE

@@ -9,12 +9,13 @@ from typing import Annotated, Literal
 import tyro
 
 from toolformer.catalog import ToolSettings, make_tools
-from toolformer.commands.flags import Often
+from toolformer.commands.flags import LoadingFlags, Often
 from toolformer.commands.stopping import stopping
 from toolformer.commands.tools import Settings
 from toolformer.errors import ConfigError
 from toolformer.eval.settings import Asking
 from toolformer.eval.settings import Settings as Asked
+from toolformer.loading import Loading
 
 _TASKS = "lama,math,qa,dateset,bbh,mmlu,ppl"
 _PAPER_TASKS = "lama,asdiv,svamp,mawps,qa,dates,ppl"
@@ -34,8 +35,6 @@ class Eval:
     """The folder to write. The same command again goes on where it was stopped."""
     model: str = "builtin"
     """By name or path: a plain model, or what `toolformer train` wrote."""
-    adapter: str | None = None
-    """A LoRA or prompt-tuning adapter for the model, by name or path."""
     tasks: str | None = None
     """Names with commas: lama, math, qa, dates, bbh, mmlu, ppl, or single ones, such as svamp; also text and pairs. By
     default, all but TempLAMA and those that need a file of yours."""
@@ -53,6 +52,7 @@ class Eval:
     """Another folder of results to show in the same tables; may be given several times."""
     json: bool = False
     """Print a line of JSON, what results.json holds, instead of the tables."""
+    loading: LoadingFlags = field(default_factory=Loading)
     asking: Annotated[Asking, Often("data", "limit", "vote", "batch")] = field(default_factory=Asking)
     settings: Settings = field(default_factory=ToolSettings)
 
@@ -83,8 +83,8 @@ class Eval:
         tasks = run.load_tasks(chosen)
         if odd := run.odd_sizes(tasks):
             print(odd, file=sys.stderr)
-        about = {"adapter": self.adapter or "", "label": self.label or ""}
-        model = load(self.model, adapter=self.adapter)
+        about = {"adapter": self.loading.adapter or "", "label": self.label or ""}
+        model = load(self.model, **vars(self.loading))
         with Display() as display:
             run.evaluate(model, made, chosen, self.out, tasks=tasks, about=about, on_progress=display.show)
         counted = write_results(self.out)

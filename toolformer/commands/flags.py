@@ -15,6 +15,8 @@ from tyro.constructors import (
     UnsupportedTypeAnnotationError,
 )
 
+from toolformer.loading import Loading
+
 RULES = ConstructorRegistry()
 """What `tyro.cli` is given."""
 MARKERS = (
@@ -33,6 +35,10 @@ class Often:
     def __init__(self, *names: str) -> None:
         """By the names of the fields."""
         self.names = names
+
+
+LoadingFlags = Annotated[Loading, Often()]
+"""Of every command that loads a model."""
 
 
 @RULES.primitive_rule

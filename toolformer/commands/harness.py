@@ -9,6 +9,7 @@ Calls are counted by `toolformer eval`, not here.
 
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 from lm_eval._cli import HarnessCLI
@@ -20,8 +21,9 @@ from toolformer.decode.options import Options
 from toolformer.errors import ConfigError, ToolformerError, unknown_name
 from toolformer.eval.run import FOLDER
 from toolformer.eval.tool_lm import ToolLM
+from toolformer.loading import Loading
 
-_KNOWN = ("pretrained", "adapter", "tools", "k", "calls", "dtype", "quantize", "batch_size", "device")
+_KNOWN = ("pretrained", "tools", "k", "calls", "batch_size", *(field.name for field in fields(Loading)))
 
 
 @register_model("toolformer")

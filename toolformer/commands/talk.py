@@ -6,15 +6,16 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from toolformer.catalog import DEFAULT, ToolSettings, make_tools
-from toolformer.commands.flags import Often
+from toolformer.commands.flags import LoadingFlags, Often
 from toolformer.commands.tools import Settings
 from toolformer.decode.options import Options
 from toolformer.errors import ToolformerError
+from toolformer.loading import Loading
 
 if TYPE_CHECKING:
     from toolformer.model import Generation, Toolformer
@@ -30,35 +31,20 @@ def printable(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Loading:
-    """Which model, with which tools, and how it is loaded."""
+class Who:
+    """Which model, and with which tools."""
 
     model: str = "builtin-tools"
     """By name or path: `builtin-tools`, what `toolformer train` wrote, or any other."""
-    adapter: str | None = None
-    """A LoRA or prompt-tuning adapter for it, by name or path."""
     tools: str = ",".join(DEFAULT).lower()
     """Their names, with commas, as `toolformer tools` lists them; empty for none."""
-    dtype: str = "auto"
-    """float32, bfloat16 or float16; auto is the checkpoint's own on a GPU, float32 on a CPU."""
-    device: str = "auto"
-    """cpu, cuda, ...; auto is the GPU where there is one."""
-    quantize: Literal["int8", "nf4"] | None = None
-    """Load the weights in 8 or 4 bits."""
 
-    def toolformer(self, settings: ToolSettings) -> "Toolformer":
+    def toolformer(self, loading: Loading, settings: ToolSettings) -> "Toolformer":
         """The model with its tools."""
         from toolformer.model import Toolformer
 
         tools = make_tools(settings, [name for name in self.tools.split(",") if name.strip()])
-        return Toolformer.from_pretrained(
-            self.model,
-            tools,
-            adapter=self.adapter,
-            dtype=self.dtype,
-            device=self.device,
-            quantize=self.quantize,
-        )
+        return Toolformer.from_pretrained(self.model, tools, **vars(loading))
 
 
 Decoding = Annotated[
@@ -79,13 +65,14 @@ class Generate:
     """Write a line of JSON for each text: text, calls, raw, end."""
     raw: bool = False
     """Show the calls in the text."""
-    load: Loading = field(default_factory=Loading)
+    who: Who = field(default_factory=Who)
+    loading: LoadingFlags = field(default_factory=Loading)
     options: Decoding = field(default_factory=Options)
     settings: Settings = field(default_factory=ToolSettings)
 
     def run(self) -> None:
         """Print what the model writes, a line for each line. One that cannot be answered is said on standard error."""
-        with self.load.toolformer(self.settings) as toolformer:
+        with self.who.toolformer(self.loading, self.settings) as toolformer:
             if self.text != "-":
                 self._print(toolformer.generate(self.text, self.options), lines=False)
                 return
@@ -132,7 +119,8 @@ class Chat:
 
     system: str | None = None
     """A first turn that says how to answer, for models that know such."""
-    load: Loading = field(default_factory=Loading)
+    who: Who = field(default_factory=Who)
+    loading: LoadingFlags = field(default_factory=Loading)
     options: Decoding = field(default_factory=Options)
     settings: Settings = field(default_factory=ToolSettings)
 
@@ -140,5 +128,5 @@ class Chat:
         """Talk until /quit or the end of input."""
         from toolformer.commands.conversation import Conversation
 
-        with self.load.toolformer(self.settings) as toolformer:
+        with self.who.toolformer(self.loading, self.settings) as toolformer:
             Conversation(toolformer, toolformer.chat(self.system, self.options)).run()

@@ -8,9 +8,10 @@ from typing import Annotated, Literal
 
 import tyro
 
-from toolformer.commands.flags import Often
+from toolformer.commands.flags import LoadingFlags, Often
 from toolformer.commands.stopping import stopping
 from toolformer.finetune.config import PAPER, TrainConfig
+from toolformer.loading import Loading
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,10 @@ class Train:
     """In the end, put the folder on the hub, as this repository."""
     preset: Literal["small", "paper"] = "small"
     """Defaults of the flags below: for LoRA on small corpora, or those of Schick et al. 2023."""
+    loading: LoadingFlags = field(default_factory=Loading)
     config: Annotated[
         TrainConfig,
-        Often("how", "quantize", "rank", "learning_rate", "epochs", "batch_size", "device_batch", "anchor", "control"),
+        Often("how", "rank", "learning_rate", "epochs", "batch_size", "device_batch", "anchor", "control"),
     ] = field(default_factory=TrainConfig)
 
     @classmethod
@@ -70,6 +72,7 @@ class Train:
                 self.out,
                 model=self.model,
                 config=self.config,
+                loading=self.loading,
                 plain=() if texts is None else without_calls(corpus.kept(), texts),
                 made_with=None if self.any_corpus or made_with is None else str(made_with),
                 trackers=[name for name in self.trackers.split(",") if name],

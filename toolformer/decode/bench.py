@@ -26,6 +26,7 @@ from toolformer.hf.encode import Codec
 from toolformer.hf.load import load_network
 from toolformer.hf.rows import CausalRows
 from toolformer.lm import Ids
+from toolformer.loading import Loading
 from toolformer.tool import Traits
 from toolformer.toolbox import Toolbox
 
@@ -60,9 +61,9 @@ class Line:
         return f"{self.what:<34}{figures}{verdict}"
 
 
-def bench_decode(name: str, prompts: Sequence[str], *, rounds: int) -> Iterator[Line]:
+def bench_decode(name: str, prompts: Sequence[str], *, rounds: int, loading: Loading = Loading()) -> Iterator[Line]:
     """The comparisons, each as soon as it is measured."""
-    network, tokenizer = load_network(name)
+    network, tokenizer = load_network(name, loading)
     model = CausalModel(network, Codec(tokenizer, name), name, name)
     model.ends = frozenset()
     # Between 16 and 40 tokens: as different as prompts are.

@@ -14,6 +14,7 @@ from toolformer.errors import ConfigError, unknown_name
 from toolformer.finetune.batches import Plan, plan
 from toolformer.finetune.config import TrainConfig
 from toolformer.finetune.rows import Row
+from toolformer.hf.precision import device_of
 
 
 def make_trackers(names: Sequence[str]) -> list[TrainerCallback]:
@@ -26,9 +27,10 @@ def make_trackers(names: Sequence[str]) -> list[TrainerCallback]:
         raise ConfigError(str(error).strip().split("\n")[0]) from error
 
 
-def training_arguments(config: TrainConfig, checkpoints: Path) -> TrainingArguments:
+def training_arguments(config: TrainConfig, checkpoints: Path, device: str = "auto") -> TrainingArguments:
     """What is known before the model and the texts are. From here on the process knows its device."""
-    gpu = torch.cuda.is_available()
+    kind = _kind(device)
+    gpu = kind == "cuda"
     bf16 = config.precision == "bf16" or (config.precision == "auto" and gpu and torch.cuda.is_bf16_supported())
     again: dict[str, Any] = {}
     if config.checkpoint_gradients:
@@ -53,10 +55,18 @@ def training_arguments(config: TrainConfig, checkpoints: Path) -> TrainingArgume
             ddp_find_unused_parameters=False,
             dataloader_pin_memory=gpu,
             disable_tqdm=True,
-            use_cpu=not gpu,
+            use_cpu=kind == "cpu",
             use_cache=True,
             **again,
         )
+
+
+def _kind(device: str) -> str:
+    """The kind of device that is asked for. Of several of a kind, a run takes all that its processes see."""
+    chosen = torch.device(device_of(device))
+    if chosen.index is not None:
+        raise ConfigError(f"device={device}: training takes all of them; $CUDA_VISIBLE_DEVICES says which there are")
+    return chosen.type
 
 
 def schedule(arguments: TrainingArguments, config: TrainConfig, rows: Sequence[Row]) -> Plan:

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from toolformer.errors import ConfigError
+from toolformer.loading import Loading
 
 How = Literal["lora", "prompt", "full"]
 
@@ -15,8 +16,6 @@ class TrainConfig:
     how: How = "lora"
     """Train low-rank adapters and the call tokens (lora), a prompt of learned vectors (prompt), or all weights (full).
     A prompt leaves the vocabulary alone: such a model writes calls as plain text."""
-    quantize: Literal["int8", "nf4"] | None = None
-    """Load the frozen weights in 8 or 4 bits (QLoRA)."""
     rank: int = 16
     """Of the LoRA matrices, which go on all linear layers but the vocabulary head."""
     prompt_length: int = 20
@@ -69,8 +68,12 @@ class TrainConfig:
     seed: int = 0
     """Of everything that is random."""
 
-    def check(self) -> None:
-        """Refuse what cannot be, before anything is loaded."""
+    def check(self, loading: Loading = Loading()) -> None:
+        """Refuse what cannot be, by itself or with a model that is loaded so, before anything is loaded."""
+        if loading.quantize and self.how != "lora":
+            raise ConfigError(f"quantize={loading.quantize} freezes the weights: it goes with how=lora, not {self.how}")
+        if loading.dtype not in ("auto", "float32") and self.how == "full":
+            raise ConfigError(f"dtype={loading.dtype}: all weights are trained in float32; precision=bf16 saves time")
         for name in ("learning_rate", "epochs", "steps", "batch_size", "device_batch", "rank", "prompt_length"):
             if (value := getattr(self, name)) is not None and not 0 < value < float("inf"):
                 raise ConfigError(f"{name}={value}: it has to be above 0")
@@ -82,8 +85,6 @@ class TrainConfig:
                 raise ConfigError(f"{name}={getattr(self, name)}: it has to be from {low:g} to {high:g}")
         if self.max_length < 16:
             raise ConfigError(f"max_length={self.max_length}: a call does not fit; at least 16")
-        if self.quantize and self.how != "lora":
-            raise ConfigError(f"quantize={self.quantize} freezes the weights: it goes with how=lora, not {self.how}")
         if self.anchor and self.how != "lora":
             raise ConfigError(f"anchor needs the model as it was: it goes with how=lora, not {self.how}")
         if self.pack and self.how == "prompt":

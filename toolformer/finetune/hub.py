@@ -19,7 +19,7 @@ def push_to_hub(folder: Path, repository: str, *, private: bool = False) -> str:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     from toolformer.hf.adapter import find_adapter
-    from toolformer.hf.load import base_of
+    from toolformer.hf.source import base_of
     from toolformer.reach import is_path
 
     if int(os.environ.get("RANK", "0")):

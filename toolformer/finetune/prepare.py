@@ -5,7 +5,7 @@ Weights come from `hf.load`. What an earlier run wrote, here or on the hub, goes
 
 import warnings
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,10 +16,11 @@ from toolformer.calls import CallSyntax, Part
 from toolformer.errors import ConfigError
 from toolformer.finetune.config import TrainConfig
 from toolformer.hf import load_network
-from toolformer.hf.adapter import Adapter, find_adapter
+from toolformer.hf.adapter import Adapter
 from toolformer.hf.encode import Codec
-from toolformer.hf.load import base_of, no_bar, place_of
-from toolformer.reach import out_of_reach
+from toolformer.hf.quiet import no_bar
+from toolformer.hf.source import base_of, find
+from toolformer.loading import Loading, Quantize
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -51,20 +52,17 @@ class Prepared:
         return 1 if self.network.config.get_text_config(decoder=True).pad_token_id == 0 else 0
 
 
-def prepare(name: str, config: TrainConfig, device: str, dtype: str) -> Prepared:
-    """Load the model and put on it what the settings ask for. In full training the weights are always fp32."""
+def prepare(name: str, config: TrainConfig, loading: Loading) -> Prepared:
+    """Load the model and put on it what the settings ask for. An adapter, by its own name or as one of `loading`, goes
+    on to be trained."""
     torch.manual_seed(config.seed)
-    earlier = _earlier(name, config)
-    base = base_of(earlier) if earlier else name
-    network, tokenizer = load_network(
-        base,
-        dtype="float32" if config.how == "full" else dtype,
-        device=device,
-        quantize=config.quantize,
-        revision=earlier.base_revision if earlier else None,
-    )
+    source, earlier = find(name, loading)
+    if earlier:
+        _check_earlier(earlier, config)
+        earlier.fetch(offline=source.offline)
+    network, tokenizer = load_network(source.name, replace(loading, adapter=None, revision=source.revision))
     if earlier and earlier.tokenizer:
-        tokenizer = AutoTokenizer.from_pretrained(earlier.tokenizer)
+        tokenizer = AutoTokenizer.from_pretrained(earlier.tokenizer, trust_remote_code=False)
     # A prompt adds nothing to the vocabulary, and a control run has no calls to write.
     tokens = config.how != "prompt" and not config.control
     new = _add_tokens(network, tokenizer, name) if tokens else []
@@ -73,10 +71,10 @@ def prepare(name: str, config: TrainConfig, device: str, dtype: str) -> Prepared
     with warnings.catch_warnings():
         # That a Conv1D is the other way round, that it looks for a config on the hub, and its ways with transformers.
         warnings.simplefilter("ignore")
-        model = _adapted(network, new, str(earlier.folder) if earlier else None, config)
+        model = _adapted(network, new, str(earlier.folder) if earlier else None, config, loading.quantize)
     if config.how != "full":
         settings: Any = model.peft_config["default"]
-        settings.base_model_name_or_path = base
+        settings.base_model_name_or_path, settings.revision = source.name, source.revision
         if isinstance(targets := getattr(settings, "target_modules", None), set):
             # A set's order, and so the bytes written, would change from run to run.
             settings.target_modules = sorted(targets)
@@ -85,19 +83,13 @@ def prepare(name: str, config: TrainConfig, device: str, dtype: str) -> Prepared
     return Prepared(model, network, tokenizer, codec, syntax)
 
 
-def _earlier(name: str, config: TrainConfig) -> Adapter | None:
-    """The adapter that is to go on, with its files."""
-    place = place_of(name)
-    offline = out_of_reach(place)
-    earlier = find_adapter(place, offline=offline)
-    if earlier is None:
-        return None
+def _check_earlier(earlier: Adapter, config: TrainConfig) -> None:
+    """Refuse an adapter that cannot go on."""
     if config.how != "lora":
-        raise ConfigError(f"{name} is an adapter, which can only go on as one: how=lora, not {config.how}")
+        raise ConfigError(f"{earlier.name} is an adapter, which can only go on as one: how=lora, not {config.how}")
     if earlier.kind != "LORA":
-        raise ConfigError(f"{name} is a learned prompt, which cannot go on: train its base model, {base_of(earlier)}")
-    earlier.fetch(offline=offline)
-    return earlier
+        base = base_of(earlier)
+        raise ConfigError(f"{earlier.name} is a learned prompt, which cannot go on: train its base model, {base}")
 
 
 @torch.no_grad()
@@ -163,7 +155,7 @@ def _whole(table: torch.nn.Module) -> AbstractContextManager[object]:
 
 
 def _adapted(
-    network: PreTrainedModel, new: list[int], earlier: str | None, config: TrainConfig
+    network: PreTrainedModel, new: list[int], earlier: str | None, config: TrainConfig, quantize: Quantize | None
 ) -> "PreTrainedModel | PeftModel":
     from peft import (
         LoraConfig,
@@ -176,7 +168,7 @@ def _adapted(
 
     if config.how == "full":
         return network
-    if config.quantize:
+    if quantize:
         again = config.checkpoint_gradients
         network = prepare_model_for_kbit_training(network, use_gradient_checkpointing=again)  # type: ignore[no-untyped-call]
     if earlier:

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -24,9 +24,9 @@ from toolformer.finetune.prepare import Prepared, check_packing, prepare, save
 from toolformer.finetune.progress import Progress, Watcher
 from toolformer.finetune.rows import Example, Row, RowMaker
 from toolformer.finetune.trainer import CallTrainer, LossAtLabels
-from toolformer.hf import load_network
-from toolformer.hf.encode import Codec
-from toolformer.hf.load import fingerprint
+from toolformer.hf import fetch
+from toolformer.hf.source import OWN
+from toolformer.loading import Loading
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -57,6 +57,7 @@ def train(
     *,
     model: str = "builtin",
     config: TrainConfig = TrainConfig(),
+    loading: Loading = Loading(),
     plain: Iterable[str] = (),
     held: Held | None = None,
     made_with: str | None = None,
@@ -70,38 +71,39 @@ def train(
         out: The folder to write; `folder.py` says what is in it.
         model: By name or path. A folder of an earlier run goes on with its adapter.
         config: The settings; `PAPER` holds the paper's.
+        loading: How the model is loaded: `quantize` is QLoRA, and an adapter goes on to be trained.
         plain: Texts that kept no call: learnt from as they are, and some held out.
         held: Texts to measure on, so that several runs are measured on the same; by default a share of the others.
         made_with: The fingerprint of the model that judged the calls, which has to be this one.
         trackers: Whom to report to, as transformers calls them: tensorboard, wandb, mlflow, ...
         on_progress: Called after each step.
     """
-    config.check()
+    config.check(loading)
     callbacks = make_trackers(trackers)
     main = int(os.environ.get("RANK", "0")) == 0
-    name = str(Path(model).resolve()) if Path(model).is_dir() else model
+    name = str(Path(model).resolve()) if Path(model).exists() and model not in OWN else model
     texts = choose(examples, plain, config, held)
-    # One process is enough to look, and no other has to hold the model twice.
-    mark = _check_model(name, made_with) if main else ""
-    with TrainingFolder(out, _described(name, mark, texts, config), main=main) as folder:
+    # One process is enough to look.
+    name, mark = _check_model(name, made_with, loading) if main else (name, "")
+    with TrainingFolder(out, _described(name, mark, texts, config, loading), main=main) as folder:
         if results := folder.results:
             return Trained(out, **results)
-        return _run(folder, name, config, texts, callbacks, on_progress)
+        return _run(folder, name, config, loading, texts, callbacks, on_progress)
 
 
-def _check_model(name: str, made_with: str | None) -> str:
-    """The model's fingerprint, as the annotator takes it; it has to be the one that the corpus was made with."""
-    network, tokenizer = load_network(name)
-    mark = fingerprint(network, Codec(tokenizer, name))
+def _check_model(name: str, made_with: str | None, loading: Loading) -> tuple[str, str]:
+    """What the model is called, and its fingerprint, which has to be the one that the corpus was made with. In which
+    precision that was makes no difference: where losses were in doubt, the annotator asked in fp32."""
+    name, mark = fetch(name, loading)
     if made_with is not None and mark != made_with:
         raise DataError(
-            f"the corpus was made with another model or precision (fingerprint {made_with}; {name} has {mark}), so its "
-            "calls may not help this one: name the model that it was made with, or say --any-corpus"
+            f"the corpus was made with another model (fingerprint {made_with}; {name} has {mark}), so its calls may "
+            "not help this one: name the model that it was made with, or say --any-corpus"
         )
-    return mark
+    return name, mark
 
 
-def _described(name: str, mark: str, texts: Texts, config: TrainConfig) -> dict[str, Any]:
+def _described(name: str, mark: str, texts: Texts, config: TrainConfig, loading: Loading) -> dict[str, Any]:
     """What the folder says of the run from its beginning on."""
     tools = sorted({placed.call.tool for example in texts.learnt for placed in example.calls})
     syntax = CallSyntax.TEXT if config.how == "prompt" else CallSyntax.TOKENS
@@ -119,6 +121,7 @@ def _described(name: str, mark: str, texts: Texts, config: TrainConfig) -> dict[
         "tools": tools,
         "call": syntax.format(Call(tools[0], "input", "result")).strip(),
         "settings": config.settings(),
+        "loading": {name: getattr(loading, name) for name in ("dtype", "quantize", "adapter", "revision")},
     }
 
 
@@ -126,13 +129,17 @@ def _run(
     folder: TrainingFolder,
     name: str,
     config: TrainConfig,
+    loading: Loading,
     texts: Texts,
     trackers: Sequence[TrainerCallback],
     on_progress: Callable[[Progress], None] | None,
 ) -> Trained:
     """Train, from the last checkpoint if there is one, and write what came out."""
-    arguments = training_arguments(config, folder.checkpoints)
-    prepared = prepare(name, config, str(arguments.device), "bfloat16" if arguments.bf16 else "float32")
+    arguments = training_arguments(config, folder.checkpoints, loading.device)
+    # Weights that are themselves trained are always fp32.
+    auto = "bfloat16" if arguments.bf16 and config.how != "full" else "float32"
+    dtype = auto if loading.dtype == "auto" else loading.dtype
+    prepared = prepare(name, config, replace(loading, device=str(arguments.device), dtype=dtype))
     if config.pack:
         check_packing(prepared)
     maker = _row_maker(prepared, config)

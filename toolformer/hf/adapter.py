@@ -20,11 +20,12 @@ from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
 from toolformer.errors import ConfigError
+from toolformer.hf.quiet import first_line
 from toolformer.hf.soft_prompt import put_before
 from toolformer.reach import is_path
 
 SETTINGS = "adapter_config.json"
-_WEIGHTS = "adapter_model.safetensors"
+WEIGHTS = "adapter_model.safetensors"
 _TOKENIZER = "tokenizer_config.json"
 _OF_TOKENIZER = (
     "tokenizer.json",
@@ -87,8 +88,8 @@ class Adapter:
         """See to it that the weights and the tokenizer lie in the folder."""
         offline = offline or is_offline_mode()
         has = partial(self._has, offline=offline)
-        if not has(_WEIGHTS):
-            raise ConfigError(f"the adapter {self.name} has no {_WEIGHTS}: weights of another format are not read")
+        if not has(WEIGHTS):
+            raise ConfigError(f"the adapter {self.name} has no {WEIGHTS}: weights of another format are not read")
         if self.fetched and has(_TOKENIZER) and not offline:
             for file in _OF_TOKENIZER:
                 has(file)
@@ -196,8 +197,3 @@ def _add_rows(model: PreTrainedModel, known: int, tokens: int) -> None:
         for values in (table.weight, getattr(table, "bias", None)):
             if isinstance(values, torch.Tensor):
                 values[known:] = 0
-
-
-def first_line(error: BaseException) -> str:
-    """What a library says, without the advice below it."""
-    return str(error).strip().split("\n", 1)[0]

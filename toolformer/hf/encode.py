@@ -46,6 +46,15 @@ class Codec:
         self._inner = Tokenizer.from_str(json.dumps(_continuing(plain)))
         self._forbidden = set(unreachable.values())
 
+    def check(self) -> None:
+        """Refuse a tokenizer that does not keep words apart: what was written with it cannot be read back."""
+        words = "a b a"
+        if (back := self.decode(self.encode(words).ids).strip()) != words:
+            raise ConfigError(
+                f"the tokenizer of {self._name} does not keep the spaces between words ({words!r} comes back as "
+                f"{back!r}): calls written with it could not be read. Take the tokenizer that belongs to the model"
+            )
+
     @property
     def start(self) -> int | None:
         """What stands before every text: the tokenizer's own mark of a beginning, or else that of an end."""

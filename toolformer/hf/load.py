@@ -1,19 +1,15 @@
-"""Models of transformers behind the port of `lm.py`: by hub name, by local path, or `builtin`.
+"""Models of transformers behind the port of `lm.py`: by hub name, by local path, GGUF files too, or by a name of ours.
 
 `load` finds a model, loads it with its adapter and in its precision, and refuses what cannot be right. What it is then
-asked is answered in `hf/causal.py` and `hf/seq2seq.py`.
+asked is answered in `hf/causal.py` and `hf/seq2seq.py`. No code that comes with a model is ever run.
 """
 
-import hashlib
-import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
+from typing import cast
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -25,20 +21,20 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
-from transformers.utils.logging import set_tqdm_hook
 
-from toolformer.errors import ConfigError, unknown_name
-from toolformer.hf.adapter import SETTINGS, Adapter, find_adapter, first_line, put_on
+from toolformer.errors import ConfigError
+from toolformer.hf.adapter import Adapter, put_on
 from toolformer.hf.causal import CausalModel
+from toolformer.hf.checkpoint import NOT_RIGHT, check_size
 from toolformer.hf.encode import Codec
-from toolformer.hf.precision import Quantize, device_of, dtype_of, keep_gradients, quantization
+from toolformer.hf.fingerprint import fingerprint
+from toolformer.hf.precision import device_of, dtype_of, keep_gradients, quantization
+from toolformer.hf.quiet import first_line, no_bar, no_report
 from toolformer.hf.seq2seq import Seq2SeqModel
+from toolformer.hf.source import Source, find, no_model
 from toolformer.lm import LanguageModel
-from toolformer.reach import is_path, out_of_reach
-
-BUILTIN = "builtin"
-_SHIPPED = {BUILTIN: "model", "builtin-tools": "tools_adapter"}
-"""What comes with the package: folders of `toolformer.builtin`."""
+from toolformer.loading import Loading, Quantize
+from toolformer.reach import is_path
 
 # It says, when peft first imports it, that a kernel which nobody here uses is not installed.
 logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
@@ -56,151 +52,100 @@ def load(
 ) -> LanguageModel:
     """A language model, ready to be asked.
 
-    `builtin` and `builtin-tools` come with the package. `auto` is the GPU where there is one, and its precision the
-    checkpoint's own; on a CPU, float32. `adapter` is a LoRA or a prompt-tuning adapter by name or path; what is one
-    itself is loaded with the base model that it names. Without `offline`, the hub is asked for newer files; where it
-    cannot be reached, its cache will do.
+    `builtin` and `builtin-tools` come with the package; `smollm2` is a small real model, fetched at its first use. A
+    path may be a GGUF file, or a folder with one. `adapter` is a LoRA or a prompt-tuning adapter by name or path; what
+    is one itself is loaded with the base model that it names. Without `offline`, the hub is asked for newer files;
+    where it cannot be reached, its cache will do. What `auto` is, `Loading` says.
     """
-    model, tokenizer = load_network(
-        name_or_path,
-        dtype=dtype,
-        device=device,
-        revision=revision,
-        quantize=quantize,
-        adapter=adapter,
-        offline=offline,
+    loading = Loading(
+        device=device, dtype=dtype, revision=revision, quantize=quantize, adapter=adapter, offline=offline
     )
-    codec = Codec(tokenizer, name_or_path)
-    kind = Seq2SeqModel if model.config.is_encoder_decoder else CausalModel
-    return kind(model, codec, name_or_path, fingerprint(model, codec))
+    source, found = find(name_or_path, loading)
+    network, tokenizer = _loaded(source, found, loading)
+    name = _called(name_or_path, source, found, loading)
+    codec = Codec(tokenizer, name)
+    codec.check()
+    kind = Seq2SeqModel if network.config.is_encoder_decoder else CausalModel
+    return kind(network, codec, name, fingerprint(source, codec, found))
 
 
-def load_network(
-    name_or_path: str,
-    *,
-    dtype: str = "auto",
-    device: str = "auto",
-    revision: str | None = None,
-    quantize: Quantize | None = None,
-    adapter: str | None = None,
-    offline: bool = False,
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_network(name_or_path: str, loading: Loading = Loading()) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The same as transformers' own model, with the adapter's layers in it, and the tokenizer."""
-    device = device_of(device)
-    source, found = _source(name_or_path, revision, adapter, offline)
+    return _loaded(*find(name_or_path, loading), loading)
+
+
+def fetch(name_or_path: str, loading: Loading = Loading()) -> tuple[str, str]:
+    """See to it that all files of a model are on this machine; what it is called, and its fingerprint.
+
+    Nothing is loaded: that reads the files and takes no memory.
+    """
+    source, found = find(name_or_path, loading)
+    if found is not None:
+        found.fetch(offline=source.offline)
+    _config(source)
+    name = _called(name_or_path, source, found, loading)
+    return name, fingerprint(source, Codec(_tokenizer(source, found), name), found)
+
+
+def _called(name: str, source: Source, found: Adapter | None, loading: Loading) -> str:
+    """The name of what is itself an adapter, or else the model's, which for smollm2 says which of the two it is."""
+    return source.name if found is None or loading.adapter is not None else name
+
+
+def _loaded(source: Source, found: Adapter | None, loading: Loading) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    device = device_of(loading.device)
     if found is not None:
         found.fetch(offline=source.offline)
     config = _config(source)
     tokenizer = _tokenizer(source, found)
-    model = _model(config, source, dtype_of(dtype, device), device, quantize)
+    dtype = dtype_of(loading.dtype, device, config.dtype, shipped=source.shipped)
+    model = _model(config, source, dtype, device, loading.quantize)
     return (model if found is None else put_on(model, found, len(tokenizer))), tokenizer
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Where the files of a model come from."""
-
-    name: str
-    place: str
-    revision: str | None
-    offline: bool
-
-
-def _source(name: str, revision: str | None, adapter: str | None, offline: bool) -> tuple[_Source, Adapter | None]:
-    """The model to be loaded, which for the name of an adapter is its base model; and the adapter."""
-    place = place_of(name)
-    other = None if adapter is None else place_of(adapter)
-    offline = offline or out_of_reach(place, other)
-    found = find_adapter(place, revision, offline=offline)
-    if found is None:
-        if other is not None and (found := find_adapter(other, offline=offline)) is None:
-            raise ConfigError(f"{adapter} is no adapter for this model: no {SETTINGS} is there, or can be had")
-        return _Source(name, place, revision, offline), found
-    base = base_of(found)
-    if adapter is not None:
-        raise ConfigError(f"{name} is itself an adapter: put {adapter} on its base model, {base}")
-    # What was asked for is a revision of what was named, and a folder has none.
-    revision = found.base_revision if found.fetched else revision or found.base_revision
-    place = place_of(base)
-    offline = offline or (not found.fetched and out_of_reach(place))
-    if find_adapter(place, revision, offline=offline) is not None:
-        raise ConfigError(f"{name} is an adapter for {base}, which is itself an adapter: one on one cannot be loaded")
-    return _Source(base, place, revision, offline), found
-
-
-def base_of(adapter: Adapter) -> str:
-    """The name or path of the model that an adapter is for."""
-    return adapter.base(tuple(_SHIPPED))
-
-
-def place_of(name: str) -> str:
-    """What transformers is given: a path for what is local, or else the name."""
-    if name not in _SHIPPED:
-        return name
-    folder = Path(str(resources.files("toolformer.builtin"))) / _SHIPPED[name]
-    if not folder.is_dir():
-        raise ConfigError(f"this installation lacks the model {name}: reinstall toolformer, or name another model")
-    return str(folder)
-
-
-def _config(source: _Source) -> PreTrainedConfig:
+def _config(source: Source) -> PreTrainedConfig:
     local = Path(source.place).is_dir()
     if not local and is_path(source.place):
-        raise ConfigError(unknown_name("model", source.name, _known(source.place)))
+        raise ConfigError(no_model(source.name, source.place))
     try:
         config: PreTrainedConfig = AutoConfig.from_pretrained(
-            source.place, revision=source.revision, local_files_only=source.offline
+            source.place, revision=source.revision, local_files_only=source.offline, trust_remote_code=False
         )
-    except (OSError, ValueError) as error:
-        if local:
-            raise ConfigError(f"{source.name} holds no model: {first_line(error)}") from error
-        raise ConfigError(
-            f"{unknown_name('model', source.name, _known(source.place))} ({first_line(error)})"
-        ) from error
+    except (OSError, StrictDataclassError, *NOT_RIGHT) as error:
+        if local or not isinstance(error, OSError):
+            raise ConfigError(f"{source.name} holds no model that can be loaded: {_why(error)}") from error
+        raise ConfigError(f"{no_model(source.name, source.place)} ({_why(error)})") from error
     return config
 
 
-def _known(place: str) -> set[str]:
-    """What could have been meant: the built-in model, folders beside the named one, and models in the hub's cache."""
-    from huggingface_hub import scan_cache_dir
-    from huggingface_hub.errors import CacheNotFound
-
-    beside = Path(place).expanduser().parent
-    local = {str(beside / config.parent.name) for config in beside.glob("*/*config.json")}
-    try:
-        cached = {repo.repo_id for repo in scan_cache_dir().repos if repo.repo_type == "model"}
-    except CacheNotFound:
-        cached = set()
-    return {*_SHIPPED} | local | cached
-
-
-def _tokenizer(source: _Source, adapter: Adapter | None) -> PreTrainedTokenizerBase:
+def _tokenizer(source: Source, adapter: Adapter | None) -> PreTrainedTokenizerBase:
     own = None if adapter is None else adapter.tokenizer
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             own or source.place,
             revision=None if own else source.revision,
             local_files_only=source.offline,
-            # For a model, transformers asks the user; that an adapter brings code, nobody would expect.
-            trust_remote_code=False if own else None,
+            trust_remote_code=False,
         )
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"{own or source.place} has no tokenizer that can be read ({first_line(error)}): its files belong beside "
+            f"{own or source.place} has no tokenizer that can be read ({_why(error)}): its files belong beside "
             "the weights"
         ) from error
     return tokenizer
 
 
 def _model(
-    config: PreTrainedConfig, source: _Source, dtype: torch.dtype | str, device: str, quantize: Quantize | None
+    config: PreTrainedConfig, source: Source, dtype: torch.dtype | str, device: str, quantize: Quantize | None
 ) -> PreTrainedModel:
     kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    if not is_deepspeed_zero3_enabled():  # type: ignore[no-untyped-call]
+        check_size(config, kind, source)
     # A cap on the attention scores is beyond the fused kernels.
     capped = getattr(config, "attn_logit_softcapping", None) is not None
     try:
-        with no_bar():
-            model: PreTrainedModel = kind.from_pretrained(
+        with no_bar(), no_report():
+            model, told = kind.from_pretrained(
                 source.place,
                 revision=source.revision,
                 local_files_only=source.offline,
@@ -211,37 +156,27 @@ def _model(
                 attn_implementation="eager" if capped else None,
                 # It would ask the hub once more whether this is an adapter, and wait for it where it is out of reach.
                 adapter_kwargs={"local_files_only": True},
+                trust_remote_code=False,
+                # What is missing, or of another shape, it would make up at random; so it has to be asked about.
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
             )
-    except (OSError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise ConfigError(
-            f"the weights of {source.place} cannot be read ({first_line(error)}): fetch or copy them again"
+            f"the weights of {source.place} cannot be read ({_why(error)}): fetch or copy them again"
         ) from error
+    if wrong := sorted(told["missing_keys"]) or sorted(str(one[0]) for one in told["mismatched_keys"]):
+        raise ConfigError(
+            f"the weights of {source.place} are not those of its config.json: {len(wrong)} tensors are missing or of "
+            f"another shape, such as {wrong[0]}. Fetch or copy both again"
+        )
     if quantize == "nf4":
         keep_gradients(model)
-    return model.eval()  # type: ignore[no-untyped-call, no-any-return]
+    return cast("PreTrainedModel", model.eval())
 
 
-@contextmanager
-def no_bar() -> Iterator[None]:
-    """Without the bar for the moments in which weights are read or written; that of a download, which takes minutes,
-    is another and stays."""
-    before = set_tqdm_hook(lambda bar, arguments, options: bar(*arguments, **options | {"disable": True}))
-    try:
-        yield
-    finally:
-        set_tqdm_hook(before)
-
-
-def fingerprint(model: PreTrainedModel, codec: Codec) -> str:
-    """A hash of what was loaded, wherever it came from: tensors (samples of large ones), settings, tokenizer."""
-    digest = hashlib.sha256(codec.recipe.encode())
-    settings = {
-        k: v for k, v in model.config.to_dict().items() if not k.startswith("_") and k != "transformers_version"
-    }
-    digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
-    for name, tensor in sorted(model.state_dict().items()):
-        flat = tensor.detach().reshape(-1)
-        some = flat[:: max(1, flat.numel() // 8192)].cpu().contiguous()
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(some.view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
+def _why(error: BaseException) -> str:
+    """What is wrong with a model, in one line."""
+    if "trust_remote_code" in str(error):
+        return "it brings Python code of its own, which is never run here: take one that transformers knows by itself"
+    return first_line(error.__cause__ if isinstance(error, StrictDataclassError) and error.__cause__ else error)

@@ -8,6 +8,7 @@ from toolformer.calls import Part
 from toolformer.hf.encode import Codec
 from toolformer.hf.exact import rounding
 from toolformer.hf.network import Network
+from toolformer.hf.precision import precision
 from toolformer.hf.soft_prompt import soft_ids
 from toolformer.hf.turns import frame_turns
 from toolformer.lm import Counter, Encoded, Ids
@@ -26,6 +27,7 @@ class TransformersModel:
         self.ends = self._network.ends
         self.rounding = rounding(model)
         self.lone_space = bool(getattr(model.config, "lone_space", False))
+        self.precision = precision(model)
 
     def encode(self, text: str) -> Encoded:
         """See `lm.LanguageModel`. Lone surrogates are encoded as U+FFFD, which is what a decoder makes of them."""

@@ -1,20 +1,29 @@
 """Where a model computes and how exactly: the words that `load` takes, as torch and bitsandbytes want them."""
 
+import functools
 import logging
-from typing import Literal
+from pathlib import Path
 
 import torch
+from torch import nn
 from transformers import BitsAndBytesConfig, PreTrainedModel
 
 from toolformer.errors import ConfigError, unknown_name
+from toolformer.loading import Quantize
 
-Quantize = Literal["int8", "nf4"]
+_NAMES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_PACKED = {torch.int8: "int8", torch.uint8: "nf4"}
+"""What weights are kept as that bitsandbytes has packed."""
+_CPU_WITH_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}
+"""What the kernel calls it: two on x86, the last on ARM."""
 
 
 def device_of(name: str) -> str:
-    """The device of that name, if it can be used; `auto` is the GPU where there is one."""
+    """The device of that name, if it can be used; `auto` is the GPU where there is one, also Apple's."""
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
@@ -26,14 +35,37 @@ def device_of(name: str) -> str:
     return name
 
 
-def dtype_of(name: str, device: str) -> torch.dtype | str:
-    """The precision of that name; `auto` is the checkpoint's own, and float32 on a CPU."""
-    if name == "auto":
-        return torch.float32 if device == "cpu" else "auto"
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if name not in known:
-        raise ConfigError(unknown_name("dtype", name, {*known, "auto"}))
-    return known[name]
+def dtype_of(name: str, device: str, own: torch.dtype | None, *, shipped: bool = False) -> torch.dtype | str:
+    """The precision of that name. `auto` is `own`, the checkpoint's, where the device computes in it.
+
+    On a CPU that is bfloat16 for one of half precision if the CPU has it, and float32 otherwise: emulated, half
+    precision is slower. What comes with the package is float32 on every CPU, as its documented figures are.
+    """
+    if name != "auto":
+        if name not in _NAMES:
+            raise ConfigError(unknown_name("dtype", name, {*_NAMES, "auto"}))
+        return _NAMES[name]
+    if torch.device(device).type != "cpu":
+        return "auto"
+    half = own in (torch.bfloat16, torch.float16) and not shipped
+    return torch.bfloat16 if half and cpu_has_bf16() else torch.float32
+
+
+@functools.cache
+def cpu_has_bf16() -> bool:
+    """Whether the CPU multiplies in bfloat16 by itself. Only Linux says so in a way that every torch can be asked."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return False
+    named = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return not _CPU_WITH_BF16.isdisjoint(named.split())
+
+
+def precision(model: nn.Module) -> str:
+    """How the weights are held, in words: float32, or bfloat16+nf4."""
+    kinds = {parameter.dtype for parameter in model.parameters()}
+    return "+".join(sorted(_PACKED.get(kind) or str(kind).removeprefix("torch.") for kind in kinds))
 
 
 def quantization(quantize: Quantize | None) -> BitsAndBytesConfig | None:

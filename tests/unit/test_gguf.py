@@ -1,0 +1,130 @@
+"""GGUF files: loaded like any other model, and refused in one line."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests import tiny_models
+from tests.tiny_gguf import TEMPLATE, write_gguf
+from toolformer.errors import ConfigError, DataError
+from toolformer.hf import gguf_file, load, load_network
+from toolformer.loading import Loading
+
+IDS = (40, 50, 60, 70)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TOOLFORMER_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "models").mkdir()
+    return write_gguf(tmp_path / "models" / "tiny.gguf")
+
+
+def made(cache: Path) -> list[str]:
+    return sorted(path.name for path in cache.glob("*") if path.name != ".lock")
+
+
+def test_it_is_the_same_model_with_its_tokenizer_and_template(file: Path) -> None:
+    network, tokenizer = load_network(str(file))
+    original = tiny_models.model("llama").state_dict()
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, original[name].bfloat16().float()), name
+    text = "There are 8 boxes, and then none"
+    assert tokenizer(text).input_ids == tiny_models.tokenizer()(text).input_ids
+    assert tokenizer.chat_template == TEMPLATE
+    assert network.generation_config is not None
+    assert network.generation_config.eos_token_id == 2
+
+
+def test_a_file_or_a_folder_with_one_is_turned_once(file: Path, cache: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    by_file = load(str(file))
+    assert "tiny.gguf: turning it into a checkpoint of transformers, once\n" in capfd.readouterr().err
+    by_folder = load(str(file.parent), offline=True)
+    assert capfd.readouterr().err == ""
+    assert by_file.name == str(file)
+    assert by_file.context == tiny_models.CONTEXT - 1
+    assert by_file.log_probabilities([IDS]) == by_folder.log_probabilities([IDS])
+    assert by_file.fingerprint == by_folder.fingerprint
+    assert len(made(cache)) == 1
+
+
+def test_a_file_that_was_changed_is_another_model(file: Path) -> None:
+    before = load(str(file))
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1 << 6
+    file.write_bytes(content)
+    assert load(str(file)).fingerprint != before.fingerprint
+
+
+def test_weights_of_transformers_come_first(file: Path, cache: Path) -> None:
+    tiny_models.model("llama").save_pretrained(file.parent)
+    tiny_models.tokenizer().save_pretrained(file.parent)
+    load(str(file.parent))
+    assert made(cache) == []
+
+
+def test_which_of_several_has_to_be_said(file: Path) -> None:
+    shutil.copy(file, file.with_name("tiny-2.gguf"))
+    with pytest.raises(ConfigError, match=r"models holds 2 GGUF files, tiny-2.gguf, tiny.gguf: name one of them"):
+        load(str(file.parent))
+
+
+def test_a_name_that_is_near(file: Path) -> None:
+    with pytest.raises(ConfigError, match=rf"no model is called .*: did you mean {file}\?"):
+        load(str(file.with_name("tini.gguf")))
+
+
+def test_a_path_that_is_not_there_is_not_looked_for_on_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toolformer.hf.source.out_of_reach", lambda *_: pytest.fail("it was asked"))
+    with pytest.raises(ConfigError, match="no model is called 'models/nothing.gguf'"):
+        load("models/nothing.gguf")
+
+
+def test_an_architecture_that_nobody_knows(tmp_path: Path, cache: Path) -> None:
+    file = write_gguf(tmp_path / "new.gguf", "brandnew")
+    with pytest.raises(ConfigError, match=r"new.gguf cannot be read as a model \(.*brandnew.*\): .* kind that") as told:
+        load(str(file))
+    assert "\n" not in str(told.value)
+    assert made(cache) == []
+
+
+@pytest.mark.parametrize("share", [0.0, 0.0005, 0.001, 0.01, 0.2, 0.6, 0.999])
+def test_a_file_that_is_cut_off(file: Path, cache: Path, share: float) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(ConfigError, match="tiny.gguf cannot be read as a model .* cut off, damaged") as told:
+        load(str(file))
+    assert "\n" not in str(told.value)
+    assert made(cache) == []
+
+
+def test_tensors_that_are_missing_are_not_made_up(tmp_path: Path, cache: Path) -> None:
+    file = write_gguf(tmp_path / "gaps.gguf", without="layers.1.mlp")
+    with pytest.raises(ConfigError, match=r"gaps.gguf cannot be read as a model \(it lacks 3 tensors, such as .*mlp"):
+        load(str(file))
+    assert made(cache) == []
+
+
+def test_a_disk_without_room(file: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(file)
+    monkeypatch.setattr(gguf_file.shutil, "disk_usage", lambda _: usage._replace(free=1 << 20))  # type: ignore[attr-defined]
+    with pytest.raises(DataError, match=r"^cannot write to .*cache: 1 MB are free and 64 are needed.*make room"):
+        load(str(file))
+    assert made(cache) == []
+
+
+def test_without_the_package_that_reads_them(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gguf_file, "find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match=r"tiny.gguf: to read a GGUF file, .*: pip install gguf$"):
+        load(str(file))
+
+
+def test_it_can_be_quantised_like_any_other(file: Path) -> None:
+    assert load_network(str(file), Loading(quantize="int8"))[0].is_quantized

@@ -1,0 +1,100 @@
+"""Where a model comes from, and which adapter goes on it: names are looked up here, and nothing is loaded."""
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from toolformer.errors import ConfigError, unknown_name
+from toolformer.hf.adapter import SETTINGS, Adapter, find_adapter
+from toolformer.hf.gguf_file import converted, gguf_of
+from toolformer.hf.smollm2 import FOUR_BITS, SMOLLM2, four_bits, which
+from toolformer.loading import Loading
+from toolformer.reach import is_path, out_of_reach
+
+BUILTIN = "builtin"
+_SHIPPED = {BUILTIN: "model", "builtin-tools": "tools_adapter"}
+"""What comes with the package: folders of `toolformer.builtin`."""
+OWN = (*_SHIPPED, SMOLLM2, FOUR_BITS)
+"""Names that mean the same wherever this package is installed."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the files of a model come from."""
+
+    name: str
+    place: str
+    """What transformers is given: a folder, or a name of the hub."""
+    revision: str | None
+    offline: bool
+
+    @property
+    def shipped(self) -> bool:
+        """Whether it comes with the package."""
+        return self.name in _SHIPPED
+
+
+def find(name: str, loading: Loading) -> tuple[Source, Adapter | None]:
+    """The model to be loaded, which for the name of an adapter is its base model; and the adapter."""
+    name, place = placed(name, offline=loading.offline)
+    other = None if loading.adapter is None else placed(loading.adapter, offline=loading.offline)[1]
+    offline = loading.offline or out_of_reach(place, other)
+    found = find_adapter(place, loading.revision, offline=offline)
+    if found is None:
+        if other is not None and (found := find_adapter(other, offline=offline)) is None:
+            raise ConfigError(f"{loading.adapter} is no adapter for this model: no {SETTINGS} is there, or can be had")
+        return Source(name, place, loading.revision, offline), found
+    base = base_of(found)
+    if loading.adapter is not None:
+        raise ConfigError(f"{name} is itself an adapter: put {loading.adapter} on its base model, {base}")
+    # What was asked for is a revision of what was named, and a folder has none.
+    revision = found.base_revision if found.fetched else loading.revision or found.base_revision
+    base, place = placed(base, offline=loading.offline)
+    offline = offline or (not found.fetched and out_of_reach(place))
+    if find_adapter(place, revision, offline=offline) is not None:
+        raise ConfigError(f"{name} is an adapter for {base}, which is itself an adapter: one on one cannot be loaded")
+    return Source(base, place, revision, offline), found
+
+
+def base_of(adapter: Adapter) -> str:
+    """The name or path of the model that an adapter is for."""
+    return adapter.base(OWN)
+
+
+def placed(name: str, *, offline: bool = False) -> tuple[str, str]:
+    """The name of what is meant, which for `smollm2` is one of two; and what transformers is given: a folder for what
+    is local, or else the name."""
+    if name == SMOLLM2:
+        name = which(offline=offline)
+    if name == FOUR_BITS:
+        return name, str(four_bits(offline=offline))
+    if name in _SHIPPED:
+        folder = Path(str(resources.files("toolformer.builtin"))) / _SHIPPED[name]
+        if not folder.is_dir():
+            raise ConfigError(f"this installation lacks the model {name}: reinstall toolformer, or name another model")
+        return name, str(folder)
+    gguf = gguf_of(name)
+    if gguf is None and name.lower().endswith(".gguf"):
+        raise ConfigError(no_model(name, name))
+    return name, name if gguf is None else str(converted(gguf))
+
+
+def no_model(name: str, place: str) -> str:
+    """The message for a name that nobody has."""
+    return unknown_name("model", name, _known(place))
+
+
+def _known(place: str) -> set[str]:
+    """What could have been meant: names of our own, what lies beside the named one, and models in the hub's cache."""
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    beside = Path(place).expanduser().parent
+    local = {str(beside / config.parent.name) for config in beside.glob("*/*config.json")}
+    if is_path(place) or place.lower().endswith(".gguf"):
+        local |= {str(file) for file in beside.glob("*.gguf")}
+    try:
+        cached = {repo.repo_id for repo in scan_cache_dir().repos if repo.repo_type == "model"}
+    except CacheNotFound:
+        cached = set()
+    return {*OWN} | local | cached
