@@ -22,6 +22,7 @@ from toolformer.data_gen.samplers.server import Server
 from toolformer.data_gen.split import MOST
 from toolformer.errors import ConfigError
 from toolformer.finetune.config import TrainConfig
+from toolformer.loading import Loading
 from toolformer.tool import Tool
 
 
@@ -50,6 +51,7 @@ def bootstrap(
     shard_size: int = 128,
     workers: int = 1,
     config: TrainConfig = TrainConfig(),
+    loading: Loading = Loading(),
     watch: Watch | None = None,
 ) -> Rounds:
     """Annotate and train by turns; the same again goes on where it was stopped, and so does more `rounds`.
@@ -68,13 +70,14 @@ def bootstrap(
         shard_size: See there.
         workers: See there.
         config: How each round's model is trained.
+        loading: How the base model is loaded, to judge and to be trained.
         watch: Is told how it goes.
     """
     if rounds < 1:
         raise ConfigError(f"rounds={rounds}: it must be 1 at least")
     told = {"lessons": lessons, "method": method, "passage_tokens": passage_tokens, "shard_size": shard_size}
     corpus = corpus if isinstance(corpus, Corpus) else Corpus(corpus)
-    run = Run(corpus, tools, model, sampler, config, watch or Watch(), {**told, "workers": workers})
+    run = Run(corpus, tools, model, sampler, config, loading, watch or Watch(), {**told, "workers": workers})
     run.check(out)
     with RoundsFolder(out, run.settings()) as folder:
         while (ended := why_ended(folder.trained, rounds)) is None:

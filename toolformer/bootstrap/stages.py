@@ -19,6 +19,7 @@ from toolformer.data_gen.samplers.server import Server
 from toolformer.data_gen.together import TogetherText, together
 from toolformer.errors import ConfigError, DataError
 from toolformer.finetune.config import TrainConfig
+from toolformer.loading import Loading
 from toolformer.tool import Tool, traits_of
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Run:
     model: str
     sampler: str | Server
     config: TrainConfig
+    loading: Loading
     watch: Watch
     annotating: Mapping[str, Any]
     """What `annotate` is told in every round, besides."""
@@ -64,7 +66,7 @@ class Run:
             raise ConfigError(
                 f"{out} has a comma in its name, which parts the names of samplers: choose another folder"
             )
-        self.config.check()
+        self.config.check(self.loading)
         next(self.corpus.known(), None)  # what is wrong with that column is said now
 
     @property
@@ -86,6 +88,7 @@ class Run:
             "passage_tokens": told["passage_tokens"],
             "shard_size": told["shard_size"],
             "training": self.config.settings(),
+            "loading": {name: getattr(self.loading, name) for name in ("dtype", "quantize", "adapter", "revision")},
         }
 
 
@@ -97,7 +100,8 @@ def annotated(run: Run, folder: RoundsFolder, number: int) -> Round:
     writer = _sampler(run, folder, number)
     with run.watch.annotating(number) as tell:
         out = folder.annotated(number)
-        progress = annotate(run.corpus, run.tools, out, model=run.model, sampler=writer, on_progress=tell, **told)
+        told = {**told, "model": run.model, "loading": run.loading, "sampler": writer}
+        progress = annotate(run.corpus, run.tools, out, on_progress=tell, **told)
     corpus, all_of_them = AnnotatedFolder(out), _together(folder, number)
     _check(run, folder, number, any_call=bool(all_of_them))
     kept = list(corpus.kept())
@@ -181,6 +185,7 @@ def trained(run: Run, folder: RoundsFolder, one: Round) -> Round:
             folder.model(one.number),
             model=run.model,
             config=run.config,
+            loading=run.loading,
             plain=_plain(run.corpus, texts),
             held=held,
             made_with=_mark(folder, 1),

@@ -8,10 +8,11 @@ import tyro
 
 from toolformer.catalog import ToolSettings, make_tools
 from toolformer.commands.annotate import Rows, Sampling
-from toolformer.commands.flags import Often
+from toolformer.commands.flags import LoadingFlags, Often
 from toolformer.commands.stopping import stopping
 from toolformer.data_gen.method import Method
 from toolformer.finetune.config import TrainConfig
+from toolformer.loading import Loading
 
 if TYPE_CHECKING:
     from toolformer.data_gen.reread import Corpus
@@ -60,6 +61,7 @@ class Bootstrap:
     """The column that says which calls are right, to count them: by default "calls" where there is one; "" for none."""
     lesson: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """A TOML file with a lesson of your own for one of the tools; may be given several times."""
+    loading: LoadingFlags = field(default_factory=Loading)
     reading: Annotated[Reading, Often("text_column", "limit")] = field(default_factory=Reading)
     sampling: Annotated[Sampling, Often("sampler")] = field(default_factory=lambda: Sampling(sampler="rules"))
     method: Annotated[Method, Often()] = field(default_factory=Method)
@@ -93,6 +95,7 @@ class Bootstrap:
             shard_size=self.reading.shard_size,
             workers=self.reading.workers,
             config=replace(self.config, seed=self.method.seed),
+            loading=self.loading,
             watch=shown,
         )
         if not shown.tables:
