@@ -25,7 +25,8 @@ _WORDS = {
 }  # fmt: skip
 """What such a word may stand for in a calculation: half of something is a division by 2."""
 _TOKEN = re.compile(
-    r"(?<![\w.,])(?:(?P<whole>[0-9]{1,3}(?:,[0-9]{3})++|[0-9]++)(?:\.(?P<decimals>[0-9]++))?(?![\w/]|\.[0-9])"
+    r"(?<![\w.,])(?:[0-9]++(?:/[0-9]++){2,}+"  # a date
+    r"|(?P<whole>[0-9]{1,3}(?:,[0-9]{3})++|[0-9]++)(?:\.(?P<decimals>[0-9]++))?(?!\w|\.[0-9])"
     r"(?P<percent>\s?%|\s(?:percent|per cent)\b)?|(?P<word>[A-Za-z]++)(?!\w))"
 )
 
@@ -56,9 +57,8 @@ def numbers(text: str) -> tuple[Number, ...]:
     """The numbers of a text in their order. A percentage counts twice: by its digits, and as a share of one."""
     found = []
     for match in _TOKEN.finditer(text):
-        if word := match["word"]:
-            value = _WORDS.get(word.casefold()) or _WORDS.get(word.casefold().removesuffix("s").removesuffix("d"))
-            if value:
+        if match["whole"] is None:
+            if value := _worth((match["word"] or "").casefold()):
                 found.append(Number(match.start(), str(value), said=False))
             continue
         digits = match["whole"].replace(",", "") + (f".{match['decimals']}" if match["decimals"] else "")
@@ -68,6 +68,11 @@ def numbers(text: str) -> tuple[Number, ...]:
             found.append(Number(match.start(), f"{float(digits) / 100:.6g}", said=False))
         found.append(Number(match.start(), digits, said=True))
     return tuple(found)
+
+
+def _worth(word: str) -> int | None:
+    """What a word stands for, also in the plural or as a verb: dozens, doubled."""
+    return _WORDS.get(word) or _WORDS.get(word.removesuffix("s").removesuffix("d"))
 
 
 def expressions(found: Sequence[Number], target: Number) -> Iterator[str]:
