@@ -324,7 +324,12 @@ def test_calls_at_the_first_and_the_last_token() -> None:
 
 def test_a_call_that_does_not_fit_beside_its_text_is_rejected() -> None:
     model = paper_model()
-    need = len("".join(part.text for part in PAPER.head(CallSyntax.TEXT))) + 2 * len(TEXT) + len("Input: \nOutput: ") + PAPER.max_tokens
+    need = (
+        len("".join(part.text for part in PAPER.head(CallSyntax.TEXT)))
+        + 2 * len(TEXT)
+        + len("Input: \nOutput: ")
+        + PAPER.max_tokens
+    )
     long = tool(name="Calculator", description="Long.", traits=Traits(in_process=True, chars=1_000))(
         lambda text: "9" * 900
     )

@@ -126,7 +126,7 @@ def test_proposals_at_a_place_are_bounded() -> None:
 def test_hostile_texts_cost_little(text: str) -> None:
     began = time.process_time()
     found = list(calculations(Document("d", text)))
-    assert time.process_time() - began < 4
+    assert time.process_time() - began < 6
     assert len(found) <= MOST_EACH * MOST_NUMBERS
 
 

@@ -60,7 +60,7 @@ def test_anywhere_is_everywhere() -> None:
         ("a $400", 1, 3),
         ("a ($400", 1, 4),
         ("a “400", 1, 3),
-        ("a (\"$400", 1, 4),  # two marks at most
+        ('a ("$400', 1, 4),  # two marks at most
         ("a -400", 1, 3),
         ("a\n\n400", 1, 3),
         ("a(400", 1, None),  # no space: inside of a word

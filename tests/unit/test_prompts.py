@@ -25,7 +25,7 @@ TEXTS = [
     "400 boxes",
     "8",
     " two spaces",
-    "(in brackets) and \"quoted\"",
+    '(in brackets) and "quoted"',
     "$5 at 7%\nnext line",
     "a",
 ]

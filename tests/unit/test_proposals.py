@@ -26,9 +26,7 @@ def at(found: list[Proposed], text: str) -> dict[str, list[str]]:
 def test_weekdays_of_the_dates_before_them_the_nearest_first() -> None:
     text = "From July 4, 2021 to 5 August 2021 and 2021-09-01, a Wednesday, not May 1, 2022"
     found = at(list(dates(Document("d", text))), text)
-    assert found == {
-        "Wednesday": ["weekday of 2021-09-01", "weekday of 5 August 2021", "weekday of July 4, 2021"]
-    }
+    assert found == {"Wednesday": ["weekday of 2021-09-01", "weekday of 5 August 2021", "weekday of July 4, 2021"]}
     dated = at(list(dates(Document("d", text, DATED))), text)
     assert dated["Wednesday"][-1] == "weekday of today"
 
@@ -81,7 +79,10 @@ def test_searches_before_what_is_new() -> None:
 
 
 def test_questions_ask_for_what_the_sentence_says_next() -> None:
-    found = at(list(questions(Document("d", "The capital of Peru is Lima. Ann was born in Rome"))), "The capital of Peru is Lima. Ann was born in Rome")
+    found = at(
+        list(questions(Document("d", "The capital of Peru is Lima. Ann was born in Rome"))),
+        "The capital of Peru is Lima. Ann was born in Rome",
+    )
     assert found["Lima"] == [f"{word} is the capital of Peru?" for word in ("What", "Who", "Where")]
     assert found["Rome"] == ["Ann was born in?"]
 
@@ -119,7 +120,7 @@ HOSTILE = [
     "a\n" * 40_000,
     "aa. " * 25_000,
     "(" * 1_000_000,
-    "\"Aa\" said. " * 8_000,
+    '"Aa" said. ' * 8_000,
     "May 1, 2020, a Monday, five days " * 1_000,
     " ".join(f"May {n % 28 + 1}, {1000 + n} Monday {n} weeks" for n in range(800)),
     " ".join(f"N{n:x}" for n in range(2000)).replace("0", "o"),

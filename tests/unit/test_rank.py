@@ -35,7 +35,9 @@ def model(said: dict[str, float], asked: list[tuple[str, str]] | None = None) ->
 def candidates(text: str, *calls: tuple[int, str], id_: str = "d") -> list[Candidate]:
     encoded = ScriptedLM().encode(text)
     one = Text(Document(id_, text), encoded, ())
-    return [Candidate(Place(one, "Calculator", at, None), Call("Calculator", said, "9"), by="rule") for at, said in calls]
+    return [
+        Candidate(Place(one, "Calculator", at, None), Call("Calculator", said, "9"), by="rule") for at, said in calls
+    ]
 
 
 def ranked(said: dict[str, float], some: Sequence[Candidate], lesson: Lesson = LESSON) -> tuple[list[str], list[str]]:
@@ -109,7 +111,10 @@ def test_a_demonstration_that_ends_with_its_call_says_nothing_of_a_place() -> No
 def test_of_many_places_the_likeliest_stay_in_their_order() -> None:
     some = candidates("a b c d e", (1, "p"), (3, "q"), (5, "r"), (7, "s"))
     said = {"p": -2.0, "q": -4.0, "r": -3.0, "s": -1.0}
-    assert ranked(said, some) == (["p", "s"], ["r: more than 2 places in this text", "q: more than 2 places in this text"])
+    assert ranked(said, some) == (
+        ["p", "s"],
+        ["r: more than 2 places in this text", "q: more than 2 places in this text"],
+    )
     # Every text has as many places as its lesson allows.
     other = candidates("a b c d e", (1, "p"), (3, "q"), id_="other")
     assert ranked(said, [*some, *other])[0] == ["p", "s", "p", "q"]

@@ -37,9 +37,7 @@ def run(
     method: Method = AS_PAPER,
 ) -> Progress:
     corpus = seed_documents or documents(count)
-    return annotate(
-        corpus, [Calculator()], out, model=paper_model(), lessons=[lesson], method=method, shard_size=4
-    )
+    return annotate(corpus, [Calculator()], out, model=paper_model(), lessons=[lesson], method=method, shard_size=4)
 
 
 def content(folder: Path) -> dict[str, bytes]:
