@@ -58,6 +58,8 @@ def _sampler(
     if not {RULES, SELF} & {*words}:
         words = [sampler]
     named = [word for word in words if word not in (RULES, SELF)]
+    if "" in words:
+        raise ConfigError(f"sampler={sampler!r} names nothing between its commas; write rules, self, or rules,self")
     if len(named) > 1 or (named and SELF in words):
         raise ConfigError(
             f"sampler={sampler!r} names several models that write calls: name one, alone or beside the rules "

@@ -61,5 +61,6 @@ def _words(text: str) -> set[str]:
 
 
 def _words_in_order(text: str, reach: int = REACH) -> Sequence[str]:
-    found = (word.casefold().replace(",", "") for word in _WORD.findall(text[:reach]))
-    return [word for word in found if word not in FUNCTION_WORDS]
+    # The month is written like the verb, but with a capital letter.
+    said = (word for word in _WORD.findall(text[:reach]) if word == "May" or word.casefold() not in FUNCTION_WORDS)
+    return [word.casefold().replace(",", "") for word in said]
