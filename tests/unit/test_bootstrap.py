@@ -162,7 +162,7 @@ def test_what_cannot_be_is_said(tmp_path: Path) -> None:
             rounds(tmp_path / "out", number, config)
     with pytest.raises(ConfigError, match="no sampler is called 'ruls'"):
         rounds(tmp_path / "out", sampler="ruls")
-    with pytest.raises(ConfigError, match="has a comma in its name"):
+    with pytest.raises(ConfigError, match="has a comma in its path"):
         rounds(tmp_path / "a,b")
     plain = tmp_path / "plain.txt"
     plain.write_text("The river was quiet and green.")

@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from toolformer.bootstrap.rounds import Round
-    from toolformer.bootstrap.run import Rounds, Watch, bootstrap
+    from toolformer.bootstrap.run import Rounds, bootstrap
+    from toolformer.bootstrap.stages import Watch
 
 __all__ = ["Round", "Rounds", "Watch", "bootstrap"]
 
-_PLACES = {"Round": "rounds", "Rounds": "run", "Watch": "run", "bootstrap": "run"}
+_PLACES = {"Round": "rounds", "Rounds": "run", "Watch": "stages", "bootstrap": "run"}
 
 
 def __getattr__(name: str) -> object:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from toolformer.bootstrap.rounds import Round, table
-from toolformer.bootstrap.run import Watch
+from toolformer.bootstrap.stages import Watch
 from toolformer.data_gen import progress as annotating
 from toolformer.data_gen.run import Progress
 from toolformer.finetune import progress as training
