@@ -79,9 +79,8 @@ def numbers(text: str) -> tuple[Number, ...]:
             continue
         if match["percent"]:
             found.append(Number(match.start(), f"{float(digits) / 100:.6g}", said=False))
-        counts_only = _DATED_BEFORE.search(text, max(0, match.start() - 24), match.start())
-        counts_only = counts_only or _DATED.match(text, match.end())
-        found.append(Number(match.start(), digits, said=not counts_only))
+        before = _DATED_BEFORE.search(text, max(0, match.start() - 24), match.start())
+        found.append(Number(match.start(), digits, said=not (before or _DATED.match(text, match.end()))))
     return tuple(found)
 
 

@@ -60,7 +60,7 @@ def test_continuations_cost_their_different_beginnings_and_nothing_again() -> No
         Continuation(1, 1, (9, 8, 7)),
         Continuation(1, 1, (9,)),  # known from the pass
     ]
-    # The texts: the start and the head once, then two rows of 5 and 4. Asked are two places of one and one of the other.
+    # The texts: the start and the head once, then rows of 5 and 4. Asked: two places of one, one of the other.
     assert counted(model, lambda: model.open(texts, (9,), [[1, 2], [1]])) == Counter(5 + 10, 1, 1 + 3)
     with model.open(texts, (9,), [[1, 2], [1]]) as openings:
         cost = counted(model, lambda: openings.log_probabilities(asked))
