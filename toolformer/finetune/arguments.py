@@ -63,10 +63,9 @@ def training_arguments(config: TrainConfig, checkpoints: Path, device: str = "au
 
 def device_kind(device: str) -> str:
     """The kind of device that is asked for. Of several of a kind, a run takes all that its processes see."""
-    chosen = torch.device(device_of(device))
-    if chosen.index is not None:
+    if ":" in device:
         raise ConfigError(f"device={device}: training takes all of them; $CUDA_VISIBLE_DEVICES says which there are")
-    return chosen.type
+    return torch.device(device_of(device)).type
 
 
 def schedule(arguments: TrainingArguments, config: TrainConfig, rows: Sequence[Row]) -> Plan:
