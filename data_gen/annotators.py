@@ -82,7 +82,7 @@ def _devices(workers: int, device: str) -> list[str]:
     import torch
 
     count = torch.cuda.device_count()
-    return [f"cuda:{number % count}" if count else "auto" for number in range(workers)]
+    return [f"cuda:{number % count}" if count else device for number in range(workers)]
 
 
 def _loaded(model: str | LanguageModel, loading: Loading) -> LanguageModel:
