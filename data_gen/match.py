@@ -51,9 +51,12 @@ def says_next(result: str, following: str) -> bool:
     if number:
         wanted = next((one for one in numbers(number.group()) if one.said), None)
         return wanted is not None and any(abs(one.value - wanted.value) <= wanted.error for one in numbers(result))
+    said = _words_in_order(result, len(result))
     name = _NAME.match(following, start)
     words = _words_in_order(name.group()) if name else _words_in_order(following)[:1]
-    return bool(words) and f" {' '.join(words)} " in f" {' '.join(_words_in_order(result, len(result)))} "
+    if not any(word[0].isdigit() for word in said):  # a month may come without its day
+        words = [word for word in words if not word[0].isdigit()]
+    return bool(words) and f" {' '.join(words)} " in f" {' '.join(said)} "
 
 
 def _words(text: str) -> set[str]:
