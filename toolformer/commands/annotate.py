@@ -40,8 +40,8 @@ class Sampling:
     """Who proposes and samples the calls, where it is not the model that judges them."""
 
     sampler: str | None = None
-    """self, the model itself, as where nothing is said; rules, the lessons' own, ranked by the model; rules,self; another
-    model, by name or path; or the URL of an OpenAI-compatible server."""
+    """self, the model itself, as where nothing is said; rules, the lessons' own, ranked by the model; rules,self;
+    another model, by name or path; or the URL of an OpenAI-compatible server."""
     sampler_model: str | None = None
     """Which of the server's models. Its key, if it wants one, is read from $OPENAI_API_KEY."""
     sampler_by: Literal["completions", "chat"] = "completions"
