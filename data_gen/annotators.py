@@ -58,6 +58,8 @@ def _sampler(
     if not {RULES, SELF} & {*words}:
         words = [sampler]
     named = [word for word in words if word not in (RULES, SELF)]
+    if "" in words:
+        raise ConfigError(f"sampler={sampler!r} names nothing between its commas; write rules, self, or rules,self")
     if len(named) > 1 or (named and SELF in words):
         raise ConfigError(
             f"sampler={sampler!r} names several models that write calls: name one, alone or beside the rules "
@@ -80,7 +82,7 @@ def _devices(workers: int, device: str) -> list[str]:
     import torch
 
     count = torch.cuda.device_count()
-    return [f"cuda:{number % count}" if count else "auto" for number in range(workers)]
+    return [f"cuda:{number % count}" if count else device for number in range(workers)]
 
 
 def _loaded(model: str | LanguageModel, loading: Loading) -> LanguageModel:

@@ -47,9 +47,9 @@ class Calibration:
     def read(cls, said: Mapping[str, object]) -> "Calibration":
         """What `settings` wrote."""
         tools, shards = said["tools"], said["found_on_shards"]
-        if not isinstance(tools, dict) or not isinstance(shards, int):
+        if not isinstance(tools, dict) or type(shards) is not int or shards < 0:
             raise TypeError("no thresholds")
-        return cls({tool: Threshold(**one) for tool, one in tools.items()}, shards)
+        return cls({tool: Threshold.read(one) for tool, one in tools.items()}, shards)
 
 
 def score_shard(annotator: Annotator, documents: Sequence[Document]) -> ScoredShard:

@@ -89,12 +89,15 @@ class RunFolder:
         """The settings, and the thresholds where they have been found."""
         return self._config if self._noted is None else {**self._config, THRESHOLDS: self._noted}
 
-    def calibration(self) -> Calibration | None:
-        """The thresholds that this run has found, if it has."""
+    def calibration(self, tools: Iterable[str]) -> Calibration | None:
+        """The thresholds that this run has found for its tools, if it has."""
         if self._noted is None:
             return None
         try:
-            return Calibration.read(self._noted)
+            found = Calibration.read(self._noted)
+            if found.thresholds.keys() != {*tools}:
+                raise KeyError("other tools")
+            return found
         except (TypeError, KeyError, AttributeError) as error:
             raise DataError(
                 f"{self.path / 'config.json'} has thresholds that this program did not write; the folder is damaged: "

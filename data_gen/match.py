@@ -51,9 +51,12 @@ def says_next(result: str, following: str) -> bool:
     if number:
         wanted = next((one for one in numbers(number.group()) if one.said), None)
         return wanted is not None and any(abs(one.value - wanted.value) <= wanted.error for one in numbers(result))
+    said = _words_in_order(result, len(result))
     name = _NAME.match(following, start)
     words = _words_in_order(name.group()) if name else _words_in_order(following)[:1]
-    return bool(words) and f" {' '.join(words)} " in f" {' '.join(_words_in_order(result, len(result)))} "
+    if not any(word[0].isdigit() for word in said):  # a month may come without its day
+        words = [word for word in words if not word[0].isdigit()]
+    return bool(words) and f" {' '.join(words)} " in f" {' '.join(said)} "
 
 
 def _words(text: str) -> set[str]:
@@ -61,5 +64,6 @@ def _words(text: str) -> set[str]:
 
 
 def _words_in_order(text: str, reach: int = REACH) -> Sequence[str]:
-    found = (word.casefold().replace(",", "") for word in _WORD.findall(text[:reach]))
-    return [word for word in found if word not in FUNCTION_WORDS]
+    # The month is written like the verb, but with a capital letter.
+    said = (word for word in _WORD.findall(text[:reach]) if word == "May" or word.casefold() not in FUNCTION_WORDS)
+    return [word.casefold().replace(",", "") for word in said]

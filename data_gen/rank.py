@@ -48,6 +48,8 @@ class Ranker:
         if tool not in self._least:
             asked = []
             for number, text, at, call in self._lessons[tool].examples():
+                if at == len(text):
+                    continue  # nothing stands behind it, so that nobody can be asked about that place
                 live = self._prompts[tool].showing(text, without=number)
                 asked.append((live, live.encoded.token_at(at), call))
             known = [one for one in self._log_probabilities(tool, asked) if one > -math.inf]

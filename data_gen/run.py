@@ -222,7 +222,7 @@ def _calibration(
     """The thresholds that the folder has, or else those of the first shards, which are then there already scored."""
     if annotator.method.filtering_threshold != "auto":
         return Calibration(), []
-    if (known := folder.calibration()) is not None:
+    if (known := folder.calibration(annotator.lessons)) is not None:
         return known, []
 
     def told(documents: int) -> None:

@@ -45,7 +45,7 @@ class Scorer:
         return _checked(calls, losses, rejected)
 
     def decoys(self, scored: Sequence[Candidate], results: Sequence[str]) -> list[float]:
-        """What each call would gain with another result in the place of its own."""
+        """What each call would gain with another result in the place of its own; nothing, where that does not fit."""
         calls = [replace(one.call, result=result) for one, result in zip(scored, results, strict=True)]
         windows = [self._window(one.place, call) for one, call in zip(scored, calls, strict=True)]
         fits = [n for n, one in enumerate(windows) if len(one.prefix) + _end(one) <= self._model.context]
@@ -53,7 +53,8 @@ class Scorer:
         for n, loss in zip(fits, self._model.window_losses([windows[n] for n in fits]), strict=True):
             losses = scored[n].losses
             assert losses is not None
-            gains[n] = losses.without - loss
+            if math.isfinite(loss):
+                gains[n] = losses.without - loss
         return gains
 
     def _losses(

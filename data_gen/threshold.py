@@ -6,8 +6,10 @@ most 5%: decoys that reach it over calls that do. Proteomics finds its threshold
 """
 
 import bisect
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from toolformer.data_gen.records import Candidate
 from toolformer.data_gen.score import Scorer
@@ -45,6 +47,18 @@ class Threshold:
         """As plain data."""
         return {**asdict(self), "gains": list(self.gains), "decoys": list(self.decoys)}
 
+    @classmethod
+    def read(cls, said: Mapping[str, Any]) -> "Threshold":
+        """What `settings` wrote; a TypeError if it did not."""
+        one = cls(**{**said, "gains": tuple(said["gains"]), "decoys": tuple(said["decoys"])})
+        counts = (one.candidates, one.kept, *one.gains, *one.decoys)
+        numbers = (one.value, 0.0 if one.share is None else one.share)
+        if not all(type(count) is int for count in counts) or not all(type(number) is float for number in numbers):
+            raise TypeError("a count or a number is none")
+        if not (math.isfinite(one.value) and type(one.found) is bool):
+            raise TypeError("no threshold")
+        return one
+
 
 def find_thresholds(
     scored: Mapping[str, Sequence[Candidate]], scorer: Scorer, given: Mapping[str, float]
@@ -56,7 +70,7 @@ def find_thresholds(
         results = [one.call.result or "" for one in some]
         if len(some) < FEWEST or len(set(results)) < 2:
             kept = sum(one.gain >= number for one in some)
-            found[tool] = Threshold(number, len(some), None, kept, found=False)
+            found[tool] = Threshold(float(number), len(some), None, kept, found=False)
         else:
             gains = scorer.decoys(some, _others(results))
             found[tool] = threshold([one.gain for one in some], gains)
@@ -66,7 +80,7 @@ def find_thresholds(
 def threshold(gains: Sequence[float], decoys: Sequence[float]) -> Threshold:
     """The smallest gain of a candidate at which the share of decoys is low enough; above all of them if none is."""
     targets, chance = sorted(gains), sorted(decoys)
-    value, share, kept = max(targets[-1], chance[-1], LEAST), 0.0, 0
+    value, share, kept = max(targets[-1], chance[-1], LEAST) + 2e-3, 0.0, 0
     for rank in range(len(targets) - 1, -1, -1):
         reached = len(targets) - bisect.bisect_left(targets, targets[rank])
         by_chance = len(chance) - bisect.bisect_left(chance, max(LEAST, targets[rank]))
@@ -75,7 +89,7 @@ def threshold(gains: Sequence[float], decoys: Sequence[float]) -> Threshold:
         if by_chance <= SHARE * reached:
             value, share, kept = targets[rank], by_chance / reached, reached
     # Just below, so that a gain that differs by rounding is on the same side.
-    value = max(LEAST, round(value - 5e-4, 3))
+    value = max(LEAST, math.floor(1000 * value - 0.5) / 1000)
     return Threshold(value, len(gains), share, kept, True, _histogram(gains), _histogram(decoys))
 
 
@@ -92,5 +106,6 @@ def _others(results: Sequence[str]) -> list[str]:
 def _histogram(values: Sequence[float]) -> tuple[int, ...]:
     counts = [0] * BINS
     for value in values:
-        counts[min(BINS - 1, max(0, int((value - LOWEST) / WIDTH)))] += 1
+        clipped = min(max(value, LOWEST), LOWEST + WIDTH * (BINS - 0.5))
+        counts[int((clipped - LOWEST) / WIDTH)] += 1
     return tuple(counts)

@@ -4,6 +4,7 @@ Where it is missing, those tests are left out and the summary says what to insta
 (CI=true) nothing is left out: they fail.
 """
 
+import functools
 import os
 import shutil
 import signal
@@ -39,12 +40,24 @@ def _has_data() -> bool:
     return Path(os.environ.get("TOOLFORMER_DATA") or "/nonexistent").is_dir()
 
 
+def _has_smollm2() -> bool:
+    from toolformer.errors import ConfigError
+    from toolformer.hf.source import placed
+
+    try:
+        placed("smollm2", offline=True)
+    except ConfigError:
+        return False
+    return True
+
+
 NEEDS = {
     "mediawiki": Need(
         _has_mediawiki, "apt-get install --no-install-recommends mediawiki php-cli php-sqlite3 micro-httpd"
     ),
     "chromium": Need(_has_chromium, "apt-get install --no-install-recommends chromium"),
     "openssl": Need(lambda: shutil.which("openssl") is not None, "apt-get install --no-install-recommends openssl"),
+    "smollm2": Need(_has_smollm2, "make smollm2"),
     "data": Need(_has_data, "set TOOLFORMER_DATA to the folder of benchmark data"),
 }
 
@@ -56,7 +69,12 @@ def _missing(item: pytest.Item) -> list[str]:
     names = [name for marker in item.iter_markers("needs") for name in marker.args]
     if unknown := set(names) - NEEDS.keys():
         raise pytest.UsageError(f"{item.nodeid} needs {sorted(unknown)}; tests/conftest.py knows {sorted(NEEDS)}")
-    return [name for name in names if not NEEDS[name].present()]
+    return [name for name in names if not _present(name)]
+
+
+@functools.cache
+def _present(name: str) -> bool:
+    return NEEDS[name].present()
 
 
 def _under_ci() -> bool:

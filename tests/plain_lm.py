@@ -53,6 +53,12 @@ class Plain:
         said = self.log_probabilities(window.text, window.prefix)[window.position :]
         return -sum(weight / 15 * one for weight, one in zip((5, 4, 3, 2, 1), said, strict=False))
 
+    def continuation(self, one: Prompted, position: int, ids: Ids) -> float:
+        """How likely it is to write these ids at a position of the text."""
+        said = (*one.text[:position], *ids)
+        known = self.after(one.head + one.tail, said)
+        return sum(float(known[position + place, token]) for place, token in enumerate(ids))
+
     def sample(
         self,
         one: Prompted,

@@ -27,14 +27,16 @@ _WORDS = {
 }  # fmt: skip
 """What such a word may stand for in a calculation: half of something is a division by 2."""
 _TOKEN = re.compile(
-    r"(?<![\w.,:/#])(?:(?P<whole>[0-9]{1,3}(?:,[0-9]{3})++|[0-9]++)(?:\.(?P<decimals>[0-9]++))?(?![\w/:]|\.[0-9])"
+    r"(?<![\w.,:#])(?:[0-9]++(?:/[0-9]++){2,}+"  # a date
+    r"|(?P<whole>[0-9]{1,3}(?:,[0-9]{3})++|[0-9]++)(?:\.(?P<decimals>[0-9]++))?(?!\w|[.:][0-9])"
     r"(?P<percent>\s?%|\s(?:percent|per cent)\b)?|(?P<word>[A-Za-z]++)(?!\w))"
 )
 
 
-_DATED_BEFORE = re.compile(rf"(?:\b(?:{MONTHS}|{SHORT_MONTHS})\.?|(?:{MONTHS}) [0-9]{{1,2}},|[\n(])\s*$")
-"""Behind a month's name, or first in a line or a bracket: a day, a year, or a number that only counts."""
-_DATED = re.compile(rf"\s(?:of )?(?:{MONTHS}|{SHORT_MONTHS})\b")
+_DATED_BEFORE = re.compile(rf"(?:\b(?:{MONTHS}|{SHORT_MONTHS})\.?|(?:{MONTHS}) [0-9]{{1,2}},|[\n(])\s*$|/$")
+"""Behind a month's name, or first in a line or a bracket: a day, a year, or a number that only counts. Behind or before
+a stroke: a part of a fraction."""
+_DATED = re.compile(rf"\s(?:of )?(?:{MONTHS}|{SHORT_MONTHS})\b|/[0-9]")
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,8 @@ def numbers(text: str) -> tuple[Number, ...]:
     """The numbers of a text in their order. A percentage counts twice: by its digits, and as a share of one."""
     found = []
     for match in _TOKEN.finditer(text):
-        if word := match["word"]:
-            value = _WORDS.get(word.casefold()) or _WORDS.get(word.casefold().removesuffix("s").removesuffix("d"))
-            if value:
+        if match["whole"] is None:
+            if value := _worth((match["word"] or "").casefold()):
                 found.append(Number(match.start(), str(value), said=False))
             continue
         digits = match["whole"].replace(",", "") + (f".{match['decimals']}" if match["decimals"] else "")
@@ -78,9 +79,14 @@ def numbers(text: str) -> tuple[Number, ...]:
             continue
         if match["percent"]:
             found.append(Number(match.start(), f"{float(digits) / 100:.6g}", said=False))
-        counted = not (_DATED_BEFORE.search(text, max(0, match.start() - 24), match.start()))
-        found.append(Number(match.start(), digits, said=counted and not _DATED.match(text, match.end())))
+        before = _DATED_BEFORE.search(text, max(0, match.start() - 24), match.start())
+        found.append(Number(match.start(), digits, said=not (before or _DATED.match(text, match.end()))))
     return tuple(found)
+
+
+def _worth(word: str) -> int | None:
+    """What a word stands for, also in the plural or as a verb: dozens, doubled."""
+    return _WORDS.get(word) or _WORDS.get(word.removesuffix("s").removesuffix("d"))
 
 
 def expressions(found: Sequence[Number], target: Number) -> Iterator[str]:

@@ -125,7 +125,7 @@ def questions(document: Document) -> Iterator[Proposed]:
     """The sentence so far as questions: "The capital of Peru is" asks what the capital of Peru is."""
     for at, before in islice(_new_names(document.text), PLACES_MOST):
         words = before.split()
-        if len(words) < 2 or len(words) > 2 * CLAUSE:
+        if len(words) < 2 or len(words) > 2 * CLAUSE or len(before) > SENTENCE // 2:
             continue
         clause = " ".join(words)
         asked = [f"{clause}?"]

@@ -107,7 +107,7 @@ def test_a_model_costs_one_question_more_and_none_the_next_time(hub: Hub) -> Non
 def test_a_repository_that_was_empty_when_it_was_asked_for(hub: Hub, folders: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     hub.holds("someone/new", main=tmp_path / "empty")
-    with pytest.raises(ConfigError, match="no model is called 'someone/new'"):
+    with pytest.raises(ConfigError, match="someone/new holds no model that can be loaded"):
         load("someone/new")
     hub.holds("someone/new", main=folders["taught"])
     assert load("someone/new").fingerprint == load("someone/taught").fingerprint

@@ -128,7 +128,7 @@ def test_flags_stand_in_groups_under_what_they_decide(capsys: pytest.CaptureFixt
         "How the calls are found and judged, beyond what each lesson says",
         "What the tools of the package can be told",
     ]
-    assert "\n  also --id-column --url-column --split\n" in brief
+    assert "\n  also --id-column --date-column --url-column --split\n" in brief
     assert "\n  --split STR " not in brief
     assert status("annotate", "--help-all") == 0
     assert re.search(r"^  --split STR +Which split of a dataset\. \(default: train\)$", capsys.readouterr().out, re.M)

@@ -238,6 +238,8 @@ def test_a_folder_holds_one_model_with_its_tools(tmp_path: Path, data: Path) -> 
     evaluate(ScriptedLM(), [Calculator()], settings(data, k=(0,)), out)
     with pytest.raises(DataError, match='fingerprint was "scripted" and is "other"'):
         evaluate(ScriptedLM(fingerprint="other"), [Calculator()], settings(data, k=(1,)), out)
+    with pytest.raises(DataError, match='precision was "float32" and is "bfloat16"'):
+        evaluate(ScriptedLM(precision="bfloat16"), [Calculator()], settings(data, k=(1,)), out)
     with pytest.raises(DataError, match="tools was"):
         evaluate(ScriptedLM(), [], settings(data, k=(1,)), out)
     with pytest.raises(DataError, match="data was"):

@@ -229,6 +229,39 @@ def test_a_corpus_of_another_model_is_used_only_knowingly(tmp_path: Path) -> Non
     train(texts(), out, model=base, config=SMALL, made_with=right)
 
 
+def test_a_corpus_of_the_same_model_in_another_precision_is_used(tmp_path: Path) -> None:
+    base = saved("llama", tmp_path / "llama")
+    made_with = load(base, dtype="bfloat16").fingerprint
+    for number, loading in enumerate((Loading(), Loading(dtype="bfloat16"), Loading(quantize="int8", device="cpu"))):
+        out = tmp_path / str(number)
+        train(texts(), out, model=base, config=SMALL, loading=loading, made_with=made_with)
+        assert json.loads((out / "training.json").read_text())["loading"]["dtype"] == loading.dtype
+    with pytest.raises(DataError, match="made with other settings: dtype was"):
+        train(texts(), out, model=base, config=SMALL, loading=Loading(dtype="float16", quantize="int8"))
+
+
+@pytest.mark.parametrize(
+    ("loading", "said"),
+    [
+        (Loading(dtype="bfloat61"), "no dtype is called 'bfloat61'"),
+        (Loading(device="cuda:99"), "the device 'cuda:99' cannot be used"),
+        (Loading(device="cpu:0"), "device=cpu:0: training takes all of them"),
+    ],
+)
+def test_a_wrong_way_to_load_is_told_before_anything_is_written(tmp_path: Path, loading: Loading, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        train(texts(), tmp_path / "run", model="builtin", config=SMALL, loading=loading)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_adapter_goes_on_also_when_its_base_is_named(tmp_path: Path) -> None:
+    base, first, second = saved("llama", tmp_path / "llama"), tmp_path / "first", tmp_path / "second"
+    done = trained(base, first, replace(SMALL, learning_rate=1e-2, keep="last"))
+    again = train(texts(), second, model=base, config=SMALL, loading=Loading(adapter=str(first)))
+    assert again.before == pytest.approx(done.perplexity, rel=1e-4)
+    assert json.loads((second / "training.json").read_text())["model_fingerprint"] == load(str(first)).fingerprint
+
+
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
     base = saved("llama", tmp_path / "llama")
     with pytest.raises(DataError, match=r"the (eval_)?loss of step \d is not a number: use a lower learning rate"):

@@ -4,6 +4,7 @@ import copy
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -29,14 +30,14 @@ def large() -> PreTrainedModel:
     return AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call, no-any-return]
 
 
-def saved(model: PreTrainedModel, folder: Path, **how: object) -> str:
+def saved(model: PreTrainedModel, folder: Path, **how: Any) -> str:
     model.save_pretrained(folder, **how)
     tiny_models.tokenizer().save_pretrained(folder)
     return str(folder)
 
 
-def mark(name: str, **how: object) -> str:
-    return load(name, **how).fingerprint  # type: ignore[arg-type]
+def mark(name: str, **how: Any) -> str:
+    return load(name, **how).fingerprint
 
 
 def test_any_weight_that_changes(tmp_path: Path) -> None:

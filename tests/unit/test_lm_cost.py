@@ -8,7 +8,8 @@ import torch
 
 from tests.plain_lm import port
 from toolformer.errors import ConfigError
-from toolformer.lm import Counter, Draw, Prompted, Rows, Window
+from toolformer.hf.network import batches
+from toolformer.lm import Continuation, Counter, Draw, Prompted, Rows, Window
 
 HEAD, TAIL = (10, 11, 12, 13), (20, 21)
 
@@ -46,6 +47,36 @@ def test_samples_need_no_prefill_and_agreeing_draws_one_token() -> None:
         draws = [Draw(0, 1, 5), Draw(0, 2, 5)]
         cost = counted(model, lambda: openings.sample(draws, stops=("\0\0",), max_tokens=1))
         assert cost == Counter(4, 0, 4)
+
+
+def test_continuations_cost_their_different_beginnings_and_nothing_again() -> None:
+    model = port("llama")
+    texts = [Prompted(HEAD, TAIL, (30, 31, 32)), Prompted(HEAD, TAIL, (40, 41))]
+    asked = [
+        Continuation(0, 1, (9, 8, 7, 6)),
+        Continuation(0, 1, (9, 8, 7, 5)),
+        Continuation(0, 1, (9, 8, 4)),
+        Continuation(0, 2, (9, 8)),  # at another place it is another beginning
+        Continuation(1, 1, (9, 8, 7)),
+        Continuation(1, 1, (9,)),  # known from the pass
+    ]
+    # The texts: the start and the head once, then rows of 5 and 4. Asked: two places of one, one of the other.
+    assert counted(model, lambda: model.open(texts, (9,), [[1, 2], [1]])) == Counter(5 + 10, 1, 1 + 3)
+    with model.open(texts, (9,), [[1, 2], [1]]) as openings:
+        cost = counted(model, lambda: openings.log_probabilities(asked))
+        # Row 0: 9, 98, 987 at one place and 9 at the other; row 1: 9, 98, and two to fill. The last token of each is
+        # asked for, not forwarded: behind 9, 98 and 987, behind 9; behind 9 and 98.
+        assert cost == Counter(8, 2, 4 + 2)
+        assert counted(model, lambda: openings.log_probabilities(asked[5:])) == Counter()
+
+
+def test_an_encoder_decoder_writes_continuations_behind_its_own_pass() -> None:
+    model = port("t5")
+    texts = [Prompted(HEAD, TAIL, (30, 31, 32))]
+    with model.open(texts, (9,)) as openings:
+        cost = counted(model, lambda: openings.log_probabilities([Continuation(0, 1, (9, 8, 7))] * 2))
+        assert cost.head_rows == 4
+        assert cost.tokens <= 6
 
 
 def test_windows_end_where_they_end_and_are_asked_once() -> None:
@@ -119,6 +150,47 @@ class Memory:
         monkeypatch.setattr(network, "forward", limited)
 
 
+@pytest.mark.parametrize(
+    ("lengths", "asked", "most", "expected"),
+    [
+        ([3, 3, 3, 3], None, 0, [[0, 1, 2], [3]]),  # 3 rows of 3 are within 10
+        ([3, 3, 3, 3], [5, 5, 5, 5], 10, [[0, 1], [2, 3]]),
+        ([3, 3, 3, 3], [5, 5, 5, 5], 9, [[0], [1], [2], [3]]),
+        ([3, 3, 3, 3], [5, 5, 0, 0], 9, [[0], [1, 2, 3]]),
+        ([3, 3, 3, 3], [50, 5, 4, 1], 9, [[0], [1, 2], [3]]),  # a single row may ask for more
+        ([3, 3, 3, 3], [50, 5, 4, 1], 0, [[0, 1, 2], [3]]),  # no limit
+        ([1, 9, 2], [1, 1, 1], 9, [[1], [2, 0]]),  # the longest first
+        ([0, 0], [0, 0], 5, [[0, 1]]),
+        ([], [], 5, []),
+    ],
+)
+def test_a_batch_stays_within_its_tokens_and_its_logits(
+    lengths: list[int], asked: list[int] | None, most: int, expected: list[list[int]]
+) -> None:
+    assert list(batches(lengths, 10, asked, most)) == expected
+
+
+def test_a_pass_asks_for_no_more_logits_at_a_time_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = port("llama")
+    texts = [Prompted((), (5,), tuple(range(30, 40))) for _ in range(6)]
+    asked = [Continuation(row, 2, (9, 8, 7, 6)) for row in range(6)]
+    with model.open(texts, (9,)) as openings:
+        expected = openings.log_probabilities(asked)
+    model._network.head_rows = 21
+    seen: list[int] = []
+    ask = model._network.ask
+
+    def noted(ids: torch.Tensor, real: int, wanted: torch.Tensor, **arguments: object) -> torch.Tensor:
+        seen.append(len(wanted))
+        return ask(ids, real, wanted, **arguments)
+
+    monkeypatch.setattr(model._network, "ask", noted)
+    with model.open(texts, (9,)) as openings:
+        assert openings.log_probabilities(asked) == pytest.approx(expected, abs=1e-5)
+    # Two texts of ten places at a time; the continuations ask for three each.
+    assert seen == [20, 20, 20, 18]
+
+
 ERRORS = [
     torch.OutOfMemoryError("CUDA out of memory"),
     RuntimeError("[enforce fail at alloc_cpu.cpp:1] . DefaultCPUAllocator: can't allocate memory"),
@@ -137,6 +209,17 @@ def test_out_of_memory_halves_the_batch(
     assert torch.allclose(torch.tensor(got), torch.tensor(expected), atol=1e-5)
     assert memory.passes == [8, 4, 2, 2, 4, 2, 2]
     assert caplog.messages[0] == "out of memory on a batch of 8 rows: going on with 4 at a time"
+
+
+@pytest.mark.parametrize("kind", ["llama", "t5"])
+def test_out_of_memory_while_weighing_continuations(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    model = port(kind)
+    texts = [Prompted(HEAD, (), (30, 31, token)) for token in range(32, 38)]
+    asked = [Continuation(row, at, (9, 8, row + 5, 6)) for row in range(6) for at in (0, 2)]
+    with model.open(texts, (9,)) as openings:
+        expected = openings.log_probabilities(asked)
+        Memory(monkeypatch, model, 2, ERRORS[0])
+        assert openings.log_probabilities(asked) == pytest.approx(expected, abs=1e-4)
 
 
 def test_out_of_memory_while_sampling_and_decoding(monkeypatch: pytest.MonkeyPatch) -> None:

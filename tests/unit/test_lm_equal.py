@@ -1,5 +1,6 @@
 """Whatever is shared, cached, batched or left out: the port answers what the model itself answers."""
 
+import math
 import random
 from collections.abc import Sequence
 
@@ -7,8 +8,8 @@ import pytest
 import torch
 
 from tests.plain_lm import KINDS, Plain, port
-from tests.tiny_models import CONTEXT, VOCABULARY
-from toolformer.lm import Draw, Ids, Prompted, Window
+from tests.tiny_models import CONTEXT, SEQ2SEQ, VOCABULARY
+from toolformer.lm import Continuation, Draw, Ids, Prompted, Window
 
 OPENING = (17, 33)
 
@@ -69,6 +70,74 @@ def test_a_draw_does_not_depend_on_its_company() -> None:
         with model.open([texts[draw.row]], OPENING) as openings:
             alone = openings.sample([Draw(0, draw.position, draw.seed)], stops=(")",), max_tokens=40)
         assert alone == [sample]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_continuations(kind: str) -> None:
+    """Alone and with others that begin alike, at the front, at the last token, twice, of one token, of every length."""
+    rng, model, plain = random.Random(8), port(kind), Plain(kind)
+    texts = prompted(rng, CONTEXT - 1)
+    places = [[0, 3, 10, 19], [0], [0, 3, 4, 10], [], [0, 3, 10], [0, 1, 3]]
+    asked = []
+    for row, some in enumerate(places):
+        for position in some:
+            whole = (OPENING[0], *ids(rng, 6))
+            # The same beginning, other ends; the same again; the opening alone; and one that shares but its opening.
+            asked += [whole, (*whole[:4], *ids(rng, 4)), whole[:5], (*whole[:6], 9), whole, whole[:1]] * (row != 4)
+            asked += [(OPENING[0], *ids(rng, 2)), whole[:3]]
+            asked = [one if isinstance(one, Continuation) else Continuation(row, position, one) for one in asked]
+    rng.shuffle(asked)
+    for given in (None, places):
+        with model.open(texts, OPENING, given) as openings:
+            got = openings.log_probabilities(asked)
+            alone = [openings.log_probabilities([one])[0] for one in asked[::9]]
+        expected = [plain.continuation(texts[one.row], one.position, one.ids) for one in asked]
+        assert got == pytest.approx(expected, abs=1e-4)
+        assert alone == pytest.approx(got[::9], abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma2", "t5"])
+def test_a_continuation_that_does_not_fit_is_impossible_and_costs_nothing(kind: str) -> None:
+    rng, model, plain = random.Random(9), port(kind), Plain(kind)
+    text = Prompted((), (), ids(rng, model.context - 8))
+    last = model.context - 9
+    fitting = Continuation(0, last, (OPENING[0], *ids(rng, 8)))
+    longer = Continuation(0, last, (*fitting.ids, 5))
+    with model.open([text], OPENING, [[last]]) as openings:
+        assert openings.log_probabilities([fitting, longer]) == pytest.approx(
+            [plain.continuation(text, last, fitting.ids), -math.inf], abs=1e-4
+        )
+        before = model.counter.tokens
+        assert openings.log_probabilities([longer]) == [-math.inf]
+        assert model.counter.tokens == before
+        assert openings.log_probabilities([]) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_samples_and_continuations_of_one_pass_do_not_disturb_each_other(kind: str) -> None:
+    rng, model = random.Random(10), port(kind)
+    texts = prompted(rng, 50)
+    draws = [Draw(row, 0, row) for row in (0, 2, 4)] + [Draw(0, 5, 7)]
+    asked = [Continuation(row, 3, (OPENING[0], *ids(rng, 5))) for row in (0, 2, 4, 0)]
+    with model.open(texts, OPENING) as openings:
+        samples = openings.sample(draws, stops=(")",), max_tokens=5)
+        said = openings.log_probabilities(asked)
+        assert openings.sample(draws, stops=(")",), max_tokens=5) == samples
+        assert openings.log_probabilities(asked) == pytest.approx(said, abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_at_the_places_that_were_named_the_probabilities_are_the_same(kind: str) -> None:
+    rng, model = random.Random(11), port(kind)
+    texts = prompted(rng, 50)
+    places = [[2, 19], [0], [], [], [1], [0, 3]]
+    with model.open(texts, OPENING) as openings:
+        all_ = [list(some) for some in openings.probabilities]
+    with model.open(texts, OPENING, places) as openings:
+        for some, named, at in zip(all_, openings.probabilities, places, strict=True):
+            assert [named[i] for i in at] == pytest.approx([some[i] for i in at], abs=1e-6)
+            if kind not in SEQ2SEQ:
+                assert all(named[i] == 0 for i in range(len(some)) if i not in at)
 
 
 @pytest.mark.parametrize("kind", KINDS)

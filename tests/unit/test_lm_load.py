@@ -119,7 +119,7 @@ def test_a_folder_that_is_not_whole(llama: str, tmp_path: Path) -> None:
         load(str(cut))
 
 
-def changed(folder: str, file: str = "config.json", **settings: object) -> str:
+def changed(folder: str, file: str = "config.json", **settings: Any) -> str:
     path = Path(folder) / file
     path.write_text(json.dumps(json.loads(path.read_text()) | settings))
     return folder
@@ -168,7 +168,7 @@ def test_weights_of_another_shape(llama: str) -> None:
         {"hidden_size": -1},
     ],
 )
-def test_settings_that_lie_are_told_at_once(llama: str, settings: dict[str, object]) -> None:
+def test_settings_that_lie_are_told_at_once(llama: str, settings: dict[str, Any]) -> None:
     begun = time.monotonic()
     with pytest.raises(ConfigError) as told:
         load(changed(llama, **settings))

@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -66,7 +67,7 @@ def test_auto_is_a_gpu_also_apples(cuda: bool, mps: bool, chosen: str, monkeypat
 
 def test_loading_takes_what_the_checkpoint_and_the_cpu_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "cpu_has_bf16", lambda: True)
-    network = copy.deepcopy(tiny_models.model("llama"))
+    network: Any = copy.deepcopy(tiny_models.model("llama"))
     for dtype, said in ((F32, "float32"), (BF16, "bfloat16")):
         folder = tmp_path / said
         network.to(dtype).save_pretrained(folder)

@@ -126,6 +126,7 @@ def test_other_settings_another_tool_or_another_model_are_refused(tmp_path: Path
     more: dict[str, dict[str, Any]] = {
         "model_fingerprint": {"model": other},
         "method": {"method": replace(AS_PAPER, seed=1)},
+        "precision": {"model": replace(paper_model(), precision="bfloat16")},
         "shard_size": {"shard_size": 5},
     }
     for name, changed in more.items():

@@ -2,16 +2,20 @@
 
 import base64
 import hashlib
+import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests import tiny_models
+from tests.finetune_texts import SMALL, texts
 from tests.hub import Hub, ask_at, served
 from tests.tiny_gguf import write_gguf
 from toolformer.cli import main
 from toolformer.errors import ConfigError
+from toolformer.finetune import train
 from toolformer.hf import load, smollm2
 from toolformer.hf.smollm2 import FOUR_BITS, ORIGINAL, SMOLLM2
 
@@ -112,6 +116,13 @@ def test_a_hub_without_it_is_none(wheel: Path, tmp_path: Path, monkeypatch: pyte
     with served(hub):
         ask_at(hub.port, tmp_path / "hub", monkeypatch)
         assert load(SMOLLM2).name == FOUR_BITS
+
+
+def test_what_is_trained_on_it_says_which_it_was(wheel: Path, tmp_path: Path) -> None:
+    train(texts(), tmp_path / "run", model=SMOLLM2, config=replace(SMALL, steps=1))
+    assert json.loads((tmp_path / "run" / "training.json").read_text())["model"] == FOUR_BITS
+    assert json.loads((tmp_path / "run" / "adapter_config.json").read_text())["base_model_name_or_path"] == FOUR_BITS
+    assert load(str(tmp_path / "run"), offline=True).name == str(tmp_path / "run")
 
 
 def test_offline_it_says_what_to_do(cache: Path) -> None:

@@ -40,8 +40,8 @@ class Sampling:
     """Who proposes and samples the calls, where it is not the model that judges them."""
 
     sampler: str | None = None
-    """self, the model itself, as where nothing is said; rules, the lessons' rules, ranked by the model; rules,self for
-    both; another model, by name or path; or the URL of an OpenAI-compatible server."""
+    """self, the model itself, as where nothing is said; rules, the lessons' own, ranked by the model; rules,self;
+    another model, by name or path; or the URL of an OpenAI-compatible server."""
     sampler_model: str | None = None
     """Which of the server's models. Its key, if it wants one, is read from $OPENAI_API_KEY."""
     sampler_by: Literal["completions", "chat"] = "completions"
@@ -86,7 +86,7 @@ class Annotate:
     """Texts that are annotated and written together."""
     workers: int = 1
     """Shards annotated at a time, each with models of its own: one for each GPU, say. The bytes are the same."""
-    rows: Annotated[Rows, Often("text_column", "date_column")] = field(default_factory=Rows)
+    rows: Annotated[Rows, Often("text_column")] = field(default_factory=Rows)
     loading: LoadingFlags = field(default_factory=Loading)
     sampling: Annotated[Sampling, Often("sampler")] = field(default_factory=Sampling)
     method: Annotated[Method, Often("in_place")] = field(default_factory=Method)

@@ -29,7 +29,7 @@ def make_trackers(names: Sequence[str]) -> list[TrainerCallback]:
 
 def training_arguments(config: TrainConfig, checkpoints: Path, device: str = "auto") -> TrainingArguments:
     """What is known before the model and the texts are. From here on the process knows its device."""
-    kind = _kind(device)
+    kind = device_kind(device)
     gpu = kind == "cuda"
     bf16 = config.precision == "bf16" or (config.precision == "auto" and gpu and torch.cuda.is_bf16_supported())
     again: dict[str, Any] = {}
@@ -61,12 +61,11 @@ def training_arguments(config: TrainConfig, checkpoints: Path, device: str = "au
         )
 
 
-def _kind(device: str) -> str:
+def device_kind(device: str) -> str:
     """The kind of device that is asked for. Of several of a kind, a run takes all that its processes see."""
-    chosen = torch.device(device_of(device))
-    if chosen.index is not None:
+    if ":" in device:
         raise ConfigError(f"device={device}: training takes all of them; $CUDA_VISIBLE_DEVICES says which there are")
-    return chosen.type
+    return torch.device(device_of(device)).type
 
 
 def schedule(arguments: TrainingArguments, config: TrainConfig, rows: Sequence[Row]) -> Plan:

@@ -14,7 +14,7 @@ from transformers import TrainerCallback, TrainerState
 import toolformer
 from toolformer.calls import Call, CallSyntax, Part
 from toolformer.errors import DataError
-from toolformer.finetune.arguments import make_trackers, measure, schedule, training_arguments
+from toolformer.finetune.arguments import device_kind, make_trackers, measure, schedule, training_arguments
 from toolformer.finetune.batches import Groups, Plan, once
 from toolformer.finetune.card import model_card
 from toolformer.finetune.config import TrainConfig
@@ -25,6 +25,7 @@ from toolformer.finetune.progress import Progress, Watcher
 from toolformer.finetune.rows import Example, Row, RowMaker
 from toolformer.finetune.trainer import CallTrainer, LossAtLabels
 from toolformer.hf import fetch
+from toolformer.hf.precision import check_words
 from toolformer.hf.source import OWN
 from toolformer.loading import Loading
 
@@ -79,6 +80,8 @@ def train(
         on_progress: Called after each step.
     """
     config.check(loading)
+    check_words(loading)
+    device_kind(loading.device)
     callbacks = make_trackers(trackers)
     main = int(os.environ.get("RANK", "0")) == 0
     name = str(Path(model).resolve()) if Path(model).exists() and model not in OWN else model

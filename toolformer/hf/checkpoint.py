@@ -10,9 +10,8 @@ from transformers.utils import (
     SAFE_WEIGHTS_NAME,
     WEIGHTS_INDEX_NAME,
     WEIGHTS_NAME,
-    cached_file,
 )
-from transformers.utils.hub import get_checkpoint_shard_files
+from transformers.utils.hub import cached_file, get_checkpoint_shard_files
 
 from toolformer.errors import ConfigError
 from toolformer.hf.quiet import first_line
@@ -52,7 +51,8 @@ def weights_of(source: Source) -> list[Path]:
 def _shards(source: Source, index: Path) -> list[Path]:
     where = {"revision": source.revision, "local_files_only": source.offline}
     try:
-        return [Path(shard) for shard in get_checkpoint_shard_files(source.place, str(index), **where)[0]]
+        shards, _ = get_checkpoint_shard_files(source.place, str(index), **where)  # type: ignore[no-untyped-call]
+        return [Path(shard) for shard in shards]
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"the weights of {source.place} cannot be read ({first_line(error)}): fetch or copy them again"

@@ -96,5 +96,5 @@ def _of_entry(view: memoryview, begin: int, name: str, entry: Mapping[str, Any])
 
 
 def _line(name: str, tensor: Tensor) -> str:
-    held = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    held = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
     return f"{name} {tensor.dtype} {[*tensor.shape]} {hashlib.sha256(held).hexdigest()}"

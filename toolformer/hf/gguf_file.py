@@ -84,7 +84,7 @@ def convert(file: Path, folder: Path) -> None:
         unpacking = getattr(transformers, "GgufConfig", None)
         if unpacking is not None:
             given["quantization_config"] = unpacking(dequantize=True)
-        kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+        kind: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         model, told = kind.from_pretrained(
             file.parent, config=config, dtype=torch.bfloat16, output_loading_info=True, **given
         )

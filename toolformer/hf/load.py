@@ -6,7 +6,7 @@ asked is answered in `hf/causal.py` and `hf/seq2seq.py`. No code that comes with
 
 import logging
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
@@ -98,7 +98,8 @@ def _loaded(source: Source, found: Adapter | None, loading: Loading) -> tuple[Pr
         found.fetch(offline=source.offline)
     config = _config(source)
     tokenizer = _tokenizer(source, found)
-    dtype = dtype_of(loading.dtype, device, config.dtype, shipped=source.shipped)
+    own = config.dtype if isinstance(config.dtype, torch.dtype) else None
+    dtype = dtype_of(loading.dtype, device, own, shipped=source.shipped)
     model = _model(config, source, dtype, device, loading.quantize)
     return (model if found is None else put_on(model, found, len(tokenizer))), tokenizer
 
@@ -138,7 +139,7 @@ def _tokenizer(source: Source, adapter: Adapter | None) -> PreTrainedTokenizerBa
 def _model(
     config: PreTrainedConfig, source: Source, dtype: torch.dtype | str, device: str, quantize: Quantize | None
 ) -> PreTrainedModel:
-    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    kind: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     if not is_deepspeed_zero3_enabled():  # type: ignore[no-untyped-call]
         check_size(config, kind, source)
     # A cap on the attention scores is beyond the fused kernels.
@@ -172,7 +173,8 @@ def _model(
         )
     if quantize == "nf4":
         keep_gradients(model)
-    return cast("PreTrainedModel", model.eval())
+    ready: PreTrainedModel = model.eval()
+    return ready
 
 
 def _why(error: BaseException) -> str:

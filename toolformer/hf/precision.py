@@ -9,7 +9,7 @@ from torch import nn
 from transformers import BitsAndBytesConfig, PreTrainedModel
 
 from toolformer.errors import ConfigError, unknown_name
-from toolformer.loading import Quantize
+from toolformer.loading import Loading, Quantize
 
 _NAMES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _PACKED = {torch.int8: "int8", torch.uint8: "nf4"}
@@ -49,6 +49,12 @@ def dtype_of(name: str, device: str, own: torch.dtype | None, *, shipped: bool =
         return "auto"
     half = own in (torch.bfloat16, torch.float16) and not shipped
     return torch.bfloat16 if half and cpu_has_bf16() else torch.float32
+
+
+def check_words(loading: Loading) -> None:
+    """Refuse words that mean nothing here, for whoever writes before they load."""
+    dtype_of(loading.dtype, device_of(loading.device), None)
+    quantization(loading.quantize)
 
 
 @functools.cache

@@ -1,0 +1,44 @@
+"""The real small model, whichever of the two is here: it answers as a language model that has learnt something."""
+
+import pytest
+import torch
+
+from toolformer.hf import load, load_network
+from toolformer.hf.smollm2 import FOUR_BITS, ORIGINAL, SMOLLM2
+from toolformer.lm import LanguageModel
+
+pytestmark = pytest.mark.needs("smollm2")
+
+
+@pytest.fixture(scope="module")
+def model() -> LanguageModel:
+    return load(SMOLLM2, offline=True)
+
+
+def test_it_says_which_of_the_two_it_is(model: LanguageModel) -> None:
+    assert model.name in (ORIGINAL, FOUR_BITS)
+    assert model.context == 8191
+    assert model.decode([*model.ends]) == "<|im_end|>"
+
+
+def test_it_knows_what_follows(model: LanguageModel) -> None:
+    right, wrong = (model.encode(f"The capital of France is {name}.").ids for name in ("Paris", "Berlin"))
+    assert sum(model.log_probabilities([right])[0]) > sum(model.log_probabilities([wrong])[0]) + 2
+
+
+def test_its_tokenizer_cuts_numbers_into_digits(model: LanguageModel) -> None:
+    ids = model.encode("There are 1234 boxes").ids
+    assert [model.decode([id_]) for id_ in ids] == ["There", " are", " ", "1", "2", "3", "4", " boxes"]
+
+
+def test_it_has_the_template_of_a_chat(model: LanguageModel) -> None:
+    framed = model.frame_turns(["user"])
+    assert framed is not None
+    assert model.decode(framed[-1]).endswith("<|im_start|>assistant\n")
+
+
+def test_the_checkpoint_is_in_bfloat16_and_its_fingerprint_does_not_mind(model: LanguageModel) -> None:
+    half = load(model.name, dtype="bfloat16", offline=True)
+    assert (half.fingerprint, half.precision) == (model.fingerprint, "bfloat16")
+    network, _ = load_network(model.name)
+    assert all(torch.equal(one, one.bfloat16().to(one.dtype)) for one in network.state_dict().values())
