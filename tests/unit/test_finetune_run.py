@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,7 +23,7 @@ import torch
 
 from tests.annotated_sample import Record, call, kept, write_folder
 from tests.finetune_texts import SMALL, saved, texts, trained
-from toolformer.calls import CallSyntax
+from toolformer.calls import CallSyntax, Part
 from toolformer.cli import main
 from toolformer.commands.train import Train
 from toolformer.data_gen import annotate
@@ -36,6 +36,7 @@ from toolformer.finetune.folder import TrainingFolder
 from toolformer.finetune.hub import push_to_hub
 from toolformer.finetune.progress import Display, Progress
 from toolformer.hf import load
+from toolformer.lm import Openings, Prompted
 from toolformer.tools.calculator import Calculator
 
 # peft asks transformers in a way that is on its way out.
@@ -214,25 +215,27 @@ def test_what_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_finetuned_model_annotates_another_round(tmp_path: Path) -> None:
-    """Its lessons are written with the call tokens."""
+    """It needs no lesson: it reads the text alone, and goes on behind its token and the tool's name."""
     base, out = saved("llama", tmp_path / "llama"), tmp_path / "run"
     trained(base, out, replace(SMALL, learning_rate=1e-2, keep="last"))
     model = load(str(out))
-    model.context = 4096  # the lesson alone is longer than this tiny model's context
-    seen: list[str] = []
+    model.context = 4096  # a call beside a text is longer than this tiny model's context
+    seen: list[Prompted] = []
     opened = model.open
 
-    def note(prompted, opening):  # type: ignore[no-untyped-def]
-        seen.append(model.decode(prompted[0].head))
-        assert opening == model.encode_parts([CallSyntax.TOKENS.opening])
-        return opened([replace(one, head=one.head[-8:], tail=one.tail[-8:]) for one in prompted], opening)
+    def note(
+        prompted: Sequence[Prompted], opening: tuple[int, ...], places: Sequence[Sequence[int]] | None = None
+    ) -> Openings:
+        seen.extend(prompted)
+        assert opening == model.encode_parts([CallSyntax.TOKENS.opening, Part(" Calculator(")])
+        return opened(prompted, opening, places)
 
     model.open = note  # type: ignore[method-assign]
     documents = [Document(str(n), one.text) for n, one in enumerate(texts(4))]
     progress = annotate(documents, [Calculator()], tmp_path / "again", model=model)
     assert progress.documents == 4
-    assert "<API> Calculator(" in seen[0]
-    assert " [Calculator(" not in seen[0]
+    assert {(one.head, one.tail) for one in seen} == {((), ())}
+    assert {one.text for one in seen} <= {model.encode(one.text).ids for one in documents}
 
 
 class Hub(BaseHTTPRequestHandler):

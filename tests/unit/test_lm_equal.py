@@ -78,14 +78,14 @@ def test_continuations(kind: str) -> None:
     rng, model, plain = random.Random(8), port(kind), Plain(kind)
     texts = prompted(rng, CONTEXT - 1)
     places = [[0, 3, 10, 19], [0], [0, 3, 4, 10], [], [0, 3, 10], [0, 1, 3]]
-    asked = []
+    asked: list[Continuation] = []
     for row, some in enumerate(places):
         for position in some:
             whole = (OPENING[0], *ids(rng, 6))
             # The same beginning, other ends; the same again; the opening alone; and one that shares but its opening.
-            asked += [whole, (*whole[:4], *ids(rng, 4)), whole[:5], (*whole[:6], 9), whole, whole[:1]] * (row != 4)
-            asked += [(OPENING[0], *ids(rng, 2)), whole[:3]]
-            asked = [one if isinstance(one, Continuation) else Continuation(row, position, one) for one in asked]
+            said = [whole, (*whole[:4], *ids(rng, 4)), whole[:5], (*whole[:6], 9), whole, whole[:1], whole[:3]]
+            said.append((OPENING[0], *ids(rng, 2)))
+            asked += [Continuation(row, position, one) for one in said]
     rng.shuffle(asked)
     for given in (None, places):
         with model.open(texts, OPENING, given) as openings:

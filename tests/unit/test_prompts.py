@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ class Reader(ScriptedLM):
     def encode_behind(self, text: str) -> Encoded:
         return self.codec.encode_behind(text)
 
-    def encode_parts(self, parts: "list[Part] | tuple[Part, ...]") -> tuple[int, ...]:  # type: ignore[override]
+    def encode_parts(self, parts: Sequence[Part]) -> tuple[int, ...]:
         return self.codec.encode_parts(parts)
 
 
@@ -147,7 +148,7 @@ def test_a_space_counts_to_the_first_character() -> None:
 
 def test_a_finetuned_model_reads_the_text_alone() -> None:
     class Finetuned(Reader):
-        def encode_parts(self, parts: "list[Part] | tuple[Part, ...]") -> tuple[int, ...]:  # type: ignore[override]
+        def encode_parts(self, parts: Sequence[Part]) -> tuple[int, ...]:
             return ScriptedLM.encode_parts(self, parts)
 
     prompts = Prompts(Finetuned("builtin"), shown("There are 8 boxes"))

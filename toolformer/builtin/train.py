@@ -68,9 +68,9 @@ def new_model(tokenizer: Any, recipe: Recipe) -> Any:
         num_hidden_layers=recipe.layers, num_attention_heads=recipe.heads, num_key_value_heads=recipe.heads,
         max_position_embeddings=CONTEXT, tie_word_embeddings=True, bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, rms_norm_eps=1e-5,
-        lone_space=True,
     )  # fmt: skip
     model: Any = LlamaForCausalLM(config)
+    model.config.lone_space = True
     vocabulary = tokenizer.get_vocab()
     with torch.no_grad():
         table = model.get_input_embeddings().weight
