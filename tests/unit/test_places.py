@@ -94,18 +94,18 @@ def test_a_space_that_is_a_token_stays_with_its_word() -> None:
     text = "in 40 of"  # i n | | 4 0 | | of: spaces by themselves, as some tokenizers cut numbers
     starts = [0, 2, 3, 4, 5, 6]
 
-    def places(*, where: bool) -> list[int]:
-        return [starts[i] for i in range(len(starts)) if is_place(lesson, text, starts, i, where=where)]
+    def places(*, everywhere: bool) -> list[int]:
+        return [starts[i] for i in range(len(starts)) if is_place(lesson, text, starts, i, everywhere=everywhere)]
 
-    assert places(where=True) == [2]  # before " 4", not between the space and the 4
-    assert places(where=False) == starts
-    assert is_place(lesson, "4 0", [0, 1, 2], 0, where=True)
+    assert places(everywhere=False) == [2]  # before " 4", not between the space and the 4
+    assert places(everyeverywhere=False) == starts
+    assert is_place(lesson, "4 0", [0, 1, 2], 0, everywhere=False)
     # No rule of the lesson lets a call stand between a space and its word, also not "any".
-    assert [i for i in range(6) if is_place(PAPER, text, starts, i, where=True)] == [0, 1, 3, 4]
+    assert [i for i in range(6) if is_place(PAPER, text, starts, i, everywhere=False)] == [0, 1, 3, 4]
 
 
 def test_inside_of_a_character_is_never_a_place() -> None:
-    assert [is_place(PAPER, "é!", [0, 0, 1], i, where=False) for i in range(3)] == [True, False, True]
+    assert [is_place(PAPER, "é!", [0, 0, 1], i, everywhere=True) for i in range(3)] == [True, False, True]
 
 
 def proposed(model: ScriptedLM, lesson: Lesson, text: str, method: Method) -> tuple[list[int], list[Rejected]]:

@@ -13,15 +13,16 @@ from tests.unit.test_prompts import Reader
 from toolformer import Call, ConfigError, Toolbox
 from toolformer.calls import CallSyntax
 from toolformer.data_gen import Document, Lesson, Method, annotate
+from toolformer.data_gen.annotators import _sampler
 from toolformer.data_gen.lessons.proposals import Proposed
 from toolformer.data_gen.pipeline import Annotator
+from toolformer.data_gen.prune import HOPELESS, prune
 from toolformer.data_gen.records import Candidate, Place, Rejected, Text
-from toolformer.data_gen.run import _sampler
 from toolformer.data_gen.samplers import Several
 from toolformer.data_gen.samplers.model import ModelSampler
-from toolformer.data_gen.samplers.propose import HOPELESS
 from toolformer.data_gen.samplers.rules import RuleSampler
 from toolformer.lm import Encoded
+from toolformer.loading import Loading
 from toolformer.tools.calculator import Calculator
 
 SUMS = replace(PAPER, propose="calculations", where="number", when="numbers")
@@ -89,14 +90,48 @@ def test_any_tokenizer_has_the_places_of_the_rules(kind: str) -> None:
     ] == ["and", "400"]
 
 
-def test_a_hopeless_place_is_rejected_once_and_unwanted_texts_are_not_read() -> None:
-    model = paper_model()
-    text = replace(text_of(model, "Of 1400, 400 passed, 0.29 of all, equal to 2"), log_probabilities=(-0.1,) * 50)
-    rejected: list[Rejected] = []
-    assert not list(RuleSampler(model).calls(SUMS, [text], rejected))
-    assert [(one.place.following[:5], one.stage, one.reason) for one in rejected] == [(" 0.29", "propose", HOPELESS)]
-    assert not list(RuleSampler(model).calls(SUMS, [text_of(model, "no sums here")], rejected := []))
-    assert not rejected
+def test_texts_that_are_not_worth_the_lesson_are_not_read() -> None:
+    model, rejected = paper_model(), list[Rejected]()
+    wanted, unwanted = (text_of(model, text) for text in ("Of 1400, 400 passed, 0.29 of all", "no sums here, 18"))
+    assert {one.place.text for one in RuleSampler(model).calls(SUMS, [unwanted, wanted], rejected)} == {wanted}
+    assert rejected == []
+
+
+@dataclass
+class Reads(TextLM):
+    """Notes what it is given to read, and finds every token as surprising as the test says."""
+
+    surprise: float = 2.0
+
+    def log_probabilities(self, texts: Sequence[tuple[int, ...]]) -> list[list[float]]:
+        self.read = [self.decode(ids) for ids in texts]
+        return [[-self.surprise] * len(ids) for ids in texts]
+
+
+def unread(model: ScriptedLM, text: str, *words: str, id_: str = "d") -> list[Candidate]:
+    one = Text(Document(id_, text), model.encode(text), None)
+    places = [Place(one, "Calculator", text.index(word), None) for word in words]
+    return [Candidate(place, Call("Calculator", "1", "2"), by="rule") for place in places]
+
+
+def test_texts_are_read_where_a_call_is_to_be_judged_up_to_its_window_and_no_further() -> None:
+    model = Reads()
+    some = [*unread(model, "of 7 and 9 or 12345678", " 9", " 7"), *unread(model, "at 5", " 5", id_="e")]
+    hopeful = prune(some, model, {"Calculator": PAPER}, [])
+    assert model.read == ["of 7 and 9 or", "at 5"]  # five tokens from the last place on
+    assert [(one.place.start, one.call) for one in hopeful] == [(one.place.start, one.call) for one in some]
+    assert [len(one.place.text.log_probabilities or ()) for one in hopeful] == [13, 13, 4]
+    model.read = []
+    assert prune(hopeful, model, {"Calculator": PAPER}, []) == hopeful
+    assert model.read == []  # what was read is not read again
+
+
+def test_where_no_result_could_help_a_call_goes_no_further() -> None:
+    model, rejected = Reads(surprise=0.49), list[Rejected]()
+    some = unread(model, "of 7 and 9", " 7")
+    assert prune(some, model, {"Calculator": PAPER}, rejected) == []
+    assert [(one.stage, one.reason, one.call) for one in rejected] == [("prune", HOPELESS, some[0].call)]
+    assert prune(some, model, {"Calculator": replace(PAPER, filtering_threshold=0.48)}, [])
 
 
 def test_room_for_a_rule_is_the_context_without_the_demonstrations_and_a_call() -> None:
@@ -115,6 +150,7 @@ class Writes:
     inputs: Sequence[str]
     model: ScriptedLM
     ranked: bool = False
+    prunes: bool = False
 
     @property
     def identity(self) -> Mapping[str, object]:
@@ -144,8 +180,8 @@ def test_of_equal_calls_by_several_samplers_the_first_counts() -> None:
 def made(name: str | None, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Kind and model of the samplers that a name stands for."""
     judge = TextLM(name="judge")
-    monkeypatch.setattr("toolformer.data_gen.run._loaded", lambda name, device: TextLM(name=name))
-    sampler = _sampler(name, judge, Method(), "cpu")
+    monkeypatch.setattr("toolformer.data_gen.annotators._loaded", lambda name, loading: TextLM(name=name))
+    sampler = _sampler(name, judge, Method(), Loading())
     some = sampler.samplers if isinstance(sampler, Several) else [sampler]
     return [(type(one).__name__, one.model.name) for one in some]
 
@@ -169,9 +205,11 @@ def test_what_a_sampler_is_called(
     assert made(name, monkeypatch) == samplers
 
 
-@pytest.mark.parametrize("name", ["self,other", "rules,a,b", "rules,self,a", "rules,", ",self", "rules,,self"])
+@pytest.mark.parametrize(
+    "name", ["self,other", "rules,a,b", "rules,self,a", "rules,", ",self", "rules,,self", "rule", "slef,rules", "Rules"]
+)
 def test_samplers_that_do_not_go_together_are_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match="sampler="):
+    with pytest.raises(ConfigError, match="sampler"):
         made(name, monkeypatch)
 
 
@@ -194,4 +232,4 @@ def test_a_run_with_rules_alone(tmp_path: Path) -> None:
         (annotated,), rejected = annotator.annotate(annotator.read([Document("d", text)]))
     assert [one.call.input for one in annotated.calls] == ["400 / 1400"]
     assert [one.by for one in annotated.calls] == ["rule"]
-    assert {one.stage for one in rejected} <= {"match", "rank", "filter"}
+    assert {one.stage for one in rejected} <= {"match", "prune", "rank", "filter"}
