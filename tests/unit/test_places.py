@@ -98,7 +98,7 @@ def test_a_space_that_is_a_token_stays_with_its_word() -> None:
         return [starts[i] for i in range(len(starts)) if is_place(lesson, text, starts, i, everywhere=everywhere)]
 
     assert places(everywhere=False) == [2]  # before " 4", not between the space and the 4
-    assert places(everyeverywhere=False) == starts
+    assert places(everywhere=True) == starts
     assert is_place(lesson, "4 0", [0, 1, 2], 0, everywhere=False)
     # No rule of the lesson lets a call stand between a space and its word, also not "any".
     assert [i for i in range(6) if is_place(PAPER, text, starts, i, everywhere=False)] == [0, 1, 3, 4]
