@@ -44,7 +44,7 @@ class Display(Screen):
             words.append(f"{span((total - progress.documents) / rate)} left")
         words.append(f"{kept:,} calls kept in {progress.annotated:,} texts")
         if progress.scored > progress.documents:
-            words = [f"finding thresholds: {progress.scored:,} texts scored", *words[2:3]]
+            words = [f"finding thresholds: {progress.scored:,} texts scored"]
         if progress.last_error:
             words.append(f"last error: {progress.last_error}")
         return ", ".join(words)

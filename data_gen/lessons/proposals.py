@@ -142,7 +142,8 @@ def _new_names(text: str) -> Iterator[tuple[int, str]]:
         for match in _NAME.finditer(text, begin, end):
             before, word = text[max(begin, match.start() - SENTENCE) : match.start()].strip(), match.group()
             first = word.split()[0].casefold()
-            if before and first not in said and first not in FUNCTION_WORDS:
+            # What follows a bracket at once is another name or spelling of what stands before it.
+            if before and before[-1] not in "([" and first not in said and first not in FUNCTION_WORDS:
                 yield match.start(), before
             said.update(word.casefold().split())
         begin = end
