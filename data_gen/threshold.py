@@ -20,6 +20,8 @@ LEAST = 0.05
 """No threshold is lower: below, a gain says nothing that anybody would notice. Nats."""
 ENOUGH = 300
 """Scored calls of a tool from which on its threshold is known well enough."""
+MOST = 600
+"""Of more, the first ones are taken: each costs a decoy."""
 FEWEST = 60
 """With fewer, nothing is estimated."""
 LOWEST, WIDTH, BINS = -1.0, 0.125, 24
@@ -66,7 +68,7 @@ def find_thresholds(
     """Each tool's threshold; that of the lesson (`given`) where there are too few candidates."""
     found: dict[str, Threshold] = {}
     for tool, number in given.items():
-        some = scored.get(tool, ())
+        some = scored.get(tool, ())[:MOST]
         results = [one.call.result or "" for one in some]
         if len(some) < FEWEST or len(set(results)) < 2:
             kept = sum(one.gain >= number for one in some)
