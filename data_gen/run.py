@@ -45,13 +45,13 @@ class Progress:
     tokens: int = 0
     """Tokens of the texts that this run annotated."""
     funnel: Funnel = field(default_factory=dict)
-    scored: int = 0
-    """Texts that were scored to find the thresholds; what is kept of them is known when those are."""
     read: int = 0
     """Documents of the corpus that they come from."""
     last_error: str = ""
     """The latest failure of a tool, which cost a call and nothing else."""
     finished: bool = False
+    scored: int = 0
+    """Texts that were scored to find the thresholds; what is kept of them is known when those are."""
 
 
 def annotate(
