@@ -45,13 +45,13 @@ class Progress:
     tokens: int = 0
     """Tokens of the texts that this run annotated."""
     funnel: Funnel = field(default_factory=dict)
-    scored: int = 0
-    """Texts that were scored to find the thresholds; what is kept of them is known when those are."""
     read: int = 0
     """Documents of the corpus that they come from."""
     last_error: str = ""
     """The latest failure of a tool, which cost a call and nothing else."""
     finished: bool = False
+    scored: int = 0
+    """Texts that were scored to find the thresholds; what is kept of them is known when those are."""
 
 
 def annotate(
@@ -182,8 +182,9 @@ def run(
     first, shards = annotators[0], _shards(documents, shard_size)
     with RunFolder(out, {**first.config, **settings, "shard_size": shard_size}) as folder:
         calibration, ready = _calibration(first, folder, shards, progress, on_progress)
-        tasks = itertools.chain((one.documents for one in ready), shards)
+        tasks = itertools.chain([one.documents for one in ready], shards)
         scored = dict(enumerate(ready))
+        del ready  # each shard is let go when it has been written
 
         def work(annotator: Annotator, task: tuple[int, Sequence[Document]]) -> _Done:
             number, shard_documents = task
