@@ -55,7 +55,8 @@ class Display(Screen):
             return self._total
         if progress.finished:
             return progress.documents
-        return max(progress.documents, self._total * progress.documents // progress.read)
+        # While thresholds are found, texts are read ahead.
+        return max(progress.documents, self._total * max(progress.documents, progress.scored) // progress.read)
 
     def _table(self, progress: Progress, line: str) -> list[RenderableType]:
         table = Table("tool", *FUNNEL, box=None, pad_edge=False, header_style="bold")

@@ -182,8 +182,9 @@ def run(
     first, shards = annotators[0], _shards(documents, shard_size)
     with RunFolder(out, {**first.config, **settings, "shard_size": shard_size}) as folder:
         calibration, ready = _calibration(first, folder, shards, progress, on_progress)
-        tasks = itertools.chain((one.documents for one in ready), shards)
+        tasks = itertools.chain([one.documents for one in ready], shards)
         scored = dict(enumerate(ready))
+        del ready  # each shard is let go when it has been written
 
         def work(annotator: Annotator, task: tuple[int, Sequence[Document]]) -> _Done:
             number, shard_documents = task

@@ -36,6 +36,15 @@ def test_plain_lines_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "left" not in last
 
 
+def test_while_thresholds_are_found_it_says_so_and_then_what_is_left() -> None:
+    out = io.StringIO()
+    with Display(total=160, stream=out) as display:
+        display.show(Progress(0, tokens=0, read=30, scored=60))
+    assert out.getvalue() == "finding thresholds: 60 texts scored, 0 tokens/s\n"
+    # 60 of 320 texts have been read, of which 20 are done.
+    assert Display(total=160)._texts(Progress(20, read=30, scored=60)) == 320
+
+
 def test_what_a_tool_says_is_no_markup() -> None:
     out = io.StringIO()
     with Display(stream=out) as display:
