@@ -1,8 +1,9 @@
 """Could the result be what the text says next? Calls whose result shares nothing with the words behind them.
 
-Rules propose calls by what the text says behind a place: of them only those go on whose result begins to say it. Calls
-that a model wrote are asked the same only with `Method.match`: it saves scoring, and loses the calls that help in
-other words.
+Rules propose calls by what the text says behind a place: of them only those go on whose result begins to say it. So it
+is for what a model writes beside them: where all are ranked and one is taken, a likely call with a wrong result would
+take the place of a right one. Calls of a model alone are asked only with `Method.match`, and less strictly: it saves
+scoring, and loses the calls that help in other words.
 """
 
 import re
@@ -21,14 +22,14 @@ _NAME = re.compile(r"[^\W\d_a-z][\w'’-]*(?: [^\W\d_a-z][\w'’-]*| [0-9]{1,2}\
 _WORD = re.compile(r"[0-9][0-9.,]*[0-9]|\w+")
 
 
-def match(executed: Iterable[Candidate], rejected: list[Rejected], *, all_of_them: bool = False) -> list[Candidate]:
-    """The candidates that go on; without `all_of_them`, only those of rules can be held back."""
+def match(
+    executed: Iterable[Candidate], rejected: list[Rejected], *, ranked: bool = False, shared: bool = False
+) -> list[Candidate]:
+    """The candidates that go on: all, unless they will be `ranked`, or have to share a word."""
     matching = []
     for one in executed:
-        if one.by == "rule":
-            fits = says_next(one.call.result or "", one.place.following)
-        else:
-            fits = not all_of_them or shares(one.call.result or "", one.place.following)
+        result, following = one.call.result or "", one.place.following
+        fits = says_next(result, following) if ranked else not shared or shares(result, following)
         if fits:
             matching.append(one)
         else:

@@ -7,7 +7,6 @@ record: as a call of an Annotated document, or as a Rejected that says why.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 from toolformer.calls import Call
 from toolformer.lm import Encoded, window_loss
@@ -81,9 +80,6 @@ class Losses:
         return self.plain if self.call is None else min(self.plain, self.call)
 
 
-By = Literal["model", "rule"]
-
-
 @dataclass(frozen=True)
 class Candidate:
     """A call at a place: first its input alone, then with its result, then with its losses."""
@@ -91,8 +87,6 @@ class Candidate:
     place: Place
     call: Call
     losses: Losses | None = None
-    by: By = "model"
-    """Who proposed it. What a rule proposes counts for nothing until the model has ranked it."""
 
     @property
     def gain(self) -> float:

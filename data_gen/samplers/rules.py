@@ -41,7 +41,7 @@ class RuleSampler:
             for one in dict.fromkeys(lesson.proposed(text.document)):
                 place = _place(text, lesson.tool, one.word)
                 if place is not None:
-                    yield Candidate(place, Call(lesson.tool, one.input), by="rule")
+                    yield Candidate(place, Call(lesson.tool, one.input))
 
 
 def _place(text: Text, tool: str, word: int) -> Place | None:

@@ -1,13 +1,11 @@
 """Does the result say what the text says next? Worked examples."""
 
-from dataclasses import replace
-
 import pytest
 
 from tests.fakes import ScriptedLM
 from toolformer.calls import Call
 from toolformer.data_gen.match import match, says_next, shares
-from toolformer.data_gen.records import By, Candidate, Document, Place, Rejected, Text
+from toolformer.data_gen.records import Candidate, Document, Place, Rejected, Text
 
 
 @pytest.mark.parametrize(
@@ -54,25 +52,23 @@ def test_only_the_next_few_words_are_looked_at() -> None:
     assert shares("in Lima, Peru", " Peru")
 
 
-def candidate(result: str, by: By, text: str = "It is 29 of 100") -> Candidate:
+def candidate(result: str, text: str = "It is 29 of 100") -> Candidate:
     encoded = ScriptedLM().encode(text)
     place = Place(Text(Document("d", text), encoded, ()), "Calculator", 5, None)
-    return Candidate(place, Call("Calculator", "x", result), by=by)
+    return Candidate(place, Call("Calculator", "x", result))
 
 
-def test_what_a_model_wrote_goes_on_whatever_it_says_unless_asked() -> None:
-    all_ = [candidate("29", "rule"), candidate("30", "rule"), candidate("100", "rule"), candidate("100", "model")]
-    all_ += [candidate("31", "model")]
+def test_all_calls_go_on_unless_they_are_ranked_or_have_to_share_a_word() -> None:
+    all_ = [candidate("29"), candidate("30"), candidate("100")]
     rejected: list[Rejected] = []
-    assert match(all_, rejected) == [all_[0], all_[3], all_[4]]
-    assert [(one.stage, one.reason, one.call) for one in rejected] == [
-        ("match", "the result is not what the text says next", all_[n].call) for n in (1, 2)
-    ]
-    assert match(all_, rejected := [], all_of_them=True) == [all_[0], all_[3]]
-    assert [one.call for one in rejected] == [all_[n].call for n in (1, 2, 4)]
+    assert (match(all_, rejected), rejected) == (all_, [])
+    assert match(all_, rejected, shared=True) == [all_[0], all_[2]]
+    reason = "the result is not what the text says next"
+    assert [(one.stage, one.reason, one.call) for one in rejected] == [("match", reason, all_[1].call)]
+    assert match(all_, [], ranked=True) == all_[:1]
 
 
 def test_a_long_result_is_one_pass() -> None:
-    big = candidate("1 " * 20_000, "model")
+    big = candidate("1 " * 20_000)
     assert match([big], []) == [big]
-    assert match([replace(big, by="rule")], []) == []
+    assert match([big], [], ranked=True) == []

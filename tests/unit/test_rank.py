@@ -35,9 +35,7 @@ def model(said: dict[str, float], asked: list[tuple[str, str]] | None = None) ->
 def candidates(text: str, *calls: tuple[int, str], id_: str = "d") -> list[Candidate]:
     encoded = ScriptedLM().encode(text)
     one = Text(Document(id_, text), encoded, ())
-    return [
-        Candidate(Place(one, "Calculator", at, None), Call("Calculator", said, "9"), by="rule") for at, said in calls
-    ]
+    return [Candidate(Place(one, "Calculator", at, None), Call("Calculator", said, "9")) for at, said in calls]
 
 
 def ranked(said: dict[str, float], some: Sequence[Candidate], lesson: Lesson = LESSON) -> tuple[list[str], list[str]]:

@@ -111,7 +111,7 @@ class Reads(TextLM):
 def unread(model: ScriptedLM, text: str, *words: str, id_: str = "d") -> list[Candidate]:
     one = Text(Document(id_, text), model.encode(text), None)
     places = [Place(one, "Calculator", text.index(word), None) for word in words]
-    return [Candidate(place, Call("Calculator", "1", "2"), by="rule") for place in places]
+    return [Candidate(place, Call("Calculator", "1", "2")) for place in places]
 
 
 def test_texts_are_read_where_a_call_is_to_be_judged_up_to_its_window_and_no_further() -> None:
@@ -231,5 +231,4 @@ def test_a_run_with_rules_alone(tmp_path: Path) -> None:
         annotator = Annotator(model, box, [SUMS], sampler=RuleSampler(model))
         (annotated,), rejected = annotator.annotate(annotator.read([Document("d", text)]))
     assert [one.call.input for one in annotated.calls] == ["400 / 1400"]
-    assert [one.by for one in annotated.calls] == ["rule"]
     assert {one.stage for one in rejected} <= {"match", "prune", "rank", "filter"}
