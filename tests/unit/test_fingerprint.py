@@ -14,8 +14,6 @@ from transformers import PreTrainedModel
 from tests import tiny_models
 from toolformer.errors import ConfigError
 from toolformer.hf import fetch, load
-from toolformer.hf.encode import Codec
-from toolformer.hf.fingerprint import in_memory
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 
@@ -112,15 +110,6 @@ def test_an_adapter_counts_and_what_it_calls_its_base_does_not(tmp_path: Path) -
         marks.append(mark(base, adapter=str(tmp_path / f"lora{number}")))
     assert len({mark(base), *marks}) == 3
     assert marks[1] == marks[2] == mark(str(tmp_path / "lora2"))
-
-
-def test_a_model_in_memory(tmp_path: Path) -> None:
-    model, codec = large(), Codec(tiny_models.tokenizer(), "tiny")
-    before = in_memory(model, codec)
-    assert in_memory(large(), codec) == before
-    with torch.no_grad():
-        model.get_parameter("model.embed_tokens.weight")[1234, 5] += 1e-3
-    assert in_memory(model, codec) != before
 
 
 def test_shards_that_are_missing_are_said(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from toolformer.errors import ConfigError
 from toolformer.hf.adapter import SETTINGS, WEIGHTS, Adapter
@@ -45,12 +44,6 @@ def fingerprint(source: Source, codec: Codec, adapter: Adapter | None) -> str:
             f"the weights of {source.place} cannot be read ({first_line(error)}): fetch or copy them again"
         ) from error
     return _hash(codec, told, tensors)
-
-
-def in_memory(model: PreTrainedModel, codec: Codec) -> str:
-    """Of a model that no checkpoint holds, as it is: another precision is another model."""
-    tensors = sorted(_line(name, tensor) for name, tensor in model.state_dict().items())
-    return _hash(codec, [_settings(model.config.to_dict())], tensors)
 
 
 def _hash(codec: Codec, settings: list[dict[str, Any]], tensors: list[str]) -> str:
