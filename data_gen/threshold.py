@@ -84,10 +84,10 @@ def threshold(gains: Sequence[float], decoys: Sequence[float]) -> Threshold:
     targets, chance = sorted(gains), sorted(decoys)
     value, share, kept = max(targets[-1], chance[-1], LEAST) + 2e-3, 0.0, 0
     for rank in range(len(targets) - 1, -1, -1):
-        reached = len(targets) - bisect.bisect_left(targets, targets[rank])
-        by_chance = len(chance) - bisect.bisect_left(chance, max(LEAST, targets[rank]))
         if targets[rank] < LEAST:
             break
+        reached = len(targets) - bisect.bisect_left(targets, targets[rank])
+        by_chance = len(chance) - bisect.bisect_left(chance, targets[rank])
         if by_chance <= SHARE * reached:
             value, share, kept = targets[rank], by_chance / reached, reached
     # Just below, so that a gain that differs by rounding is on the same side.

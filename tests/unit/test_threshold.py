@@ -43,6 +43,7 @@ def test_a_gain_further_down_may_bring_the_share_back_below() -> None:
     found = threshold([1.0 - n / 100 for n in range(30)], [2.0, *[-1.0] * 29])
     assert found.kept == 30
     assert found.share == pytest.approx(1 / 30)
+    assert threshold([1.0 - n / 100 for n in range(20)], [2.0, *[-1.0] * 19]).kept == 20
     fewer = threshold([1.0 - n / 100 for n in range(19)], [2.0, *[-1.0] * 18])
     assert fewer.kept == 0
 
