@@ -40,7 +40,7 @@ def test_while_thresholds_are_found_it_says_so_and_then_what_is_left() -> None:
     out = io.StringIO()
     with Display(total=160, stream=out) as display:
         display.show(Progress(0, tokens=0, read=30, scored=60))
-    assert out.getvalue() == "finding thresholds: 60 texts scored, 0 tokens/s\n"
+    assert out.getvalue() == "finding thresholds: 60 texts scored\n"
     # 60 of 320 texts have been read, of which 20 are done.
     assert Display(total=160)._texts(Progress(20, read=30, scored=60)) == 320
 
