@@ -247,7 +247,9 @@ def _annotated(
         kept, rejected = annotator.annotate(texts, thresholds)
     else:
         texts, rejected = known.texts, known.rejected
-        helpful = keep_helpful(known.scored, annotator.with_thresholds(thresholds), rejected)
+        lessons = annotator.with_thresholds(thresholds)
+        settled = annotator.scorer.settled(known.scored, lessons, rejected)
+        helpful = keep_helpful(settled, lessons, rejected)
         kept = merge(helpful, texts, rejected)
     shard = Shard(len(documents), len(kept), digest(documents), funnel(kept, rejected, annotator.lessons))
     return _Done(shard, kept, rejected, sum(len(text.encoded.ids) for text in texts))

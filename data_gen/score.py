@@ -39,10 +39,17 @@ class Scorer:
                 calls.append(one)
                 windows.append(window)
         losses = self._losses(calls, windows, lessons)
-        doubtful = [n for n, one in enumerate(calls) if self._in_doubt(losses[n], lessons[one.call.tool])]
-        for n, exact in zip(doubtful, self._exact([calls[n] for n in doubtful]), strict=True):
-            losses[n] = exact
-        return _checked(calls, losses, rejected)
+        scored = _checked(calls, losses, rejected)
+        return self.settled(scored, lessons, rejected)
+
+    def settled(
+        self, scored: Sequence[Candidate], lessons: Mapping[str, Lesson], rejected: list[Rejected]
+    ) -> list[Candidate]:
+        """The same, in fp32 where the gain is so close to the threshold that the model's precision could decide."""
+        doubtful = [n for n, one in enumerate(scored) if self._in_doubt(one.gain, lessons[one.call.tool])]
+        exact = dict(zip(doubtful, self._exact([scored[n] for n in doubtful]), strict=True))
+        losses = [exact.get(n, one.losses) for n, one in enumerate(scored)]
+        return _checked(scored, losses, rejected)
 
     def decoys(self, scored: Sequence[Candidate], results: Sequence[str]) -> list[float]:
         """What each call would gain with another result in the place of its own; nothing, where that does not fit."""
@@ -71,12 +78,9 @@ class Scorer:
             losses[n] = replace(losses[n], call=loss)
         return losses
 
-    def _in_doubt(self, losses: Losses, lesson: Lesson) -> bool:
-        """Whether the gain is so close to what is needed that the model's precision could decide.
-
-        It is the difference of two losses, and each may be off by the model's rounding.
-        """
-        return abs(losses.gain - lesson.needed) < 2 * self._model.rounding
+    def _in_doubt(self, gain: float, lesson: Lesson) -> bool:
+        """Whether a gain could be on the other side: two losses make it, and each may be off by the rounding."""
+        return abs(gain - lesson.needed) < 2 * self._model.rounding
 
     def _exact(self, calls: Sequence[Candidate]) -> Iterator[Losses]:
         """All three losses of each call, in fp32."""
@@ -94,10 +98,10 @@ class Scorer:
         return Window(prefix, ids, place.position)
 
 
-def _checked(calls: Sequence[Candidate], losses: Sequence[Losses], rejected: list[Rejected]) -> list[Candidate]:
+def _checked(calls: Sequence[Candidate], losses: Sequence[Losses | None], rejected: list[Rejected]) -> list[Candidate]:
     scored: list[Candidate] = []
     for one, loss in zip(calls, losses, strict=True):
-        if math.isfinite(loss.gain):
+        if loss is not None and math.isfinite(loss.gain):
             scored.append(replace(one, losses=loss))
         else:
             rejected.append(Rejected(one.place, "score", "a loss is not a number", one.call))
