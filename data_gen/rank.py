@@ -57,7 +57,7 @@ class Ranker:
         return self._least[tool]
 
     def _weighed(self, tool: str, some: Sequence[Candidate]) -> list[tuple[float, Candidate]]:
-        """The candidates with the log-probability of each, and with p_open where nobody has said it yet."""
+        """The candidates, each with the log-probability of the model writing it there."""
         lives: dict[str, Live] = {}
         asked = []
         for one in some:
