@@ -159,6 +159,20 @@ def test_a_borderline_score_is_asked_again_in_fp32(result: float, off: float, ke
         assert (losses(scored).plain, losses(scored).call, losses(scored).result) == pytest.approx((2.0, 1.8, result))
 
 
+def test_a_threshold_that_is_found_later_has_its_own_borderline() -> None:
+    paper = paper_model(result=1.31)  # a gain of 0.49, which looks like 0.51
+    model = HalfLM(opens=paper.opens, says=paper.says, loss=paper.loss)
+    model.rounding, model.off = 0.1, 0.02
+    with Toolbox([Calculator()]) as box:
+        annotator = Annotator(model, box, [PAPER], AS_PAPER)
+        scored, rejected = annotator.scored(annotator.read([Document("d", TEXT)]), annotator.open_ended())
+        assert [one.gain for one in scored] == [pytest.approx(0.51)]
+        for threshold, gain in ((0.5, 0.49), (1.0, 0.51)):
+            lessons = annotator.with_thresholds({"Calculator": threshold})
+            settled = annotator.scorer.settled(scored, lessons, rejected)
+            assert [one.gain for one in settled] == [pytest.approx(gain)]
+
+
 def test_a_place_that_no_result_can_serve_is_never_sampled() -> None:
     def never(behind: str, seed: int) -> str:
         raise AssertionError("sampled")
