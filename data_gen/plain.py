@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from toolformer.calls import Call, Part
+from toolformer.calls import Call
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.match import match
 from toolformer.data_gen.pipeline import Annotator
@@ -121,8 +121,7 @@ class PlainMethod:
 
         syntax = self._annotator.syntax
         prompter = Prompts(self._annotator.model, lesson)
-        front = [syntax.opening, Part(syntax.front(lesson.tool))]
-        opening = self._codec.encode_parts(front if syntax.control else [Part("".join(part.text for part in front))])
+        opening = self._codec.encode_parts(syntax.begun(lesson.tool))
         lives = [prompter.asking(text.document.text) for text in texts]
         drawn: list[tuple[Place, int, tuple[int, ...]]] = []
         for batch in _batches(list(zip(texts, lives, strict=True))):

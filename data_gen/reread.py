@@ -1,12 +1,12 @@
 """A corpus that is read several times: for its texts, and for what it knows of the calls in them."""
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from toolformer.data_gen.corpus import Columns, documents_and_rows
+from toolformer.data_gen.folder import digest
 from toolformer.data_gen.known import KnownText, known_calls
 from toolformer.data_gen.records import Document
 from toolformer.errors import ConfigError, DataError
@@ -48,7 +48,7 @@ class Corpus:
 
     def digest(self) -> str:
         """A hash of all documents, without what is known of their calls."""
-        digest = hashlib.sha256()
+        whole = hashlib.sha256()
         for one in self:
-            digest.update(json.dumps([one.id, one.text, str(one.facts.date or ""), one.facts.url or ""]).encode())
-        return digest.hexdigest()
+            whole.update(digest([one]).encode())
+        return whole.hexdigest()

@@ -103,6 +103,12 @@ class CallSyntax:
         """What stands between the opening and the input."""
         return f"{' ' if self.control else ''}{tool}("
 
+    def begun(self, tool: str) -> list[Part]:
+        """A call up to its input: the opening, the tool's name and its bracket, as pieces for a tokenizer."""
+        if self.control:
+            return [self.opening, Part(self.front(tool))]
+        return [Part(f"{self.open}{self.front(tool)}")]
+
     def rest(self, call: Call, written: str) -> list[Part]:
         """The pieces that are missing when the call is written, behind the opening, up to its input or a bit further.
 

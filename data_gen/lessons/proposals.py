@@ -12,12 +12,11 @@ from itertools import combinations, islice
 
 from toolformer.data_gen.lessons.expressions import expressions, numbers
 from toolformer.data_gen.lessons.places import FUNCTION_WORDS, MONTHS, WEEKDAYS
+from toolformer.data_gen.lessons.rules import MAX_NUMBERS
 from toolformer.data_gen.records import Document
 
 MOST_EACH = 24
 """Proposals at one place, at most."""
-MOST_NUMBERS = 500
-"""Numbers of a text that are looked at."""
 SENTENCE = 1000
 """Characters of a sentence that are looked at: those right before a place."""
 NEAR_DATES = 4
@@ -42,7 +41,7 @@ def calculations(document: Document) -> Iterator[Proposed]:
 
     A number that the text has said before is a repetition, and no result.
     """
-    found = numbers(document.text)[:MOST_NUMBERS]
+    found = numbers(document.text)[:MAX_NUMBERS]
     said: set[str] = set()
     for index, number in enumerate(found):
         if number.said and number.digits not in said and number.value:

@@ -48,7 +48,8 @@ class CompletionSampler(ModelSampler):
         """The lesson's prompt, the text up to the place, and the call up to its input, as a local model sees it."""
         syntax, text = CallSyntax.TEXT, place.text.document.text
         before = f" {text[: place.start]}" if place.start else ""
-        prompt = f"{lesson.prompt(text, syntax)}{before}{syntax.opening.text}{syntax.front(lesson.tool)}"
+        begun = "".join(part.text for part in syntax.begun(lesson.tool))
+        prompt = f"{lesson.prompt(text, syntax)}{before}{begun}"
         seed = draw_seed(self._method.seed, place, number)
         return {"prompt": prompt, "stop": list(syntax.stops), **_settings(lesson, seed, lesson.max_tokens)}
 

@@ -5,6 +5,7 @@ encoded together with what stands before it. A finetuned model has no prompt: it
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from toolformer.calls import CallSyntax, Part
 from toolformer.data_gen.lessons import INPUT, OUTPUT, SHOWN, Lesson
@@ -31,7 +32,11 @@ class Prompts:
         self.finetuned = self.syntax is CallSyntax.TOKENS
         self._model = model
         self._lesson = lesson
-        self._head = () if self.finetuned else model.encode_parts(lesson.head(self.syntax))
+        self._shown: dict[int | None, tuple[int, ...]] = {}
+
+    @cached_property
+    def _head(self) -> tuple[int, ...]:
+        return self._model.encode_parts(self._lesson.head(self.syntax))
 
     def asking(self, text: str) -> Live:
         """The whole lesson, the text, and the text again, into which the model writes calls."""
@@ -52,9 +57,11 @@ class Prompts:
         """
         if self.finetuned:
             return self._bare(text)
-        shown = self._model.encode_parts([*self._lesson.shown(self.syntax, without), Part(SHOWN)])
+        if without not in self._shown:
+            shown = [*self._lesson.shown(self.syntax, without), Part(SHOWN)]
+            self._shown[without] = self._model.encode_parts(shown)
         live = self._model.encode_behind(text)
-        return Live(Prompted(shown, (), live.ids), live)
+        return Live(Prompted(self._shown[without], (), live.ids), live)
 
     def room(self) -> int:
         """How many tokens a text may have so that it fits twice beside the lesson and a call."""

@@ -9,7 +9,7 @@ changes what is kept, unless it is asked for before the cut.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from toolformer.calls import CallSyntax, Part
+from toolformer.calls import CallSyntax
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.method import Method
 from toolformer.data_gen.prune import HOPELESS, hopeless
@@ -38,8 +38,7 @@ def propose(
     """Proposals for the texts that are worth the lesson. Places that no result could serve are rejected."""
     prompts = Prompts(sampler, lesson)
     # The lesson teaches one tool: its name and bracket are given. The opening's first token alone is asked for.
-    front = [prompts.syntax.opening, Part(prompts.syntax.front(lesson.tool))]
-    opening = sampler.encode_parts(front if prompts.syntax.control else [Part("".join(part.text for part in front))])
+    opening = sampler.encode_parts(prompts.syntax.begun(lesson.tool))
     for batch in _batches(sampler, prompts, lesson, [text for text in texts if lesson.wants(text.document)]):
         with sampler.open([live.prompted for _, live in batch], opening) as openings:
             places: list[tuple[int, int, Place]] = []

@@ -130,3 +130,11 @@ def test_no_other_file_spells_a_marker() -> None:
 def _constants(tree: ast.Module) -> list[ast.Constant]:
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     return [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in docstrings]
+
+
+def test_a_call_begins_as_it_is_written() -> None:
+    for syntax in (CallSyntax.TEXT, CallSyntax.TOKENS):
+        whole = "".join(part.text for part in syntax.parts(Call("Calculator", "1")))
+        assert whole.startswith("".join(part.text for part in syntax.begun("Calculator")) + "1)")
+    assert CallSyntax.TEXT.begun("Calculator") == [Part(" [Calculator(")]
+    assert CallSyntax.TOKENS.begun("Calculator") == [Part("<API>", control=True), Part(" Calculator(")]

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolformer.data_gen.lessons.expressions import expressions, numbers
-from toolformer.data_gen.lessons.proposals import MOST_EACH, MOST_NUMBERS, calculations
+from toolformer.data_gen.lessons.proposals import MOST_EACH, calculations
+from toolformer.data_gen.lessons.rules import MAX_NUMBERS
 from toolformer.data_gen.records import Document
 from toolformer.tools.calculator import evaluate
 
@@ -127,7 +128,7 @@ def test_hostile_texts_cost_little(text: str) -> None:
     began = time.process_time()
     found = list(calculations(Document("d", text)))
     assert time.process_time() - began < 6
-    assert len(found) <= MOST_EACH * MOST_NUMBERS
+    assert len(found) <= MOST_EACH * MAX_NUMBERS
 
 
 TEXTS = st.lists(

@@ -12,6 +12,7 @@ from tests import tiny_models
 from toolformer.calls import Call, CallSyntax, Part
 from toolformer.errors import ConfigError
 from toolformer.hf.encode import Codec
+from toolformer.lm import Encoded
 
 OPEN, ARROW, CLOSE = CallSyntax.TOKENS.control_tokens
 TEXTS = [f"The quick fox, 400 / 1400 -> 0.29 and so on. {OPEN} {ARROW} {CLOSE} [Calculator(2)] <s> </s>"] * 5
@@ -178,3 +179,17 @@ def test_a_tokenizer_without_a_fast_version_is_refused() -> None:
 
     with pytest.raises(ConfigError, match="no fast version"):
         Codec(Slow(), "slow")  # type: ignore[arg-type]
+
+
+def test_a_text_that_is_asked_for_again_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    codec, asked = Codec(tiny_models.own_tokenizer(), "own"), []
+    encode = Codec._encode
+
+    def counted(self: Codec, tokenizer: Tokenizer, text: str) -> Encoded:
+        asked.append(text)
+        return encode(self, tokenizer, text)
+
+    monkeypatch.setattr(Codec, "_encode", counted)
+    first = [codec.encode("one"), codec.encode_behind("one"), codec.encode("two")]
+    assert [codec.encode("one"), codec.encode_behind("one"), codec.encode("two")] == first
+    assert asked == ["one", " one", "two"]

@@ -136,3 +136,8 @@ def test_no_text_costs_more_than_its_length(rule: str) -> None:
         found = sum(1 for _ in PROPOSALS[rule](Document("d", text, DATED)))
         assert time.process_time() - began < 3, text[:40]
         assert found <= 5 * len(text), text[:40]
+
+
+def test_what_stands_in_a_bracket_behind_its_own_name_is_not_asked_about() -> None:
+    text = "Sands Central (Chinese: Jin) is a resort in Macau."
+    assert {text[one.word :].split()[0] for one in queries(Document("d", text))} == {"Jin)", "Macau."}

@@ -232,3 +232,23 @@ def test_a_run_with_rules_alone(tmp_path: Path) -> None:
         (annotated,), rejected = annotator.annotate(annotator.read([Document("d", text)]))
     assert [one.call.input for one in annotated.calls] == ["400 / 1400"]
     assert {one.stage for one in rejected} <= {"match", "prune", "rank", "filter"}
+
+
+def test_a_likely_call_of_the_models_own_takes_no_place_if_its_result_is_wrong(tmp_path: Path) -> None:
+    text = "Of 1400 who came, 400 passed, which is 0.29 of them all."
+
+    def loss(prefix: str, said: str, position: int) -> float:
+        return 0.5 if "0.29" in prefix and said[position:].startswith(" 0.29") else 2.0
+
+    model = replace(
+        paper_model(says=lambda behind, seed: "1400 - 400)]"),
+        opens=lambda prompt, text, position: 0.9,
+        loss=loss,
+        writes=lambda behind, call: -0.5 if "1400 - 400" in call else -1.0,
+    )  # type: ignore[arg-type]
+    with Toolbox([Calculator()]) as box:
+        sampler = Several([RuleSampler(model), ModelSampler(model, Method())])
+        annotator = Annotator(model, box, [SUMS], sampler=sampler)
+        (annotated,), rejected = annotator.annotate(annotator.read([Document("d", text)]))
+    assert [one.call.input for one in annotated.calls] == ["400 / 1400"]
+    assert {one.call.input for one in rejected if one.stage == "match" and one.call} == {"1400 - 400"}

@@ -17,6 +17,7 @@ from toolformer.data_gen.threshold import (
     BINS,
     FEWEST,
     LEAST,
+    MOST,
     SHARE,
     Threshold,
     _others,
@@ -144,3 +145,14 @@ def test_enough_candidates_are_asked_with_other_results() -> None:
     # No decoy gains anything: the least of the gains, 1.5 - 59 / 60, is the threshold, and all are kept.
     assert (found.found, found.kept, found.share) == (True, FEWEST, 0.0)
     assert 1.5 - 59 / 60 - 0.001 < found.value <= 1.5 - 59 / 60
+
+
+def test_of_very_many_candidates_the_first_are_enough() -> None:
+    asked: list[str] = []
+
+    def loss(prefix: str, text: str, position: int) -> float:
+        asked.append(prefix)
+        return 2.0
+
+    found = find_thresholds({"Calculator": scored(MOST + 9)}, scorer(loss), {"Calculator": 0.7})["Calculator"]
+    assert (found.candidates, len(asked)) == (MOST, MOST)

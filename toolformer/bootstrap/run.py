@@ -14,7 +14,8 @@ from pathlib import Path
 
 from toolformer.bootstrap.folder import RoundsFolder
 from toolformer.bootstrap.rounds import Round, best, why_ended
-from toolformer.bootstrap.stages import RULES, Run, Watch, annotated, trained
+from toolformer.bootstrap.stages import Run, Watch, annotated, trained
+from toolformer.data_gen.annotators import RULES
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.method import Method
 from toolformer.data_gen.reread import Corpus

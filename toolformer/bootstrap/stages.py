@@ -12,6 +12,7 @@ import toolformer
 from toolformer.bootstrap.folder import RoundsFolder
 from toolformer.bootstrap.rounds import Round
 from toolformer.data_gen.annotated_folder import AnnotatedFolder
+from toolformer.data_gen.annotators import RULES
 from toolformer.data_gen.known import judge
 from toolformer.data_gen.reread import Corpus
 from toolformer.data_gen.run import Progress, annotate
@@ -25,8 +26,6 @@ from toolformer.tool import Tool, traits_of
 if TYPE_CHECKING:
     from toolformer.finetune.mixture import Held
     from toolformer.finetune.progress import Progress as TrainProgress
-
-RULES = "rules"
 
 
 class Watch:

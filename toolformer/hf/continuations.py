@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from toolformer.hf.cache import KeyValues, stacked
 from toolformer.hf.network import Network, batches, halving
-from toolformer.hf.openings import Passed
+from toolformer.hf.openings import Passed, columns
 from toolformer.lm import Continuation, Ids
 
 
@@ -69,13 +68,12 @@ def log_probabilities(network: Network, passed: Sequence[Passed], continuations:
             for index, path in zip(by_row[row], trees[row].paths, strict=True):
                 one = continuations[index]
                 first = passed[row].probabilities[one.position]
-                fits = passed[row].begin + one.position + len(one.ids) <= network.context
-                if first > 0 and fits:
+                if first > 0 and _fits(network, passed[row], one):
                     answers[index] = math.log(first) + sum(said[question] for question in path)
 
     for rows in by_head.values():
         sizes = [len(trees[row].tokens) for row in rows]
-        for batch in batches(sizes, network.budget, [len(trees[row].tokens) for row in rows], network.head_rows):
+        for batch in batches(sizes, network.budget, sizes, network.head_rows):
             halving([rows[i] for i in batch], work)
     return answers
 
@@ -83,9 +81,12 @@ def log_probabilities(network: Network, passed: Sequence[Passed], continuations:
 def _tree(network: Network, passed: Passed, continuations: Sequence[Continuation]) -> _Tree:
     tree = _Tree()
     for one in continuations:
-        fits = passed.begin + one.position + len(one.ids) <= network.context
-        tree.add(passed.begin + one.position, one.ids if fits else ())
+        tree.add(passed.begin + one.position, one.ids if _fits(network, passed, one) else ())
     return tree
+
+
+def _fits(network: Network, passed: Passed, one: Continuation) -> bool:
+    return passed.begin + one.position + len(one.ids) <= network.context
 
 
 def _ask(network: Network, texts: Sequence[Passed], trees: Sequence[_Tree]) -> list[list[float]]:
@@ -93,20 +94,10 @@ def _ask(network: Network, texts: Sequence[Passed], trees: Sequence[_Tree]) -> l
     depth = max(len(tree.tokens) for tree in trees)
     if not depth:
         return [[] for _ in trees]
-    head, device, rows = texts[0].head, network.device, len(texts)
-    width = max(one.tail + one.text for one in texts)
-    own = torch.arange(head.length, head.length + width, device=device).expand(rows, -1)
-    cache = KeyValues.of(
-        [
-            (head.stored, torch.arange(head.length, device=device)[None]),
-            (stacked([one.stored for one in texts], width), own),
-        ],
-        rows=rows,
-        room=depth,
-    )
+    cache = columns(network, texts, max(one.tail + one.text for one in texts), depth)
     ids = network.grid([tree.tokens for tree in trees])
     positions = network.grid([tree.places for tree in trees])
-    visible = torch.stack([_visible(tree, cache.width, depth) for tree in trees]).to(device)
+    visible = torch.stack([_visible(tree, cache.width, depth) for tree in trees]).to(network.device)
     nodes = [sorted({node for node, _ in tree.asked}) for tree in trees]
     wanted = [row * depth + node for row, some in enumerate(nodes) for node in some]
     logits = network.run(cache, ids, positions, visible, network.places(wanted), sum(len(t.tokens) for t in trees))

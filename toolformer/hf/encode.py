@@ -8,6 +8,7 @@ in another way; control tokens are looked up by name, and only `encode_parts` ev
 import json
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
@@ -18,6 +19,8 @@ from toolformer.calls import Part
 from toolformer.errors import ConfigError
 from toolformer.lm import Encoded, Ids
 
+REMEMBERED = 512
+"""Texts whose ids are remembered: more than a shard has."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -45,6 +48,9 @@ class Codec:
         self._plain = Tokenizer.from_str(json.dumps(plain))
         self._inner = Tokenizer.from_str(json.dumps(_continuing(plain)))
         self._forbidden = set(unreachable.values())
+        # The stages and the lessons ask for the same texts again and again.
+        self._from_start = lru_cache(REMEMBERED)(self._encoded)
+        self._behind = lru_cache(REMEMBERED)(self._encoded_behind)
 
     def check(self) -> None:
         """Refuse a tokenizer that does not keep words apart: what was written with it cannot be read back."""
@@ -76,10 +82,16 @@ class Codec:
 
         What the tokenizer itself normalises or has no token for is its own matter.
         """
-        return self._encode(self._plain, _SURROGATE.sub("\ufffd", text))
+        return self._from_start(text)
 
     def encode_behind(self, text: str) -> Encoded:
         """The text as it goes on behind other words: a space before it, which counts to its first character."""
+        return self._behind(text)
+
+    def _encoded(self, text: str) -> Encoded:
+        return self._encode(self._plain, _SURROGATE.sub("\ufffd", text))
+
+    def _encoded_behind(self, text: str) -> Encoded:
         encoded = self._encode(self._inner, " " + _SURROGATE.sub("\ufffd", text))
         return Encoded(encoded.ids, tuple(max(0, start - 1) for start in encoded.starts))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from toolformer.hf.cache import KeyValues, Stored
+from toolformer.hf.cache import KeyValues, Stored, stacked
 from toolformer.hf.network import Network, batches, halving
 from toolformer.lm import Prompted
 
@@ -40,6 +40,17 @@ class Passed:
     def begin(self) -> int:
         """How many tokens stand before the text."""
         return self.head.length + self.tail
+
+
+def columns(network: Network, texts: Sequence[Passed], width: int, room: int) -> KeyValues:
+    """The columns of texts behind one head, their first `width` ones, as a cache with room for more."""
+    head, device = texts[0].head, network.device
+    own = torch.arange(head.length, head.length + width, device=device).expand(len(texts), -1)
+    parts = [
+        (head.stored, torch.arange(head.length, device=device)[None]),
+        (stacked([text.stored for text in texts], width), own),
+    ]
+    return KeyValues.of(parts, rows=len(texts), room=room)
 
 
 class Heads:

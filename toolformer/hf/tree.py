@@ -12,12 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from toolformer.hf.cache import KeyValues, stacked
 from toolformer.hf.continuations import log_probabilities
 from toolformer.hf.encode import Codec
 from toolformer.hf.ends import Ends, Request
 from toolformer.hf.network import Network, batches, halving
-from toolformer.hf.openings import Passed
+from toolformer.hf.openings import Passed, columns
 from toolformer.hf.sampling import choose, uniform
 from toolformer.lm import Continuation, Draw, Sample
 
@@ -135,15 +134,7 @@ class Tree:
             positions[row, position].append(index)
             ends[row] = max(ends[row], self._texts[row].tail + position)
         width = max(ends)
-        own = torch.arange(head.length, head.length + width, device=device).expand(len(self._texts), -1)
-        self._cache = KeyValues.of(
-            [
-                (head.stored, torch.arange(head.length, device=device)[None]),
-                (stacked([text.stored for text in self._texts], width), own),
-            ],
-            rows=len(self._texts),
-            room=_COMPACT,
-        )
+        self._cache = columns(self._network, self._texts, width, _COMPACT)
         self._prefix = self._cache.width
         leaves = [
             Leaf(row, head.length + self._texts[row].tail + position, self._request.opening[0], (), members, index)
