@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -17,6 +18,7 @@ from toolformer.data_gen.method import Method
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.records import Annotated, Candidate, Document, Losses, Rejected
 from toolformer.data_gen.rows import funnel, kept_row, rejected_row
+from toolformer.data_gen.run import annotate as run
 from toolformer.lm import Window, window_loss
 from toolformer.tools.calculator import Calculator
 from toolformer.tools.dates import Calendar
@@ -171,6 +173,17 @@ def test_a_threshold_that_is_found_later_has_its_own_borderline() -> None:
             lessons = annotator.with_thresholds({"Calculator": threshold})
             settled = annotator.scorer.settled(scored, lessons, rejected)
             assert [one.gain for one in settled] == [pytest.approx(gain)]
+
+
+@pytest.mark.parametrize(("result", "off", "kept"), [(1.31, 0.02, 0), (1.29, -0.02, 1)])
+def test_a_run_settles_its_first_texts_when_the_threshold_is_known(
+    result: float, off: float, kept: int, tmp_path: Path
+) -> None:
+    paper = paper_model(result=result)
+    model = HalfLM(opens=paper.opens, says=paper.says, loss=paper.loss)
+    model.rounding, model.off = 0.1, off
+    done = run([Document("d", TEXT)], [Calculator()], tmp_path / "out", model=model, lessons=[PAPER])
+    assert done.annotated == kept
 
 
 def test_a_place_that_no_result_can_serve_is_never_sampled() -> None:
