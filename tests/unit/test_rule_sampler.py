@@ -245,7 +245,7 @@ def test_a_likely_call_of_the_models_own_takes_no_place_if_its_result_is_wrong(t
         opens=lambda prompt, text, position: 0.9,
         loss=loss,
         writes=lambda behind, call: -0.5 if "1400 - 400" in call else -1.0,
-    )  # type: ignore[arg-type]
+    )
     with Toolbox([Calculator()]) as box:
         sampler = Several([RuleSampler(model), ModelSampler(model, Method())])
         annotator = Annotator(model, box, [SUMS], sampler=sampler)

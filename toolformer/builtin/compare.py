@@ -110,7 +110,7 @@ def sameness(made: Path) -> str:
     apart = max(float((theirs[name].float() - value.float()).abs().max()) for name, value in ours.items())
     if apart == 0:
         return "the adapter is the one that ships as builtin-tools, in every weight"
-    return f"the adapter is up to {apart:.2g} a weight from builtin-tools: other threads or machines round otherwise"
+    return f"the adapter is up to {apart:.2g} a weight from builtin-tools, which was made from another run's calls"
 
 
 def examples(base: Toolformer, user: Toolformer, number: int) -> Iterator[str]:
