@@ -17,7 +17,7 @@ from toolformer.eval.overlap import KINDS, bleu, rouge
 from toolformer.whole_file import whole_file
 
 Json = dict[str, Any]
-SHARED = ("model", "fingerprint", "precision", "about", "tools", "vote", "seed", "versions")
+SHARED = ("model", "fingerprint", "precision", "about", "tools", "vote", "calls", "seed", "versions")
 """What all files of one folder have in common."""
 
 _TOLD = ("task", "k", "data", "examples", "size", "settings")

@@ -22,7 +22,6 @@ from lm_eval.tasks import TaskManager
 
 import toolformer
 from toolformer.calls import CallSyntax
-from toolformer.decode.options import Options
 from toolformer.errors import DataError
 from toolformer.eval.asking import ask, generates
 from toolformer.eval.carried import carried, comparable
@@ -109,9 +108,7 @@ def _ask_all(
 
     with ExitStack() as stack:
         models = {
-            k: stack.enter_context(
-                ToolLM(model, tools, Options(k=k, seed=settings.seed, batch=settings.batch), answered)
-            )
+            k: stack.enter_context(ToolLM(model, tools, settings.options(k), answered))
             for k in {unit.k for unit in todo}
         }
         for unit in todo:
@@ -194,6 +191,7 @@ def plan(
                 "examples": len(examples),
                 "size": asdict(task.dataset.size),
                 "vote": settings.vote,
+                "calls": {name: getattr(settings, name) for name in ("calls_sampled", "choose", "call_temperature")},
                 "seed": settings.seed,
                 "settings": task.config.generation_kwargs or {},
                 "versions": versions(),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from toolformer.decode.options import Choose, Options
 from toolformer.errors import ConfigError, unknown_name
 
 GROUPS = {
@@ -31,6 +32,12 @@ class Asking:
     """At most so many examples of a task, drawn at random, the same every time."""
     vote: int = 1
     """Sample so many texts for each example, and take the answer that most of them give."""
+    calls_sampled: int = 1
+    """At each call, write so many, and go on from the one that `choose` says."""
+    choose: Choose = "votes"
+    """text, call or votes: behind whose result the text goes on best, the likeliest call, or the result of most."""
+    call_temperature: float | None = None
+    """What is written inside calls is sampled with this; 0 takes the likeliest token. By default, as the text is."""
     seed: int = 0
     """Decides what is sampled, and which examples a limit leaves."""
     batch: int = 32
@@ -54,6 +61,19 @@ class Settings(Asking):
         for name in ("limit", "vote", "batch"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ConfigError(f"{name} must be at least 1, not {value}")
+
+        self.options(0)  # it refuses what does not go together
+
+    def options(self, k: int) -> Options:
+        """How texts are written, beyond what their tasks say."""
+        return Options(
+            k=k,
+            calls_sampled=self.calls_sampled,
+            choose=self.choose,
+            call_temperature=self.call_temperature,
+            seed=self.seed,
+            batch=self.batch,
+        )
 
     def names(self) -> list[str]:
         """The tasks, groups opened, each once."""

@@ -2,6 +2,7 @@
 
 import math
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import Any
@@ -433,6 +434,111 @@ def test_a_branch_may_end_before_the_others() -> None:
 )
 def test_a_branch_is_scored_by_the_weighted_mean_of_the_tokens_that_there_are(scores: list[float], mean: float) -> None:
     assert score(Row(0, (), 0, Writer(str, (), ()), scores=scores)) == pytest.approx(mean)
+
+
+NEVER = 1e-9
+SURE = 1 - NEVER
+"""So that a sample never says what is not written down."""
+
+
+def guessing(said: str) -> dict[str, float]:
+    """It would rather ask for 1 than for 2, or for 3, and likes to go on behind a Q."""
+    if said == "x":
+        return {OPEN: SURE}
+    if said.endswith(OPEN):
+        return {" ": SURE}
+    if said.endswith("("):
+        return {"1": 0.4, "2": 0.31, "3": 0.29 - NEVER}
+    if said.endswith(tuple("123")):
+        return {")": SURE}
+    if said.endswith(")"):
+        return {ARROW: SURE}
+    rest = said.partition(CLOSE)[2]
+    return {END: SURE} if len(rest) > 4 else {"abcde"[len(rest)]: SURE if " Q" in said else 0.6, "z": 0.4 - NEVER}
+
+
+def named_name(said: str) -> dict[str, float]:
+    """The same with a name that it spells."""
+    behind = said.partition(OPEN)[2]
+    return {" Ask("[len(behind)]: SURE} if OPEN in said and len(behind) < 5 else guessing(said)
+
+
+@pytest.mark.parametrize(("choose", "stays"), [("call", "1"), ("votes", "2"), ("text", "3")])
+def test_of_several_sampled_calls_one_stays(choose: str, stays: str) -> None:
+    asked: list[str] = []
+
+    def answer(text: str) -> str:
+        asked.append(text)
+        return {"1": "B", "2": "C", "3": "Q" if choose == "text" else "C"}[text]
+
+    events = decode(named_name, tools=[Fake("Ask", answer)], calls_sampled=12, choose=choose)
+    assert sorted(asked) == ["1", "2", "3"]  # equal calls are one
+    assert kinds(events) == [Opened, Undone, Undone, Called, Answered, Ended]
+    (answered,) = (event for event in events if isinstance(event, Answered))
+    assert answered.call.input == stays
+    assert {event.call.input for event in events if isinstance(event, Undone) and event.call} == {*"123"} - {stays}
+    assert (text(events), ending(events)) == ("abcde", "end")
+
+
+def test_a_result_that_most_samples_have_wins_however_they_got_it() -> None:
+    """2 and 3 together have six votes in ten, and 1, the likeliest, has four."""
+    wins: Counter[str] = Counter()
+    for seed in range(40):
+        tools = [Fake("Ask", lambda text: "one" if text == "1" else "other")]
+        events = decode(named_name, tools=tools, calls_sampled=41, call_temperature=1.0, seed=seed)
+        wins.update(event.call.result or "" for event in events if isinstance(event, Answered))
+    assert wins["other"] > 30
+
+
+def test_samples_that_fail_leave_the_others() -> None:
+    def answer(text: str) -> str:
+        return "A" if text == "3" else fails(text)
+
+    events = decode(named_name, tools=[Fake("Ask", answer)], calls_sampled=12)
+    assert [event.call for event in events if isinstance(event, Answered)] == [Call("Ask", "3", "A")]
+    assert text(events) == "abcde"
+
+    def shy(said: str) -> dict[str, float]:
+        return {OPEN: 0.8, "y": 0.1} if said == "x" else {END: 0.9} if said == "xy" else named_name(said)
+
+    events = decode(shy, tools=[Fake("Ask", fails)], calls_sampled=12)
+    assert (kinds(events)[-1], text(events)) == (Ended, "y")
+    assert kinds(events).count(Undone) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "warm"),
+    [
+        ({}, False),
+        ({"do_sample": True, "temperature": 0.01}, False),
+        ({"do_sample": True}, True),
+        ({"do_sample": True, "call_temperature": 0.0}, False),
+        ({"call_temperature": 1.0}, True),
+        ({"do_sample": True, "top_k": 1}, False),
+    ],
+)
+def test_a_call_is_sampled_as_the_text_is_unless_it_is_said_otherwise(options: dict[str, Any], warm: bool) -> None:
+    tools = [Fake("Ask", lambda text: text)]
+    inputs = set()
+    for seed in range(30):
+        events = decode(named_name, tools=tools, seed=seed, **options)
+        inputs |= {event.call.input for event in events if isinstance(event, Answered)}
+    assert inputs == ({"1", "2", "3"} if warm else {"1"})
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"calls_sampled": 0}, "at least 1"),
+        ({"calls_sampled": 2, "branches": 2}, "do not go together"),
+        ({"calls_sampled": 2, "call_temperature": 0.0}, "all calls_sampled the same"),
+        ({"call_temperature": -1.0}, "at least 0"),
+        ({"call_temperature": math.nan}, "at least 0"),
+    ],
+)
+def test_what_sampled_calls_cannot_be(options: dict[str, Any], why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        Options(**options)
 
 
 def test_randomness_belongs_to_the_prompt() -> None:

@@ -126,8 +126,9 @@ def decode(kind: str, prompts: Sequence[str], **options: Any) -> list[Event]:
 
 
 SAMPLED = {"do_sample": True, "top_k": 20, "repetition_penalty": 1.2}
+VARIED = {"calls_sampled": 3, "call_temperature": 1.0, "choose": "text", "calls": 1}
 CASES: list[tuple[str, dict[str, Any]]] = [(kind, {}) for kind in ("gpt2", "llama", "opt", "mistral", "bart", "t5")]
-CASES += [(kind, options) for kind in ("llama", "t5") for options in (SAMPLED, {"branches": 2, "calls": 1})]
+CASES += [(kind, options) for kind in ("llama", "t5") for options in (SAMPLED, {"branches": 2, "calls": 1}, VARIED)]
 
 
 @pytest.mark.parametrize(("kind", "options"), CASES)

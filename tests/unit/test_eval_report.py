@@ -39,6 +39,7 @@ def run(
         "about": {"adapter": "", "label": ""},
         "tools": {"Calculator": "1"} if tools is None else tools,
         "vote": 1,
+        "calls": {"calls_sampled": 1, "choose": "votes", "call_temperature": None},
         "seed": 0,
         "versions": {"toolformer": "0"},
         "task": name,

@@ -265,12 +265,38 @@ def test_a_vote_takes_the_answer_given_most_often(data: Path, tmp_path: Path) ->
     assert all(5 <= one.votes <= 9 for one in outcomes)
 
 
+def wavering(said: str) -> dict[str, float]:
+    """As `follows`, but its second thought is to add 2 or 4 instead of 3."""
+    found = follows(said)
+    asked = said.rpartition("The answer is")[2]
+    if asked.endswith(" + "):
+        return {"3": 0.5, "2": 0.25, "4": 0.25 - 1e-9}
+    if "<API>" in asked and asked.endswith(("+ 2", "+ 4")):
+        return {")": 1.0}
+    return dict.fromkeys(found, 1.0) if len(found) == 1 else found
+
+
+def test_sampled_calls_are_other_calls_and_the_folder_says_so(data: Path, tmp_path: Path) -> None:
+    def inputs(name: str, **more: Any) -> set[str]:
+        out = tmp_path / name
+        evaluate(ScriptedLM(follows=wavering), [Calculator()], settings(data, k=(3,), **more), out)
+        _, outcomes = read_outcomes(out / "examples" / "svamp-k3-000.jsonl")
+        return {call.input for one in outcomes for call in one.calls}
+
+    assert inputs("greedy") == {f"{eggs} + 3" for eggs in range(1, 7)}
+    assert inputs("sampled", calls_sampled=9) > inputs("greedy")
+    assert inputs("warm", call_temperature=1.0) - inputs("greedy")
+    with pytest.raises(DataError, match="calls"):
+        inputs("greedy", calls_sampled=9)
+    assert costs(tmp_path / "sampled")["svamp", 3].tokens > costs(tmp_path / "greedy")["svamp", 3].tokens
+
+
 def test_names_settings_and_folders_that_cannot_be_are_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean svamp"):
         Settings(("svmp",)).names()
     with pytest.raises(ConfigError, match="name at least one task or group: lama, math"):
         Settings(())
-    for wrong in ({"k": ()}, {"k": (1, 1)}, {"k": (-1,)}, {"limit": 0}, {"vote": 0}):
+    for wrong in ({"k": ()}, {"k": (1, 1)}, {"k": (-1,)}, {"limit": 0}, {"vote": 0}, {"calls_sampled": 0}):
         with pytest.raises(ConfigError):
             Settings(("svamp",), **wrong)
     with pytest.raises(DataError, match="holds no outcomes"):

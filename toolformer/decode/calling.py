@@ -1,8 +1,8 @@
 """A call while a text is written: opened, named, asked, answered, or undone.
 
-Inside a call tokens are taken greedily: an input is a question to a machine. What the model may write there is a
-registered name, `(`, and then what it likes until the arrow or the close; the result is fed. Whatever goes wrong, the
-row falls back to where it stood, and at that place no call opens again.
+What the model may write inside a call is a registered name, `(`, and then what it likes until the arrow or the close;
+the result is fed. Whatever goes wrong, the row falls back to where it stood, and at that place no call opens again.
+Where several calls are tried at one place, the row is copied, and the copies are a fork (`branches.py`).
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from toolformer.calls import Call, CallSyntax, Part
 from toolformer.decode.branches import Fork
-from toolformer.decode.choice import Chooser
+from toolformer.decode.choice import CallChooser, Chooser, call_seed
 from toolformer.decode.events import Answered, Called, Event, Opened, Undone
 from toolformer.decode.names import Node, forced, name_tree
 from toolformer.decode.options import Options
@@ -50,9 +50,11 @@ class Calling:
         self._most = options.k if options.calls and len(toolbox) else 0
         self.chooser = Chooser(options, model, self._control, self.opening if self._most else ())
         """Chooses what is text: where calls can open, the opening never is."""
+        self._inside = CallChooser(options)
         names = name_tree(model, syntax, toolbox.names, one_way=options.branches > 1)
         self._first, self._names = forced(names)
-        self._pool = ThreadPoolExecutor(max_workers=min(32, options.batch * options.branches))
+        rows = options.batch * max(options.branches, options.calls_sampled)
+        self._pool = ThreadPoolExecutor(max_workers=min(32, rows))
         self.told: list[Event] = []
         self.born: list[tuple[int, Row]] = []
 
@@ -91,29 +93,64 @@ class Calling:
         row.pending = (*self.opening, *front)
         self.tell(row, Opened(row.index, start, probability, rank))
         if self._options.branches > 1:
-            row.fork, row.named, row.scores = Fork(self._options.branches, [row]), 0.0, []
+            row.fork, row.named, row.scores = Fork([row], tools=self._options.branches), 0.0, []
 
     def go_on(self, place: int, row: Row, best: int, logits: Tensor, *, broken: bool) -> None:
         """The next token inside a call; `best` is the likeliest."""
         assert row.call is not None
         if broken:
             self._undo(place, row, "the model's answers are no numbers")
-        elif row.call.node is not None:
-            self._name(place, row, row.call.node, logits)
-        elif best in self._model.ends:
+        elif row.call.node is not None and row.fork and row.fork.tools:
+            self._part(place, row, row.call.node, logits)
+        else:
+            for one in self._samples(place, row):
+                self._next(place, one, best, logits)
+
+    def _samples(self, place: int, row: Row) -> list[Row]:
+        """The row, and, where its call begins, a copy for each further one that is to be sampled."""
+        more = self._options.calls_sampled - 1
+        if not more or row.fork:
+            return [row]
+        row.fork = Fork([row], choose=self._options.choose)
+        row.sample, row.written, row.votes, row.scores = 0, 0.0, 1, []
+        for number in range(1, more + 1):
+            twin = row.copy()
+            twin.sample = number
+            row.fork.members.append(twin)
+            self.born.append((place, twin))
+        return [*row.fork.members]
+
+    def _next(self, place: int, row: Row, best: int, logits: Tensor) -> None:
+        """One more token, chosen by itself: of a name that is registered, or of the input."""
+        call = row.call
+        assert call is not None
+        seed, step = call_seed(row.seed, len(row.said), row.sample), len(call.ids)
+        if call.node is not None:
+            shares, tokens = logits[list(call.node)], list(call.node)
+            chosen = self._inside.choose(shares, int(shares.argmax()), seed, row.sample, step)
+            self._count(row, shares, chosen)
+            self._named(place, row, tokens[chosen], 0.0)
+            return
+        token = self._inside.choose(logits, best, seed, row.sample, step)
+        self._count(row, logits, token)
+        if token in self._model.ends:
             self._undo(place, row, "the text ended inside the call")
-        elif best in self._stops:
+        elif token in self._stops:
             self._stopped(place, row)
-        elif best in self._control:
+        elif token in self._control:
             self._undo(place, row, "another call opened inside it")
         else:
-            self._write(place, row, best)
+            self._write(place, row, token)
 
-    def _name(self, place: int, row: Row, node: Node, logits: Tensor) -> None:
-        """Only what leads to a registered name. A row that tries several tools parts where their names do."""
-        likelihood = logits[list(node)].log_softmax(dim=-1) if row.fork else logits[list(node)]
+    def _count(self, row: Row, logits: Tensor, chosen: int) -> None:
+        if row.fork:
+            row.written += float(logits.log_softmax(dim=-1)[chosen])
+
+    def _part(self, place: int, row: Row, node: Node, logits: Tensor) -> None:
+        """A row that tries several tools parts where their names do."""
+        likelihood = logits[list(node)].log_softmax(dim=-1)
         ranked = sorted(zip(likelihood.tolist(), node, strict=True), reverse=True)
-        for share, token in ranked[1:] if row.fork else []:
+        for share, token in ranked[1:]:
             twin = row.copy()
             assert row.fork
             row.fork.members.append(twin)
@@ -128,7 +165,8 @@ class Calling:
         below = call.node[token]
         row.named += share
         if isinstance(below, str):
-            call.node, call.tool, row.resting = None, below, row.fork is not None
+            call.node, call.tool = None, below
+            row.resting = row.fork is not None and row.fork.tools > 0
             self._write(place, row, token)
         else:
             path, call.node = forced(below)
@@ -166,6 +204,9 @@ class Calling:
     def _ask(self, row: Row, asked: Call) -> None:
         assert row.call is not None
         row.call.asked = asked
+        if row.fork and row.fork.joined(row, asked):
+            self._settle(row)
+            return
         self.tell(row, Called(row.index, row.call.start, asked))
         toolbox = self._toolbox.bind(self._facts[row.index]) if self._facts else self._toolbox
         row.call.result = self._pool.submit(toolbox.run, asked.tool, asked.input)
@@ -199,6 +240,9 @@ class Calling:
         self.tell(row, row.answered)
         row.pending, row.call = ids, None
         row.calls += 1
+        if row.fork and row.fork.choose != "text":
+            row.resting = True
+            self._settle(row)
 
     def _cut(self, result: str) -> str:
         encoded = self._model.encode(result)

@@ -1,4 +1,4 @@
-"""Which token a text goes on with: the likeliest, or one sampled under transformers' own options."""
+"""Which token comes next, in a text or inside a call: the likeliest, or one sampled under transformers' own options."""
 
 import hashlib
 from collections.abc import Sequence
@@ -25,10 +25,7 @@ class Writing(Protocol):
 
 
 class Chooser:
-    """Chooses tokens of texts: never one of `control`, nor one that completes `opening`, if there is one.
-
-    What is written inside calls is not its business.
-    """
+    """Chooses tokens of texts: never one of `control`, nor one that completes `opening`, if there is one."""
 
     def __init__(self, options: Options, model: LanguageModel, control: Ids, opening: Ids) -> None:
         self._options = options
@@ -37,7 +34,8 @@ class Chooser:
         self._ends = sorted(model.ends)
         self._reads_apart = model.reads_apart
         try:
-            self._penalties, self._warpers = _penalties(options), _warpers(options) if options.do_sample else []
+            self._penalties = _penalties(options)
+            self._warpers = _warpers(options, options.temperature) if options.do_sample else []
         except (ValueError, TypeError) as error:
             raise ConfigError(f"transformers refuses this option: {error}") from error
         self._greedy = not (options.do_sample or self._penalties or options.min_new_tokens)
@@ -75,6 +73,25 @@ class Chooser:
         return scores
 
 
+class CallChooser:
+    """Chooses tokens inside calls, where no penalty counts: an input may repeat what the text says."""
+
+    def __init__(self, options: Options) -> None:
+        temperature = options.temperature_in_calls
+        self._first_is_likeliest = options.calls_sampled > 1
+        self._warpers = _warpers(options, temperature) if temperature else []
+        self._greedy = not temperature
+
+    def choose(self, logits: Tensor, best: int, seed: int, sample: int, step: int) -> int:
+        """A token for a row of logits, whose likeliest is `best`. Of several samples, the first takes that."""
+        if self._greedy or (self._first_is_likeliest and sample == 0):
+            return best
+        scores = logits[None]
+        for warp in self._warpers:
+            scores = warp(torch.zeros(1, 0, dtype=torch.long, device=logits.device), scores)
+        return choose(scores, [[uniform(seed, step)]], 1.0, 1.0)[0][0]
+
+
 def _penalties(options: Options) -> list[Process]:
     """What depends on the text so far."""
     made: list[Process] = []
@@ -85,7 +102,7 @@ def _penalties(options: Options) -> list[Process]:
     return made
 
 
-def _warpers(options: Options) -> list[Process]:
+def _warpers(options: Options, temperature: float | None) -> list[Process]:
     """What shapes the distribution to sample from, in transformers' order."""
     by_option = {
         "temperature": by_transformers.TemperatureLogitsWarper,
@@ -97,7 +114,7 @@ def _warpers(options: Options) -> list[Process]:
         "epsilon_cutoff": by_transformers.EpsilonLogitsWarper,
         "eta_cutoff": by_transformers.EtaLogitsWarper,
     }
-    given = {name: getattr(options, name) for name in by_option}
+    given = {name: getattr(options, name) for name in by_option} | {"temperature": temperature}
     return [by_option[name](value) for name, value in given.items() if value is not None]
 
 
@@ -105,3 +122,8 @@ def row_seed(seed: int, prompt: Ids, before: int) -> int:
     """The seed of one row: the prompt's own, whatever else is asked; the same prompt again gets another."""
     key = f"{seed}:{before}:{','.join(map(str, prompt))}"
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big")
+
+
+def call_seed(seed: int, said: int, sample: int) -> int:
+    """The seed of a call that opens behind so many tokens of a row's text, or of one of several samples of it."""
+    return int.from_bytes(hashlib.blake2b(f"{seed}:call:{said}:{sample}".encode(), digest_size=8).digest(), "big")

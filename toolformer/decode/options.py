@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Literal, Self
 
 from toolformer.errors import ConfigError, unknown_name
 
@@ -16,7 +16,20 @@ _ONLY_SAMPLED = (
     "epsilon_cutoff",
     "eta_cutoff",
 )
-_LEAST = {"k": 0, "calls": 0, "branches": 1, "max_new_tokens": 1, "batch": 1, "input_tokens": 1, "result_tokens": 1}
+_LEAST = {
+    "k": 0,
+    "calls": 0,
+    "branches": 1,
+    "calls_sampled": 1,
+    "max_new_tokens": 1,
+    "batch": 1,
+    "input_tokens": 1,
+    "result_tokens": 1,
+}
+_WARM = 0.7
+"""The temperature of several calls at one place, where nobody says another: below 1, most of them can be executed."""
+
+Choose = Literal["text", "call", "votes"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +43,13 @@ class Options:
     """Calls that one text may hold."""
     branches: int = 1
     """At each call, try so many of the likeliest tools, and go on from the result that the model goes on from best."""
+    calls_sampled: int = 1
+    """At each call, write so many: the likeliest, and samples. One of them stays, by `choose`."""
+    choose: Choose = "votes"
+    """Which of several calls stays: the one behind whose result the text goes on best, the likeliest call, or one whose
+    result most of them have."""
+    call_temperature: float | None = None
+    """What is written inside calls is sampled with this; 0 takes the likeliest token. By default, as the text is."""
     max_new_tokens: int = 256
     """Tokens to write; calls and results come on top."""
     stop: tuple[str, ...] = ()
@@ -76,9 +96,24 @@ class Options:
             raise ConfigError(f"stop is a tuple of strings: write stop=({stop!r},)")
         if "" in self.stop:
             raise ConfigError("an empty stop string would end every text at once: leave it out")
+        if self.branches > 1 and self.calls_sampled > 1:
+            raise ConfigError("branches and calls_sampled do not go together: samples choose their tools themselves")
+        if self.calls_sampled > 1 and self.call_temperature == 0:
+            raise ConfigError("call_temperature=0 makes all calls_sampled the same: give another, or leave it out")
+        if self.call_temperature is not None and not 0 <= self.call_temperature < float("inf"):
+            raise ConfigError(f"call_temperature must be at least 0, not {self.call_temperature}")
         idle = [name for name in _ONLY_SAMPLED if getattr(self, name) is not None]
         if idle and not self.do_sample:
             raise ConfigError(f"{idle[0]} has no effect without sampling: add do_sample=True, or leave it out")
+
+    @property
+    def temperature_in_calls(self) -> float:
+        """What is written inside calls is sampled with this; 0 takes the likeliest token."""
+        if self.call_temperature is not None:
+            return self.call_temperature
+        if self.do_sample:
+            return 1.0 if self.temperature is None else self.temperature
+        return _WARM if self.calls_sampled > 1 else 0.0
 
     def changed(self, **changes: object) -> Self:
         """The same with some of them changed."""

@@ -83,6 +83,12 @@ class Row:
     fork: "Fork | None" = None
     named: float = 0.0
     """Of a branch: the log-probability of the tool's name, among the registered ones."""
+    sample: int = 0
+    """Of a branch: the number of the sample that it is."""
+    written: float = 0.0
+    """Of a sample: the log-probability of its call."""
+    votes: int = 1
+    """Of a sample: how many wrote this call."""
     resting: bool = False
     finished: bool = False
     """Of a branch: its text has ended, but which branch lives is not known yet."""
@@ -103,7 +109,7 @@ class Row:
         return not (self.pending or self.over or self.resting or self.waiting)
 
     def copy(self) -> "Row":
-        """A fork of this row, while its name is written."""
+        """A fork of this row, while a call begins."""
         assert self.call is not None
         call = replace(self.call, ids=[*self.call.ids])
         return replace(self, call=call, writer=self.writer.copy(), said=[*self.said], held=[*self.held], scores=[])
