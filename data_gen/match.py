@@ -1,14 +1,16 @@
 """Could the result be what the text says next? Calls whose result shares nothing with the words behind them.
 
-Rules propose calls by what the text says behind a place: of them only those go on whose result begins to say it. So it
-is for what a model writes beside them: where all are ranked and one is taken, a likely call with a wrong result would
+Rules propose calls by what the text says behind a place: of them only those go on whose result begins to say it. A
+search finds something for every query: a page about another footballer says as well that he is one, so where a lesson
+asks for it, the result has to name what was looked for. So it is for what a model writes beside rules: where all are ranked and one is taken, a likely call with a wrong result would
 take the place of a right one. Calls of a model alone are asked only with `Method.match`, and less strictly: it saves
 scoring, and loses the calls that help in other words.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.lessons.expressions import numbers
 from toolformer.data_gen.lessons.places import FUNCTION_WORDS, word_start
 from toolformer.data_gen.records import Candidate, Rejected
@@ -23,18 +25,32 @@ _WORD = re.compile(r"[0-9][0-9.,]*[0-9]|\w+")
 
 
 def match(
-    executed: Iterable[Candidate], rejected: list[Rejected], *, ranked: bool = False, shared: bool = False
+    executed: Iterable[Candidate],
+    lessons: Mapping[str, Lesson],
+    rejected: list[Rejected],
+    *,
+    ranked: bool = False,
+    shared: bool = False,
 ) -> list[Candidate]:
     """The candidates that go on: all, unless they will be `ranked`, or have to share a word."""
     matching = []
     for one in executed:
         result, following = one.call.result or "", one.place.following
-        fits = says_next(result, following) if ranked else not shared or shares(result, following)
-        if fits:
+        if ranked and lessons[one.call.tool].must_name and not names(result, one.call.input):
+            reason = "the result is about something else"
+        elif says_next(result, following) if ranked else not shared or shares(result, following):
             matching.append(one)
+            continue
         else:
-            rejected.append(Rejected(one.place, "match", "the result is not what the text says next", one.call))
+            reason = "the result is not what the text says next"
+        rejected.append(Rejected(one.place, "match", reason, one.call))
     return matching
+
+
+def names(result: str, asked: str) -> bool:
+    """Whether the result holds the words of what was asked for, one behind the other, but for articles and such."""
+    words = _words_in_order(asked, len(asked))
+    return f" {' '.join(words)} " in f" {' '.join(_words_in_order(result, len(result)))} "
 
 
 def shares(result: str, following: str) -> bool:

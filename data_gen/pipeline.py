@@ -103,7 +103,7 @@ class Annotator:
             for lesson in lessons.values():
                 tools.start(self.sampler.calls(lesson, texts, rejected))
             executed = tools.finish(self.syntax, rejected)
-        matching = match(executed, rejected, ranked=self.sampler.ranked, shared=self.method.match)
+        matching = match(executed, lessons, rejected, ranked=self.sampler.ranked, shared=self.method.match)
         hopeful = prune(matching, self.model, lessons, rejected)
         likeliest = self.ranker.rank(hopeful, rejected) if self.sampler.ranked else hopeful
         return self.scorer.score(likeliest, lessons, rejected), rejected

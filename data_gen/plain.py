@@ -79,7 +79,7 @@ class PlainMethod:
     def _proposed(self, lesson: Lesson, texts: Sequence[Text]) -> list[Candidate]:
         """What the rules propose, where the result is what the text says next and could help."""
         proposed = list(self._executed(list(self._annotator.sampler.calls(lesson, texts, []))))
-        matching = match(proposed, [], ranked=True)
+        matching = match(proposed, self._annotator.lessons, [], ranked=True)
         rows = [(self._start, one.place.text.encoded.ids, one.place.position) for one in matching]
         plain = [loss for batch in _batches(rows) for loss in self._losses(batch)]
         return [one for one, loss in zip(matching, plain, strict=True) if loss >= lesson.needed]

@@ -62,6 +62,8 @@ class Lesson:
     propose: str | Propose | None = None
     """Who proposes calls where rules do: the name of a rule (see proposals.py), or in Python a function of the document
     that gives `Proposed` calls. Without one, rules propose none for this tool."""
+    must_name: bool = False
+    """Where rules propose, a result that does not name its input is about something else, and goes no further."""
     temperature: float = 1.0
     top_p: float = 1.0
     max_tokens: int = 64
@@ -252,4 +254,4 @@ def _fits(name: str, value: object) -> bool:
     default = getattr(Lesson, name, None)
     default = "" if default is None else default
     kinds = (int, float) if isinstance(default, float) else type(default)
-    return isinstance(value, kinds) and not isinstance(value, bool)
+    return isinstance(value, kinds) and isinstance(value, bool) == isinstance(default, bool)

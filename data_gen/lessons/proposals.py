@@ -21,8 +21,8 @@ SENTENCE = 1000
 """Characters of a sentence that are looked at: those right before a place."""
 NEAR_DATES = 4
 """Dates before a place that are tried, the nearest first."""
-CLAUSE = 12
-"""Words of a sentence that make a query, the last ones."""
+CLAUSE = 24
+"""Words of a sentence that make a question, at most."""
 
 
 @dataclass(frozen=True)
@@ -111,12 +111,13 @@ _QUESTION = ("What", "Who", "Where")
 
 
 def queries(document: Document) -> Iterator[Proposed]:
-    """Before a name or a number that is new: what the text is about, the name before it, and the sentence so far."""
+    """Before a name or a number that is new: what the text is about, and the name before it."""
     topic = _TOPIC.match(document.text)
     for at, before in islice(_new_names(document.text), PLACES_MOST):
-        names = [match.group() for match in _NAME.finditer(before) if not match.group()[0].isdigit()]
+        words = (match.group() for match in _NAME.finditer(before))
+        names = [word for word in words if not word[0].isdigit() and word.casefold() not in FUNCTION_WORDS]
         asked = [topic.group(1)] if topic and topic.end() <= at else []
-        asked += [*names[-1:], " ".join(before.split()[-CLAUSE:])]
+        asked += names[-1:]
         yield from (Proposed(at, query) for query in dict.fromkeys(filter(None, asked)))
 
 
@@ -124,7 +125,7 @@ def questions(document: Document) -> Iterator[Proposed]:
     """The sentence so far as questions: "The capital of Peru is" asks what the capital of Peru is."""
     for at, before in islice(_new_names(document.text), PLACES_MOST):
         words = before.split()
-        if len(words) < 2 or len(words) > 2 * CLAUSE or len(before) > SENTENCE // 2:
+        if len(words) < 2 or len(words) > CLAUSE or len(before) > SENTENCE // 2:
             continue
         clause = " ".join(words)
         asked = [f"{clause}?"]

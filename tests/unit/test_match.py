@@ -1,10 +1,13 @@
 """Does the result say what the text says next? Worked examples."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.fakes import ScriptedLM
 from toolformer.calls import Call
-from toolformer.data_gen.match import match, says_next, shares
+from toolformer.data_gen.lessons import builtin_lessons
+from toolformer.data_gen.match import match, names, says_next, shares
 from toolformer.data_gen.records import Candidate, Document, Place, Rejected, Text
 
 
@@ -52,6 +55,9 @@ def test_only_the_next_few_words_are_looked_at() -> None:
     assert shares("in Lima, Peru", " Peru")
 
 
+LESSONS = builtin_lessons()
+
+
 def candidate(result: str, text: str = "It is 29 of 100") -> Candidate:
     encoded = ScriptedLM().encode(text)
     place = Place(Text(Document("d", text), encoded, ()), "Calculator", 5, None)
@@ -61,14 +67,42 @@ def candidate(result: str, text: str = "It is 29 of 100") -> Candidate:
 def test_all_calls_go_on_unless_they_are_ranked_or_have_to_share_a_word() -> None:
     all_ = [candidate("29"), candidate("30"), candidate("100")]
     rejected: list[Rejected] = []
-    assert (match(all_, rejected), rejected) == (all_, [])
-    assert match(all_, rejected, shared=True) == [all_[0], all_[2]]
+    assert (match(all_, LESSONS, rejected), rejected) == (all_, [])
+    assert match(all_, LESSONS, rejected, shared=True) == [all_[0], all_[2]]
     reason = "the result is not what the text says next"
     assert [(one.stage, one.reason, one.call) for one in rejected] == [("match", reason, all_[1].call)]
-    assert match(all_, [], ranked=True) == all_[:1]
+    assert match(all_, LESSONS, [], ranked=True) == all_[:1]
+
+
+@pytest.mark.parametrize(
+    ("result", "asked", "named"),
+    [
+        ("Lima: Lima is the capital of Peru.", "Lima", True),
+        ("Mohd Zamri Ramli: Mohamad Zamri bin Ramli is a footballer.", "Zamri Bin Morshidi", False),
+        ("The Battle of the Alnwick", "the battle of Alnwick", True),  # articles and such do not count
+        ("Alnwick: a battle", "Battle of Alnwick", False),  # but the order does
+        ("Limassol is a city", "Lima", False),
+        ("Lima", "", False),
+    ],
+)
+def test_a_result_names_what_was_asked_for(result: str, asked: str, named: bool) -> None:
+    assert names(result, asked) is named
+
+
+def test_a_page_about_something_else_goes_no_further_where_rules_propose() -> None:
+    text = "Zamri Bin Morshidi is a Malaysian."
+    place = Place(Text(Document("d", text), ScriptedLM().encode(text), ()), "WikiSearch", 23, None)
+    result = "Mohd Zamri Ramli: Mohamad Zamri bin Ramli is Malaysian footballer."
+    one = Candidate(place, Call("WikiSearch", "Zamri Bin Morshidi", result))
+    rejected: list[Rejected] = []
+    assert match([one], LESSONS, rejected, ranked=True) == []
+    assert [record.reason for record in rejected] == ["the result is about something else"]
+    assert match([one], LESSONS, []) == [one]
+    right = replace(one, call=replace(one.call, result="Zamri bin Morshidi: he is a Malaysian footballer"))
+    assert match([right], LESSONS, [], ranked=True) == [right]
 
 
 def test_a_long_result_is_one_pass() -> None:
     big = candidate("1 " * 20_000)
-    assert match([big], []) == [big]
-    assert match([big], [], ranked=True) == []
+    assert match([big], LESSONS, []) == [big]
+    assert match([big], LESSONS, [], ranked=True) == []

@@ -70,12 +70,7 @@ LIMA = "Lima is the capital of Peru. Its founder, in 1535, was Francisco Pizarro
 
 def test_searches_before_what_is_new() -> None:
     found = at(list(queries(Document("d", LIMA))), LIMA)
-    assert found == {
-        "Peru": ["Lima", "Lima is the capital of"],
-        "1535": ["Lima", "Its", "Its founder, in"],
-        "Francisco": ["Lima", "Its", "Its founder, in 1535, was"],
-        "South": ["Lima", "Peru", "Its founder, in 1535, was Francisco Pizarro, and Peru is in"],
-    }
+    assert found == {"Peru": ["Lima"], "1535": ["Lima"], "Francisco": ["Lima"], "South": ["Lima", "Peru"]}
 
 
 def test_questions_ask_for_what_the_sentence_says_next() -> None:
@@ -91,11 +86,6 @@ def test_a_sentence_that_says_too_little_or_too_much_asks_nothing() -> None:
     assert list(questions(Document("d", "Then Lima"))) == []
     assert list(questions(Document("d", "then " * 30 + "in Lima"))) == []
     assert list(questions(Document("d", "x" * 2000 + " is in the Lima"))) == []
-
-
-def test_a_search_is_of_the_last_twelve_words() -> None:
-    text = "A " + " ".join(f"w{n}" for n in range(40)) + " Lima"
-    assert [one.input for one in queries(Document("d", text))][-1] == " ".join(f"w{n}" for n in range(28, 40))
 
 
 def test_a_rule_of_ones_own_proposes_for_its_lesson() -> None:

@@ -1,0 +1,99 @@
+"""The texts that smollm2-tools learns from, drawn from public text by a seed; and the passages that they can search.
+
+    python recipes/smollm2/corpus.py DATA OUT
+
+DATA holds the four files of `SOURCES`. OUT gets corpus.jsonl, in which the texts of all kinds are mixed, and
+passages.jsonl, the introductions that are in no text: a search must not find the text itself. Word problems keep the
+calls that their authors wrote down, to count how many of the annotator's are right; nothing is learnt from those.
+"""
+
+import argparse
+import gzip
+import hashlib
+import json
+import random
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SEED = 16
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of texts, and how many of them are taken."""
+
+    file: str
+    sha256: str
+    texts: int
+
+
+BARE = Source("gsm8k/train_bare.jsonl", "fc6ad918497a7fd679a66c367ffd9e27c1499f42566234323aa2d7463639e328", 450)
+"""Solved word problems without the expressions before their results."""
+PROSE = Source("gsm8k/train_prose.jsonl", "2d03f8e7ab3634b5f23957f2bea57462106d65f04f1efc83b47a3ab9f8da3508", 50)
+"""Others, with them."""
+WIKIPEDIA = Source(
+    "wikipedia/passages.jsonl.gz", "b9bd4ab634adf009b68b318be28f4543a30cc337de6873975982ee523fccb425", 120
+)
+POSTS = Source("webtext/posts.jsonl.gz", "489fad6d5f2b891c71779c7a3813bf2e3e71f41d94455d45f3b956d967f89f62", 40)
+"""Web pages with their dates."""
+SOURCES = (BARE, PROSE, WIKIPEDIA, POSTS)
+
+
+def main() -> None:
+    """Check the files, draw, and write."""
+    parser = argparse.ArgumentParser(description="The texts that smollm2-tools learns from.")
+    parser.add_argument("data", type=Path, help="the folder of the public files")
+    parser.add_argument("out", type=Path, help="the folder to write")
+    arguments = parser.parse_args()
+    if wrong := [source.file for source in SOURCES if digest(arguments.data / source.file) != source.sha256]:
+        sys.exit(f"{arguments.data} holds another {wrong[0]} than this recipe was made with, or none")
+    texts, passages = drawn(arguments.data)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    write(arguments.out / "corpus.jsonl", texts)
+    write(arguments.out / "passages.jsonl", passages)
+    print(f"{len(texts)} texts, {len(passages):,} passages")
+
+
+def drawn(data: Path) -> tuple[list[Json], list[Json]]:
+    """The texts, mixed, and the passages that are left."""
+    rng = random.Random(SEED)
+    problems = taken(rng, data, BARE)
+    known = {row["id"] for row in problems}
+    problems += taken(rng, data, PROSE, known)
+    introductions = [*rows(data / WIKIPEDIA.file)]
+    rng.shuffle(introductions)
+    texts = [{"id": f"wikipedia-{number}", **row} for number, row in enumerate(introductions[: WIKIPEDIA.texts])]
+    posts = [{"id": row["url"], **row} for row in taken(rng, data, POSTS)]
+    mixed = [*problems, *({"id": row["id"], "text": row["text"]} for row in texts), *posts]
+    rng.shuffle(mixed)
+    return mixed, introductions[WIKIPEDIA.texts :]
+
+
+def taken(rng: random.Random, data: Path, source: Source, but: set[str] = frozenset()) -> list[Json]:  # type: ignore[assignment]
+    """So many rows of a source as it says, none of them one of `but`."""
+    found = [row for row in rows(data / source.file) if row.get("id") not in but]
+    return rng.sample(found, source.texts)
+
+
+def rows(path: Path) -> Iterator[Json]:
+    """The lines of a file."""
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+        yield from map(json.loads, file)
+
+
+def write(path: Path, rows: list[Json]) -> None:
+    """A line each."""
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+
+
+def digest(path: Path) -> str:
+    """The file's hash; nothing, where there is no file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+if __name__ == "__main__":
+    main()
