@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from huggingface_hub import constants
 from peft import PromptTuningConfig, TaskType, get_peft_model
 
@@ -22,7 +23,7 @@ from toolformer.calls import CallSyntax, Part
 from toolformer.errors import ConfigError
 from toolformer.hf import load
 from toolformer.hf.adapter import find_adapter
-from toolformer.lm import LanguageModel
+from toolformer.lm import LanguageModel, syntax_of
 
 # peft asks transformers in a way that is on its way out.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
@@ -303,3 +304,16 @@ def test_an_adapter_without_a_tokenizer_has_its_base_models(hub: Hub, folders: d
     hub.asked.clear()
     adapter.fetch(offline=True)  # that it brings none is in the cache
     assert not hub.asked
+
+
+def test_an_adapter_without_a_tokenizer_still_has_its_call_tokens(folders: dict[str, Path], tmp_path: Path) -> None:
+    bare = shutil.copytree(folders["taught"], tmp_path / "bare")
+    for file in bare.glob("tokenizer*"):
+        file.unlink()
+    whole, without = (mine(one, folders["base"]) for one in (folders["taught"], bare))
+    assert call_ids(without) == call_ids(whole)
+    assert without.fingerprint == whole.fingerprint
+    assert torch.equal(without.rows([(5, 6)]).logits, whole.rows([(5, 6)]).logits)
+    # Those that do not come next in the vocabulary are something else.
+    change(bare, trainable_token_indices={"embed_tokens": [1, 2, 3], "lm_head": [1, 2, 3]})
+    assert syntax_of(mine(bare, folders["base"])) is CallSyntax.TEXT

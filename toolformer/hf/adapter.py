@@ -56,6 +56,8 @@ class Adapter:
     base_revision: str | None
     fetched: bool
     """From the hub, and so not to be believed."""
+    tokens: tuple[int, ...] = ()
+    """Tokens of the vocabulary that it has trained."""
 
     def base(self, shipped: tuple[str, ...] = ()) -> str:
         """The model that it was made for: where it comes from the hub, another of the hub, or one of `shipped`."""
@@ -161,7 +163,15 @@ def _read(name: str, file: Path, *, fetched: bool) -> Adapter:
         raise ConfigError(f"{name} is a {str(kind)[:100]} adapter: {' or '.join(_KINDS)} would be right")
     if not isinstance(named, str | None) or not isinstance(revision, str | None) or ".." in (revision or ""):
         raise _damaged(name, "of the base model, name or revision")
-    return Adapter(name, file.parent, kind, named, revision, fetched)
+    return Adapter(name, file.parent, kind, named, revision, fetched, _tokens(said.get("trainable_token_indices")))
+
+
+def _tokens(trained: Any) -> tuple[int, ...]:
+    """The tokens that were trained: of the one table, or, where there are two, of each alike."""
+    if isinstance(trained, dict):
+        trained = next(iter(trained.values()), None)
+    fits = isinstance(trained, list) and all(type(one) is int for one in trained)
+    return tuple(trained) if fits else ()
 
 
 def _damaged(name: str, reason: str) -> ConfigError:

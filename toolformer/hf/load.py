@@ -22,6 +22,7 @@ from transformers import (
 )
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
+from toolformer.calls import CallSyntax
 from toolformer.errors import ConfigError
 from toolformer.hf.adapter import Adapter, put_on
 from toolformer.hf.causal import CausalModel
@@ -133,7 +134,16 @@ def _tokenizer(source: Source, adapter: Adapter | None) -> PreTrainedTokenizerBa
             f"{own or source.place} has no tokenizer that can be read ({_why(error)}): its files belong beside "
             "the weights"
         ) from error
+    if own is None and adapter is not None:
+        _add_call_tokens(tokenizer, adapter)
     return tokenizer
+
+
+def _add_call_tokens(tokenizer: PreTrainedTokenizerBase, adapter: Adapter) -> None:
+    """To the base model's tokenizer, where an adapter without one of its own has trained just those that come next."""
+    control = CallSyntax.TOKENS.control_tokens
+    if adapter.tokens == tuple(range(len(tokenizer), len(tokenizer) + len(control))):
+        tokenizer.add_tokens([*control], special_tokens=True)
 
 
 def _model(
