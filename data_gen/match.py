@@ -2,9 +2,10 @@
 
 Rules propose calls by what the text says behind a place: of them only those go on whose result begins to say it. A
 search finds something for every query: a page about another footballer says as well that he is one, so where a lesson
-asks for it, the result has to name what was looked for. So it is for what a model writes beside rules: where all are ranked and one is taken, a likely call with a wrong result would
-take the place of a right one. Calls of a model alone are asked only with `Method.match`, and less strictly: it saves
-scoring, and loses the calls that help in other words.
+asks for it, the result has to name what was looked for. It is the same for what a model writes beside rules: where all
+are ranked and one is taken, a likely call with a wrong result would take the place of a right one. Calls of a model
+alone are asked only with `Method.match`, and less strictly: it saves scoring, and loses the calls that help in other
+words.
 """
 
 import re

@@ -4,7 +4,7 @@ import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -16,6 +16,10 @@ from toolformer.errors import ConfigError
 from toolformer.eval.settings import Asking
 from toolformer.eval.settings import Settings as Asked
 from toolformer.loading import Loading
+from toolformer.whole_file import make_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 _TASKS = "lama,math,qa,dateset,bbh,mmlu,ppl"
 _PAPER_TASKS = "lama,asdiv,svamp,mawps,qa,dates,ppl"
@@ -48,6 +52,8 @@ class Eval:
     calendar, dates, qa and wiki."""
     label: str | None = None
     """What the model is called in tables; by default, its name."""
+    learnt: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A corpus that the model learnt from, or what annotate wrote: examples that share 13 words with it are counted."""
     beside: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """Another folder of results to show in the same tables; may be given several times."""
     json: bool = False
@@ -83,6 +89,8 @@ class Eval:
         tasks = run.load_tasks(chosen)
         if odd := run.odd_sizes(tasks):
             print(odd, file=sys.stderr)
+        if self.learnt:
+            self._look(tasks)
         about = {"adapter": self.loading.adapter or "", "label": self.label or ""}
         model = load(self.model, **vars(self.loading))
         with Display() as display:
@@ -91,6 +99,27 @@ class Eval:
         page, tables = write_reports([self.out, *self.beside])
         print(json.dumps(counted) if self.json else tables.read_text("utf-8"))
         print(f"{page} shows it.", file=sys.stderr)
+
+    def _look(self, tasks: "Mapping[str, Any]") -> None:
+        """Look for the examples in what was learnt."""
+        from toolformer.eval.examples import example_of
+        from toolformer.eval.seen import find_seen, said, write_seen
+
+        examples = {name: [example_of(doc) for doc in task.test_docs()] for name, task in tasks.items()}
+        found = find_seen(examples, (text for name in self.learnt for text in _texts(name)))
+        make_folder(self.out)
+        write_seen(self.out, ", ".join(self.learnt), found)
+        print(said(found), file=sys.stderr)
+
+
+def _texts(name: str) -> "Iterator[str]":
+    """The texts of a corpus, or those with calls that annotate wrote."""
+    from toolformer.data_gen.annotated_folder import AnnotatedFolder
+    from toolformer.data_gen.corpus import read_corpus
+
+    if (Path(name) / "kept").is_dir():
+        return (text.text for text in AnnotatedFolder(Path(name)).kept())
+    return (document.text for document in read_corpus(name))
 
 
 def _names(text: str) -> tuple[str, ...]:
