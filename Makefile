@@ -1,4 +1,4 @@
-# The whole developer interface: make demo | smollm2 | test | lint | bench | package | setup
+# The whole developer interface: make demo | demo-real | smollm2 | test | lint | bench | package | setup
 PYTHON ?= python3
 TORCH ?= torch==2.13.0+cpu
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -9,7 +9,7 @@ PIP := $(BIN)/python $(INSTALL)
 UNPACKED := build/unpacked
 FRESH := build/fresh/bin/python
 
-.PHONY: setup demo smollm2 test lint bench package clean
+.PHONY: setup demo demo-real smollm2 test lint bench package clean
 
 # Torch comes first and by its CPU build: a plain "torch" brings gigabytes of CUDA. Where the configured index has no
 # such build, PyTorch's own is asked, and last the plain version (macOS has only that).
@@ -27,6 +27,10 @@ setup: .venv/ready
 # The whole method on the built-in model; stopped, it goes on where it was.
 demo: setup
 	$(BIN)/toolformer demo
+
+# The same walk on a small real model.
+demo-real: smollm2
+	$(BIN)/toolformer demo --model smollm2 --out demo-real
 
 test: setup
 	$(BIN)/python -m pytest

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.fakes import ScriptedLM, script
 from toolformer.builtin import corpus
-from toolformer.builtin.compare import ADAPTER, begins_with, called_in, cut, perplexity, sameness, score
+from toolformer.builtin.compare import ADAPTER, begins_with, called_in, compared, cut, perplexity, sameness, score
 from toolformer.builtin.corpus import Entry
 from toolformer.builtin.words import TrueCall
 from toolformer.calls import Call, CallSyntax
@@ -68,6 +68,14 @@ def test_a_call_is_counted_where_its_opening_is_among_the_k_likeliest_anywhere()
 def test_perplexity_is_over_the_tokens_of_all_texts() -> None:
     model = ScriptedLM(loss=lambda prefix, text, position: 1.0 if text == "ab" else 4.0)
     assert perplexity(model, ["ab", "c"]) == pytest.approx(math.exp((1 + 1 + 4) / 3))
+
+
+def test_a_part_of_the_texts_is_compared_without_the_built_in_models_floors() -> None:
+    models = [Toolformer(ScriptedLM(follows=script("x")), []) for _ in range(2)]
+    lines = [*compared(*models, 2)]
+    assert [line.split("  ")[0] for line in lines[1:4]] == ["2 sums", "2 unseen facts", "2 dates"]
+    assert not any("MISSED" in line or "at least" in line for line in lines[1:4])
+    assert lines[4].startswith("2 plain texts")
 
 
 def test_an_adapter_made_again_is_compared_in_every_weight(tmp_path: Path) -> None:

@@ -80,19 +80,20 @@ def perplexity(model: LanguageModel, texts: Sequence[str]) -> float:
     return math.exp(-sum(found) / len(found))
 
 
-def compared(base: Toolformer, user: Toolformer) -> Iterator[str]:
-    """The table, line by line, with what it should show."""
+def compared(base: Toolformer, user: Toolformer, most: int | None = None) -> Iterator[str]:
+    """The table, line by line, with what it should show; on at most so many texts of each kind, as it came out."""
     entries = corpus.load("held")
     yield f"{'right (with a call)':<22}{'base':>14}" + "".join(f"{f'k = {k}':>14}" for k in RANKS)
     for kind, name in ASKED.items():
-        some = [entry for entry in entries if entry.kind == kind]
+        some = [entry for entry in entries if entry.kind == kind][:most]
         alone, _ = score(base, some, 0)
         scores = [score(user, some, k)[0] for k in RANKS]
-        most, least = FLOORS[kind]
-        met = alone.right <= most and scores[-1].right >= least and scores[0].right >= alone.right - 0.02
-        asked = f"at most {most:.0%}, k = {RANKS[-1]} at least {least:.0%}"
-        yield f"{f'{len(some)} {name}':<22}" + "".join(f"{one!s:>14}" for one in (alone, *scores)) + _asked(asked, met)
-    plain = [entry.text for entry in entries if entry.kind == "plain"]
+        line = f"{f'{len(some)} {name}':<22}" + "".join(f"{one!s:>14}" for one in (alone, *scores))
+        high, least = FLOORS[kind]
+        met = alone.right <= high and scores[-1].right >= least and scores[0].right >= alone.right - 0.02
+        asked = f"at most {high:.0%}, k = {RANKS[-1]} at least {least:.0%}"
+        yield line if most else line + _asked(asked, met)
+    plain = [entry.text for entry in entries if entry.kind == "plain"][:most]
     called = called_in(user.model, plain, user.model.encode_parts([user.decoder.syntax.opening])[0], 1)
     yield f"{f'{len(plain)} plain texts: a call at k = 1':<50}{called:6.1%}" + _asked("at most 10%", called <= 0.1)
     more = perplexity(user.model, plain) / perplexity(base.model, plain) - 1
