@@ -1,4 +1,4 @@
-# The whole developer interface: make demo | demo-real | smollm2 | test | lint | bench | package | setup
+# The whole developer interface: make demo | demo-real | smollm2 | smollm2-tools | test | lint | bench | package | setup
 PYTHON ?= python3
 TORCH ?= torch==2.13.0+cpu
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -9,7 +9,7 @@ PIP := $(BIN)/python $(INSTALL)
 UNPACKED := build/unpacked
 FRESH := build/fresh/bin/python
 
-.PHONY: setup demo demo-real smollm2 test lint bench package clean
+.PHONY: setup demo demo-real smollm2 smollm2-tools test lint bench package clean
 
 # Torch comes first and by its CPU build: a plain "torch" brings gigabytes of CUDA. Where the configured index has no
 # such build, PyTorch's own is asked, and last the plain version (macOS has only that).
@@ -32,6 +32,14 @@ demo: setup
 demo-real: smollm2
 	$(BIN)/toolformer demo --model smollm2 --out demo-real
 
+# smollm2-tools made again from the public files in $(DATA): recipes/smollm2/README.md. Stopped, it goes on where it was.
+smollm2-tools: smollm2
+	$(BIN)/python recipes/smollm2/corpus.py $(DATA) runs/smollm2
+	$(BIN)/toolformer index build runs/smollm2/passages.jsonl --out runs/smollm2/index
+	$(BIN)/toolformer bootstrap runs/smollm2/corpus.jsonl --model smollm2 --tools calculator,calendar,dates,qa,wiki \
+		--index runs/smollm2/index --passage-tokens 512 --rounds 2 --rank 8 --epochs 2 --batch-size 16 \
+		--without-calls 0.5 --evaluate-every 25 --out runs/smollm2/rounds
+
 test: setup
 	$(BIN)/python -m pytest
 
@@ -47,7 +55,7 @@ lint: setup
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build .
 	$(BIN)/python -m zipfile --extract build/toolformer-*.whl $(UNPACKED)
 	cd $(UNPACKED) && ../../$(BIN)/mypy --config-file ../../pyproject.toml --strict --package toolformer
-	MYPYPATH=$(UNPACKED) $(BIN)/mypy --strict --explicit-package-bases tests
+	MYPYPATH=$(UNPACKED) $(BIN)/mypy --strict --explicit-package-bases tests recipes
 
 # make bench PASSAGES=FILE also builds a search index over a file of passages and asks it.
 bench: setup

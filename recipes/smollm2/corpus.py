@@ -1,10 +1,13 @@
-"""The texts that smollm2-tools learns from, drawn from public text by a seed; and the passages that they can search.
+"""The texts that smollm2-tools learns from, drawn from public text by a seed; and what they can search.
 
     python recipes/smollm2/corpus.py DATA OUT
 
-DATA holds the four files of `SOURCES`. OUT gets corpus.jsonl, in which the texts of all kinds are mixed, and
-passages.jsonl, the introductions that are in no text: a search must not find the text itself. Word problems keep the
-calls that their authors wrote down, to count how many of the annotator's are right; nothing is learnt from those.
+DATA holds the files of `SOURCES`. OUT gets
+
+    corpus.jsonl      the texts of all kinds, mixed; word problems keep the calls that their authors wrote down, from
+                      which nothing is learnt: they count how many of the annotator's are right
+    passages.jsonl    introductions that are in no text: a search must not find the text itself
+    validation/       MAWPS's training split in the place of its test split, for settings to be chosen by
 """
 
 import argparse
@@ -12,6 +15,7 @@ import gzip
 import hashlib
 import json
 import random
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,7 +44,9 @@ WIKIPEDIA = Source(
 )
 POSTS = Source("webtext/posts.jsonl.gz", "489fad6d5f2b891c71779c7a3813bf2e3e71f41d94455d45f3b956d967f89f62", 40)
 """Web pages with their dates."""
-SOURCES = (BARE, PROSE, WIKIPEDIA, POSTS)
+MAWPS = Source("mawps/trainset.json", "2b64752c55d451a157b6aec2ffddfe67a64ec3a67e3e7c7d4eb7a02ce2ed05dc", 0)
+"""Not learnt from: settings are chosen by it."""
+SOURCES = (BARE, PROSE, WIKIPEDIA, POSTS, MAWPS)
 
 
 def main() -> None:
@@ -55,6 +61,9 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     write(arguments.out / "corpus.jsonl", texts)
     write(arguments.out / "passages.jsonl", passages)
+    validation = arguments.out / "validation" / "mawps" / "testset.json"
+    validation.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(arguments.data / MAWPS.file, validation)
     print(f"{len(texts)} texts, {len(passages):,} passages")
 
 

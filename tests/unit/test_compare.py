@@ -71,8 +71,8 @@ def test_perplexity_is_over_the_tokens_of_all_texts() -> None:
 
 
 def test_a_part_of_the_texts_is_compared_without_the_built_in_models_floors() -> None:
-    models = [Toolformer(ScriptedLM(follows=script("x")), []) for _ in range(2)]
-    lines = [*compared(*models, 2)]
+    base, user = (Toolformer(ScriptedLM(follows=script("x")), []) for _ in range(2))
+    lines = [*compared(base, user, 2)]
     assert [line.split("  ")[0] for line in lines[1:4]] == ["2 sums", "2 unseen facts", "2 dates"]
     assert not any("MISSED" in line or "at least" in line for line in lines[1:4])
     assert lines[4].startswith("2 plain texts")

@@ -1,0 +1,92 @@
+"""The recipe of smollm2-tools: what it draws from public text, and what it puts into the package."""
+
+import gzip
+import importlib.util
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+from tests.finetune_texts import SMALL, saved, trained
+from toolformer.calls import CallSyntax, Part
+from toolformer.hf import load
+
+RECIPE = Path(__file__).parents[2] / "recipes" / "smollm2"
+
+
+def module(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"recipe_{name}", RECIPE / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+def lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The recipe for a small folder of such files."""
+    made, data = module("corpus"), tmp_path / "data"
+    problems: list[dict[str, Any]] = [{"id": f"p{n}", "text": f"{n} and 1 are {n + 1}.", "calls": []} for n in range(9)]
+    lines(data / made.BARE.file, problems)
+    lines(data / made.PROSE.file, [{**row, "text": row["text"].replace("are", "= are")} for row in problems])
+    lines(data / made.WIKIPEDIA.file, [{"title": f"T{n}", "text": f"T{n} is a town."} for n in range(9)])
+    lines(data / made.POSTS.file, [{"url": f"u{n}", "date": "2020-01-02", "text": f"Post {n}."} for n in range(9)])
+    lines(data / made.MAWPS.file, [{"sQuestion": "?"}])
+    for name, texts in (("BARE", 4), ("PROSE", 3), ("WIKIPEDIA", 2), ("POSTS", 2), ("MAWPS", 0)):
+        source = getattr(made, name)
+        monkeypatch.setattr(made, name, replace(source, texts=texts, sha256=made.digest(data / source.file)))
+    monkeypatch.setattr(made, "SOURCES", [made.BARE, made.PROSE, made.WIKIPEDIA, made.POSTS, made.MAWPS])
+    return made
+
+
+def test_a_text_is_drawn_once_and_no_passage_is_a_text(
+    recipe: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for out in ("one", "two"):
+        monkeypatch.setattr("sys.argv", ["corpus.py", str(tmp_path / "data"), str(tmp_path / out)])
+        recipe.main()
+    texts, passages = ([*recipe.rows(tmp_path / "one" / name)] for name in ("corpus.jsonl", "passages.jsonl"))
+    assert (len(texts), len({row["id"] for row in texts}), len(passages)) == (11, 11, 7)
+    assert not {row["text"] for row in texts} & {row["text"] for row in passages}
+    assert sum("calls" in row for row in texts) == 7
+    assert sum("date" in row for row in texts) == 2
+    assert (tmp_path / "one" / "corpus.jsonl").read_bytes() == (tmp_path / "two" / "corpus.jsonl").read_bytes()
+    assert (tmp_path / "one" / "validation" / "mawps" / "testset.json").exists()
+
+
+def test_other_files_than_the_recipes_are_refused(
+    recipe: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data" / recipe.PROSE.file).write_text("{}\n")
+    monkeypatch.setattr("sys.argv", ["corpus.py", str(tmp_path / "data"), str(tmp_path / "out")])
+    with pytest.raises(SystemExit, match="another gsm8k/train_prose.jsonl than this recipe was made with"):
+        recipe.main()
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_shipped_is_the_adapter_in_half_the_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ship = module("ship")
+    base = saved("llama", tmp_path / "base")
+    trained(base, tmp_path / "run", replace(SMALL, learning_rate=0.1))
+    ship.ship(tmp_path / "run", tmp_path / "shipped")
+    assert {path.name for path in (tmp_path / "shipped").iterdir()} == {ship.WEIGHTS, ship.SETTINGS, ship.CARD}
+    assert (tmp_path / "shipped" / ship.WEIGHTS).stat().st_size < 0.6 * (tmp_path / "run" / ship.WEIGHTS).stat().st_size
+    run, shipped = (load(base, adapter=str(tmp_path / name)) for name in ("run", "shipped"))
+    control = [Part(token, control=True) for token in CallSyntax.TOKENS.control_tokens]
+    assert run.encode_parts(control) == shipped.encode_parts(control)
+    theirs, ours = (model.rows([(5, 6, 7)]).logits for model in (run, shipped))
+    assert torch.allclose(theirs, ours, atol=0.1 * float(theirs.std()))
+    monkeypatch.setattr(ship, "MOST", 1000)
+    with pytest.raises(SystemExit, match="train with a lower rank"):
+        ship.ship(tmp_path / "run", tmp_path / "other")
