@@ -13,7 +13,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, overload, runtime_checkable
+from typing import Any, Protocol, overload, runtime_checkable
 
 from toolformer.calls import NAME
 from toolformer.errors import ConfigError, ToolError
@@ -144,9 +144,12 @@ def _checked_signature(name: str, function: Callable[..., str]) -> inspect.Signa
     if inspect.iscoroutinefunction(function):
         raise ConfigError(f"tool {name} is a coroutine function: wrap it in a plain one, with asyncio.run")
     try:
-        signature = inspect.signature(function, eval_str=True)
+        signature = inspect.signature(function)
     except ValueError as error:
         raise ConfigError(f"tool {name}: {error}; wrap it in a function of your own") from error
+    known = [one.replace(annotation=_evaluated(one.annotation, function)) for one in signature.parameters.values()]
+    # What it returns is seen when it does.
+    signature = signature.replace(parameters=known, return_annotation=str)
     for parameter in signature.parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise ConfigError(f"tool {name} takes {parameter}: name each parameter instead")
@@ -154,6 +157,16 @@ def _checked_signature(name: str, function: Callable[..., str]) -> inspect.Signa
             types = ", ".join(kind.__name__ for kind in _READERS)
             raise ConfigError(f"tool {name}: {parameter} is of a type that cannot be read from text; there is {types}")
     return signature
+
+
+def _evaluated(annotation: Any, function: Callable[..., str]) -> Any:
+    """What an annotation means that is written as text; the text, if only a type checker knows."""
+    if not isinstance(annotation, str):
+        return annotation
+    try:
+        return eval(annotation, getattr(inspect.unwrap(function), "__globals__", {}))  # noqa: S307 - the user's own code
+    except (NameError, AttributeError, TypeError, SyntaxError):
+        return annotation
 
 
 def _type_of(parameter: inspect.Parameter) -> type:

@@ -541,6 +541,14 @@ def test_what_sampled_calls_cannot_be(options: dict[str, Any], why: str) -> None
         Options(**options)
 
 
+def test_a_least_length_asks_nothing_of_a_model_that_never_ends() -> None:
+    model = ScriptedLM(follows=lambda said: {"a": 0.9})
+    model.ends = frozenset()
+    tokens = Options(min_new_tokens=2, max_new_tokens=3)
+    events = list(Decoder(model, Toolbox()).run([model.encode("x").ids], tokens))
+    assert text(events) == "aaa"
+
+
 def test_randomness_belongs_to_the_prompt() -> None:
     options: dict[str, Any] = {"do_sample": True, "top_k": 9, "max_new_tokens": 12, "seed": 3}
 

@@ -104,6 +104,21 @@ async def coroutine(text: str) -> str:
     return text
 
 
+def test_names_that_only_a_type_checker_knows_are_no_matter_unless_they_must_be_read() -> None:
+    def answer(days: "int", note: "str" = "") -> "Answer":  # type: ignore[name-defined] # noqa: F821
+        """Answers."""
+        return f"{days + 1}{note}"
+
+    assert tool(answer)("4") == "5"
+
+    def ask(days: "Days") -> str:  # type: ignore[name-defined] # noqa: F821
+        """Asks."""
+        return str(days)
+
+    with pytest.raises(ConfigError, match="tool ask: days: 'Days' is of a type that cannot be read from text"):
+        tool(ask)
+
+
 @pytest.mark.parametrize(
     "name", ["<API>", "→", "QA) → Lima </API>", " [QA", "QA(", "Q\nA", "QA\u200b", "\u202eAQ", "", "9lives", "\ud800"]
 )

@@ -68,7 +68,7 @@ class Chooser:
         ids = torch.tensor([before + row.said], dtype=torch.long, device=scores.device)
         for process in self._penalties:
             scores = process(ids, scores)
-        if (least := self._options.min_new_tokens) and len(row.said) < least:
+        if self._ends and (least := self._options.min_new_tokens) and len(row.said) < least:
             scores = scores.index_fill(1, torch.tensor(self._ends, device=scores.device), -torch.inf)
         return scores
 
