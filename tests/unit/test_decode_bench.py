@@ -17,3 +17,13 @@ def test_both_sides_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     assert re.fullmatch(r"no calls, batch 3 +[\d,]+ +[\d,]+ +\d+\.\d\d +0\.95 +100%( +MISSED)?", plain)
     assert calls.startswith("a call each, batch 3 ")
     assert re.match(r"3 texts of \d+ to \d+ .* 1\.30 +100%", uneven)
+
+
+def test_no_text_ends_where_it_was_not_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if the token that is taken for the end is one that the model says all the time."""
+    monkeypatch.setattr(bench, "TOKENS", 31)
+    monkeypatch.setattr(bench, "BATCHES", (3,))
+    monkeypatch.setattr(bench, "MANY", 3)
+    monkeypatch.setattr(bench, "end_of", lambda model: model.encode(".").ids[0])
+    texts = [f"Of the {number} boxes in the house, {number} were full of oranges. " * 3 for number in range(5)]
+    assert [line.same for line in bench.bench_decode("builtin", texts, rounds=1)][::2] == [1.0, 1.0]

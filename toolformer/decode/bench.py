@@ -156,6 +156,7 @@ class _Bench:
                 attention_mask=mask,
                 do_sample=False,
                 max_new_tokens=max(wanted),
+                suppress_tokens=[end_of(self._model)],
                 pad_token_id=0,
                 stopping_criteria=StoppingCriteriaList([_AllLongEnough(width, wanted)] if len(set(wanted)) > 1 else []),
             )[:, width:].tolist()
@@ -186,19 +187,23 @@ class _Echo:
         return "0.29"
 
 
+def end_of(model: CausalModel) -> int:
+    """A token that is taken for the end, and said where it is planned and nowhere else, on either side."""
+    return int(model.rows([(5, 6)]).logits[0].argmin())
+
+
 class _Directed:
     """The model, which says certain tokens at certain places of its texts."""
 
     def __init__(self, model: CausalModel, lengths: Sequence[int], plans: Mapping[int, Mapping[int, int]]) -> None:
         self._model = model
-        # The end is a token that it would not say by itself.
-        end = int(model.rows([(5, 6)]).logits[0].argmin())
-        self.ends = frozenset([end])
-        self._plans = [{length: end} for length in lengths] or plans
+        self._end = end_of(model)
+        self.ends = frozenset([self._end])
+        self._plans = [{length: self._end} for length in lengths] or plans
 
     def rows(self, prompts: Sequence[Ids]) -> "_DirectedRows":
         assert not prompts
-        return _DirectedRows(self._model.rows(()), self._plans)
+        return _DirectedRows(self._model.rows(()), self._plans, self._end)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
@@ -207,15 +212,17 @@ class _Directed:
 class _DirectedRows:
     """`lm.Rows`, with plans."""
 
-    def __init__(self, rows: CausalRows, plans: Sequence[Mapping[int, int]] | Mapping[int, Mapping[int, int]]) -> None:
-        self._rows, self._plans = rows, plans
+    def __init__(
+        self, rows: CausalRows, plans: Sequence[Mapping[int, int]] | Mapping[int, Mapping[int, int]], end: int
+    ) -> None:
+        self._rows, self._plans, self._end = rows, plans, end
         self._added = 0
         self._known: list[tuple[int, Mapping[int, int]]] = []
         """Each row's length when it was added, and its plan."""
 
     @property
     def logits(self) -> Tensor:
-        logits = self._rows.logits
+        logits = self._rows.logits.index_fill(1, torch.tensor([self._end], device=self._rows.logits.device), -torch.inf)
         for row, (length, (front, plan)) in enumerate(zip(self._rows.lengths, self._known, strict=True)):
             if (token := plan.get(length - front)) is not None:
                 logits = logits.index_put((torch.tensor(row), torch.tensor(token)), logits.new_tensor(1e6))
