@@ -30,7 +30,7 @@ from toolformer.errors import ConfigError, DataError, unknown_name
 from toolformer.lm import LanguageModel
 from toolformer.loading import Loading
 from toolformer.tool import Tool
-from toolformer.toolbox import Toolbox
+from toolformer.toolbox import ResultMemory, Toolbox
 
 
 @dataclass
@@ -68,6 +68,7 @@ def annotate(
     shard_size: int = 128,
     limit: int | None = None,
     workers: int = 1,
+    memory: ResultMemory | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Progress:
     """Annotate a corpus with calls of some tools into a folder; the same again goes on where it was stopped.
@@ -89,6 +90,7 @@ def annotate(
         limit: Stop after so many documents. With a higher one, or none, the same again goes on from there.
         workers: Shards that are annotated at a time, each by models of its own, spread over the GPUs where there are
             several. What is written is the same for any number.
+        memory: What tools answered before, and where new answers are kept.
         on_progress: Called after each shard.
     """
     for name, value in (("limit", limit), ("passage_tokens", passage_tokens), ("shard_size", shard_size)):
@@ -100,7 +102,7 @@ def annotate(
     # What is wrong with the corpus, the tools, the lessons or the server is said before a model is loaded.
     first = list(itertools.islice(documents, 1))
     with ExitStack() as stack:
-        toolbox = stack.enter_context(Toolbox(tools, workers=max(2, workers)))
+        toolbox = stack.enter_context(Toolbox(tools, memory=memory, workers=max(2, workers)))
         chosen = _chosen_lessons(toolbox.names, lessons)
         asked = stack.enter_context(_checked_client(sampler)) if isinstance(sampler, Server) else sampler
         annotators = list(make_annotators(model, loading, asked, toolbox, chosen, method, workers))

@@ -34,6 +34,7 @@ from toolformer.eval.tool_lm import ToolLM
 from toolformer.lm import LanguageModel, syntax_of
 from toolformer.lock import sole_writer
 from toolformer.tool import Tool, traits_of
+from toolformer.toolbox import ResultMemory
 from toolformer.whole_file import make_folder
 
 PREFIX = "toolformer_"
@@ -81,13 +82,14 @@ def evaluate(
     *,
     tasks: Mapping[str, Any] | None = None,
     about: Mapping[str, str] | None = None,
+    memory: ResultMemory | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> list[Unit]:
     """Ask everything that is not kept yet. `tasks` are those of the settings, if they were loaded before; `about` says
-    more of the model than it knows: its adapter, a label."""
+    more of the model than it knows: its adapter, a label. `memory` is what tools answered before."""
     units = plan(model, tools, settings, out, tasks or load_tasks(settings), about or {})
     with sole_writer(out):
-        _ask_all(model, tools, settings, out, _missing(out, units), on_progress)
+        _ask_all(model, tools, settings, out, _missing(out, units), memory, on_progress)
     return units
 
 
@@ -97,6 +99,7 @@ def _ask_all(
     settings: Settings,
     out: Path,
     todo: Sequence[Unit],
+    memory: ResultMemory | None,
     on_progress: Callable[[Progress], None],
 ) -> None:
     """Unit after unit, each kept when it is answered."""
@@ -108,7 +111,7 @@ def _ask_all(
 
     with ExitStack() as stack:
         models = {
-            k: stack.enter_context(ToolLM(model, tools, settings.options(k), answered))
+            k: stack.enter_context(ToolLM(model, tools, settings.options(k), answered, memory))
             for k in {unit.k for unit in todo}
         }
         for unit in todo:

@@ -25,7 +25,7 @@ from toolformer.eval.openings import Nearest, watched
 from toolformer.lm import LanguageModel, syntax_of
 from toolformer.model import Gathered
 from toolformer.tool import DocumentFacts, Tool
-from toolformer.toolbox import Toolbox
+from toolformer.toolbox import ResultMemory, Toolbox
 
 _MOST_NEW = 256
 """Tokens to write where a task does not say: lm-eval's own default."""
@@ -68,10 +68,12 @@ class ToolLM(LM):  # type: ignore[misc]
         tools: Sequence[Tool] = (),
         options: Options | None = None,
         on_answer: Callable[[], None] = lambda: None,
+        memory: ResultMemory | None = None,
     ) -> None:
         """`on_answer` is called whenever a request is answered. Of the options, tasks choose those of their own."""
         super().__init__()
         self.model, self._tools, self._options, self._on_answer = model, tools, options or Options(), on_answer
+        self._memory = memory
         self._syntax = syntax_of(model)
         self.waited = 0.0
         """Seconds between calls and their answers, all calls added up. Other texts may have gone on meanwhile."""
@@ -130,7 +132,7 @@ class ToolLM(LM):  # type: ignore[misc]
     def _toolbox(self, without: tuple[str, ...]) -> Toolbox:
         if without not in self._boxes:
             kept = [tool for tool in self._tools if tool.name not in without]
-            self._boxes[without] = self._open.enter_context(Toolbox(kept, workers=2))
+            self._boxes[without] = self._open.enter_context(Toolbox(kept, memory=self._memory, workers=4))
         return self._boxes[without]
 
     def close(self) -> None:

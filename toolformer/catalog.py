@@ -18,6 +18,7 @@ from toolformer.errors import ConfigError, unknown_name
 from toolformer.tool import Tool
 
 if TYPE_CHECKING:
+    from toolformer.toolbox import ResultMemory
     from toolformer.tools.passages import Source
 
 log = logging.getLogger("toolformer")
@@ -50,6 +51,14 @@ class ToolSettings:
     """Translate: a translation model by name or path."""
     target: str = "English"
     """Translate: the language to translate to."""
+    remember: Path | None = None
+    """Keep in this file what searches and models answered, and ask nobody a second time."""
+
+    def memory(self) -> "ResultMemory | None":
+        """What tools answered before, where it is to be kept."""
+        from toolformer.toolbox import ResultMemory
+
+        return None if self.remember is None else ResultMemory(self.remember)
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,22 @@
 
 A model with a chat template gets its turns as the template frames them; to any other the conversation is one text, in
 which each turn of the user begins a line and the model goes on from it. What a user says is encoded as plain text, and
-what the model said is kept as its own tokens, so that neither can become a control token.
+what the model said is kept as its own tokens, so that neither can become a control token. Its calls and their results
+stay where they were: what a tool has answered once, later turns can read.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from toolformer.calls import Part
+from toolformer.calls import Call, Part
 from toolformer.decode.events import Event
 from toolformer.decode.options import Options
 from toolformer.errors import ConfigError
 from toolformer.lm import Ids
 
 if TYPE_CHECKING:
-    from toolformer.model import Generation, MadeCall, Toolformer
+    from toolformer.model import Gathered, Generation, MadeCall, Toolformer
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Turn:
     text: str
     calls: "tuple[MadeCall, ...]" = ()
     ids: tuple[int, ...] | None = None
-    """The tokens of what the model said, if it came to its end by itself."""
+    """The tokens of what the model said, its calls among them, if it came to its end by itself."""
 
 
 class Chat:
@@ -60,9 +61,7 @@ class Chat:
                 gathered.add(event)
                 yield event
         finally:
-            ended = gathered.ended
-            ids = ended.ids if ended and ended.reason != "stop" else None
-            self.turns += [said, Turn("assistant", gathered.text, gathered.calls, ids)]
+            self.turns += [said, Turn("assistant", gathered.text, gathered.calls, self._written(gathered))]
 
     def undo(self) -> bool:
         """Take the last question and its answer back; False if there is none."""
@@ -104,5 +103,25 @@ class Chat:
             ids += [*begins, *self._said(turn)]
         return tuple(ids)
 
+    def _written(self, gathered: "Gathered") -> Ids | None:
+        """The tokens of an answer with its calls. One that a stop string ended has tokens that are not in its text."""
+        if gathered.ended is None or gathered.ended.reason == "stop":
+            return None
+        ids, model, syntax = gathered.ended.ids, self._toolformer.model, self._toolformer.decoder.syntax
+        written: list[int] = []
+        before = 0
+        for one in gathered.answered:
+            written += [*ids[before : one.tokens], *model.encode_parts(syntax.parts(one.call))]
+            before = one.tokens
+        return (*written, *ids[before:])
+
     def _said(self, turn: Turn) -> Ids:
-        return self._toolformer.model.encode_parts([Part(turn.text)]) if turn.ids is None else turn.ids
+        if turn.ids is not None:
+            return turn.ids
+        parts: list[Part] = []
+        before = 0
+        for made in turn.calls:
+            call = Call(made.tool, made.input, made.result)
+            parts += [Part(turn.text[before : made.start]), *self._toolformer.decoder.syntax.parts(call)]
+            before = made.start
+        return self._toolformer.model.encode_parts([*parts, Part(turn.text[before:])])

@@ -14,7 +14,7 @@ from toolformer.decode.events import Answered, Ended, EndReason, Event, Text
 from toolformer.decode.options import Options
 from toolformer.lm import Ids, LanguageModel
 from toolformer.tool import Tool
-from toolformer.toolbox import Toolbox
+from toolformer.toolbox import ResultMemory, Toolbox
 
 if TYPE_CHECKING:
     from toolformer.chat import Chat
@@ -82,6 +82,11 @@ class Gathered:
         return self._ended
 
     @property
+    def answered(self) -> Sequence[Answered]:
+        """The calls so far, as events."""
+        return self._answered
+
+    @property
     def calls(self) -> tuple[MadeCall, ...]:
         """The calls so far. One behind the place where a stop string ended the text stands at its end."""
         return tuple(
@@ -110,23 +115,41 @@ class Gathered:
 class Toolformer:
     """A language model with its tools. Not for several threads at once."""
 
-    def __init__(self, model: LanguageModel, tools: Iterable[Tool] | None = None) -> None:
-        """Without `tools`, those of the package that need neither a network nor a model."""
+    def __init__(
+        self,
+        model: LanguageModel,
+        tools: Iterable[Tool] | None = None,
+        *,
+        memory: ResultMemory | None = None,
+        workers: int = 4,
+    ) -> None:
+        """Without `tools`, those of the package that need neither a network nor a model.
+
+        `memory` is what tools answered before, and where new answers are kept. Up to `workers` calls of one tool run at
+        a time, in processes that are started when they are needed.
+        """
         from toolformer import default_tools
 
         self.model = model
-        self.toolbox = Toolbox(default_tools() if tools is None else tools)
+        self.toolbox = Toolbox(default_tools() if tools is None else tools, memory=memory, workers=workers)
         self.decoder = Decoder(model, self.toolbox)
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str, tools: Iterable[Tool] | None = None, **loading: Any) -> Self:
+    def from_pretrained(
+        cls,
+        name_or_path: str,
+        tools: Iterable[Tool] | None = None,
+        *,
+        memory: ResultMemory | None = None,
+        **loading: Any,
+    ) -> Self:
         """Load a model by name or path: `builtin-tools`, what `toolformer train` wrote, or any other.
 
         `loading` is what `toolformer.load` takes: dtype, device, revision, quantize, adapter, offline.
         """
         from toolformer.hf import load
 
-        return cls(load(name_or_path, **loading), tools)
+        return cls(load(name_or_path, **loading), tools, memory=memory)
 
     @overload
     def generate(self, prompt: str, options: Options = ..., **changes: Any) -> Generation: ...

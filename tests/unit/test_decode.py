@@ -124,7 +124,7 @@ def test_a_call_is_written_run_and_its_result_fed(syntax: CallSyntax, said: str)
     assert [event for event in events if not isinstance(event, Text | Ended)] == [
         Opened(0, 3, about(0.9), 0),
         Called(0, 3, Call("Sum", "2 + 2")),
-        Answered(0, 3, SUM, about(0.9), 0),
+        Answered(0, 3, SUM, about(0.9), 0, 3),
     ]
 
 

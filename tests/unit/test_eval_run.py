@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from toolformer.eval.tool_lm import ToolLM
 from toolformer.hf.encode import Codec
 from toolformer.hf.seq2seq import Seq2SeqModel
 from toolformer.lock import sole_writer
+from toolformer.toolbox import ResultMemory
 from toolformer.tools.calculator import Calculator
 
 PROBLEMS = [
@@ -289,6 +291,22 @@ def test_sampled_calls_are_other_calls_and_the_folder_says_so(data: Path, tmp_pa
     with pytest.raises(DataError, match="calls"):
         inputs("greedy", calls_sampled=9)
     assert costs(tmp_path / "sampled")["svamp", 3].tokens > costs(tmp_path / "greedy")["svamp", 3].tokens
+
+
+def test_what_tools_answered_once_is_asked_of_them_no_more(data: Path, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Counting(Calculator):
+        traits = replace(Calculator().traits, remember=True, in_process=True)
+
+        def __call__(self, text: str, /) -> str:
+            asked.append(text)
+            return super().__call__(text)
+
+    for out in ("one", "two"):
+        memory = ResultMemory(tmp_path / "memory")
+        evaluate(ScriptedLM(follows=follows), [Counting()], settings(data, k=(3,)), tmp_path / out, memory=memory)
+    assert sorted(asked) == [f"{eggs} + 3" for eggs in range(1, 7)]
 
 
 def test_names_settings_and_folders_that_cannot_be_are_said_at_once(tmp_path: Path) -> None:

@@ -1,14 +1,16 @@
 """Toolformer and Chat: what people call. The decoder underneath has tests of its own."""
 
+import time
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 from tests import tiny_models
 from tests.fakes import ScriptedLM, script
 from tests.unit.test_decode import CALLED, Fake, adds, either
-from toolformer import Call, CallSyntax, ConfigError, Toolformer, load
+from toolformer import Call, CallSyntax, ConfigError, ResultMemory, Toolformer, Traits, load, tool
 from toolformer.chat import Turn
 from toolformer.decode.events import Ended, Text
 from toolformer.hf.causal import CausalModel
@@ -110,6 +112,51 @@ def test_a_chat_remembers_what_was_said_in_the_models_own_tokens() -> None:
         assert chat.undo()
         assert not chat.undo()
         assert chat.turns == []
+
+
+@pytest.mark.parametrize("stop", [(), (".",)])
+def test_later_turns_hold_the_calls_of_earlier_ones(stop: tuple[str, ...]) -> None:
+    asked: list[str] = []
+
+    def following(said: str) -> dict[str, float]:
+        asked.append(said)
+        return dict(either(CALLED, "y is so.")(said.rpartition("\n")[2]))
+
+    with Toolformer(ScriptedLM(follows=following), [SUM]) as tf:
+        chat = tf.chat(k=1, stop=stop)
+        first = chat.send("x")
+        asked.clear()
+        chat.send("y")
+        assert chat.send("x").calls == first.calls
+    assert asked[0] == (CALLED if not stop else CALLED.removesuffix(".")) + "\ny"
+
+
+def test_calls_of_one_tool_run_side_by_side(tmp_path: Path) -> None:
+    """Each waits until another has begun; one after another, they would wait for ever."""
+
+    @tool(name="Sum", traits=Traits(seconds=20))
+    def meet(text: str) -> str:
+        """Waits for another."""
+        (tmp_path / text.split()[0]).touch()
+        while len(list(tmp_path.iterdir())) < 2:
+            time.sleep(0.01)
+        return "4"
+
+    texts = [f"{name} is<API> Sum({n} + 2)→ 4</API> 4." for name, n in (("x", 1), ("y", 2))]
+    with Toolformer(ScriptedLM(follows=either(*texts)), [meet]) as tf:
+        assert [one.text for one in tf.generate(["x", "y"], k=1)] == [" is 4.", " is 4."]
+
+
+def test_answers_are_remembered_beyond_a_toolformer(tmp_path: Path) -> None:
+    asked: list[str] = []
+    remembering = Fake("Sum", lambda text: asked.append(text) or adds(text))  # type: ignore[func-returns-value]
+    remembering.traits = Traits(in_process=True, remember=True)
+    for _ in range(2):
+        memory = ResultMemory(tmp_path / "memory.sqlite")
+        with Toolformer(ScriptedLM(follows=either(CALLED)), [remembering], memory=memory) as tf:
+            assert tf.generate("x", k=1).text == " is 4."
+        memory.close()
+    assert asked == ["2 + 2"]
 
 
 def test_what_came_of_an_answer_that_was_stopped_is_kept() -> None:

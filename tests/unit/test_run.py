@@ -21,6 +21,7 @@ from toolformer.data_gen.folder import RunFolder
 from toolformer.data_gen.method import PAPER as AS_PAPER
 from toolformer.data_gen.method import Method
 from toolformer.data_gen.run import Progress
+from toolformer.toolbox import ResultMemory
 from toolformer.tools.calculator import Calculator
 
 
@@ -93,6 +94,25 @@ def test_the_folder_loads_with_datasets(tmp_path: Path) -> None:
     loaded = load_dataset(str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "cache"))
     assert loaded.num_rows == 6
     assert loaded[0]["calls"][0]["tool"] == "Calculator"
+
+
+def test_what_tools_answered_once_is_not_asked_again(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Counting(Calculator):
+        traits = replace(Calculator().traits, remember=True, in_process=True)
+
+        def __call__(self, text: str, /) -> str:
+            asked.append(text)
+            return super().__call__(text)
+
+    def once(out: str) -> dict[str, bytes]:
+        told = {"model": paper_model(), "lessons": [PAPER], "method": AS_PAPER}
+        annotate(documents(4), [Counting()], tmp_path / out, memory=ResultMemory(tmp_path / "memory"), **told)
+        return content(tmp_path / out)
+
+    assert once("one") == once("two")
+    assert len(asked) == len(set(asked)) > 0
 
 
 def test_a_rerun_does_nothing_and_changes_nothing(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from toolformer.errors import ConfigError
 from toolformer.finetune.config import TrainConfig
 from toolformer.loading import Loading
 from toolformer.tool import Tool
+from toolformer.toolbox import ResultMemory
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ def bootstrap(
     workers: int = 1,
     config: TrainConfig = TrainConfig(),
     loading: Loading = Loading(),
+    memory: ResultMemory | None = None,
     watch: Watch | None = None,
 ) -> Rounds:
     """Annotate and train by turns; the same again goes on where it was stopped, and so does more `rounds`.
@@ -72,13 +74,16 @@ def bootstrap(
         workers: See there.
         config: How each round's model is trained.
         loading: How the base model is loaded, to judge and to be trained.
+        memory: What tools answered before, and where new answers are kept.
         watch: Is told how it goes.
     """
     if rounds < 1:
         raise ConfigError(f"rounds={rounds}: it must be 1 at least")
     told = {"lessons": lessons, "method": method, "passage_tokens": passage_tokens, "shard_size": shard_size}
     corpus = corpus if isinstance(corpus, Corpus) else Corpus(corpus)
-    run = Run(corpus, tools, model, sampler, config, loading, watch or Watch(), {**told, "workers": workers})
+    run = Run(
+        corpus, tools, model, sampler, config, loading, watch or Watch(), {**told, "workers": workers, "memory": memory}
+    )
     run.check(out)
     with RoundsFolder(out, run.settings()) as folder:
         while (ended := why_ended(folder.trained, rounds)) is None:

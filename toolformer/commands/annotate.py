@@ -77,7 +77,7 @@ class Annotate:
     model: str = "builtin"
     """The model that judges the calls: the one to be finetuned. By name or path."""
     lesson: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """A TOML file with a lesson of your own for one of the tools; may be given several times."""
+    """A lesson of your own for one of the tools (TOML). May be given several times."""
     limit: int | None = None
     """Stop after so many documents; with a higher one, or none, the same command goes on from there."""
     passage_tokens: int = 1024
@@ -117,6 +117,7 @@ class Annotate:
                 shard_size=self.shard_size,
                 limit=self.limit,
                 workers=self.workers,
+                memory=self.settings.memory(),
                 on_progress=display.show,
             )
 

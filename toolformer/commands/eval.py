@@ -94,7 +94,16 @@ class Eval:
         about = {"adapter": self.loading.adapter or "", "label": self.label or ""}
         model = load(self.model, **vars(self.loading))
         with Display() as display:
-            run.evaluate(model, made, chosen, self.out, tasks=tasks, about=about, on_progress=display.show)
+            run.evaluate(
+                model,
+                made,
+                chosen,
+                self.out,
+                tasks=tasks,
+                about=about,
+                memory=self.settings.memory(),
+                on_progress=display.show,
+            )
         counted = write_results(self.out)
         page, tables = write_reports([self.out, *self.beside])
         print(json.dumps(counted) if self.json else tables.read_text("utf-8"))

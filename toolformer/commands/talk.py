@@ -44,7 +44,7 @@ class Who:
         from toolformer.model import Toolformer
 
         tools = make_tools(settings, [name for name in self.tools.split(",") if name.strip()])
-        return Toolformer.from_pretrained(self.model, tools, **vars(loading))
+        return Toolformer.from_pretrained(self.model, tools, memory=settings.memory(), **vars(loading))
 
 
 Decoding = Annotated[

@@ -236,7 +236,7 @@ class Calling:
         if len(ids) > self._port.room[place]:
             self._undo(place, row, _NO_ROOM)
             return
-        row.answered = Answered(row.index, call.start, answered, call.probability, call.rank)
+        row.answered = Answered(row.index, call.start, answered, call.probability, call.rank, len(row.said))
         self.tell(row, row.answered)
         row.pending, row.call = ids, None
         row.calls += 1

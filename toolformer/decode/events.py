@@ -52,6 +52,8 @@ class Answered:
     call: Call
     probability: float
     rank: int
+    tokens: int
+    """Those of the text before it."""
 
 
 @dataclass(frozen=True)
