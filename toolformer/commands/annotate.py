@@ -79,7 +79,7 @@ class Annotate:
     lesson: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """A lesson of your own for one of the tools (TOML). May be given several times."""
     limit: int | None = None
-    """Stop after so many documents; with a higher one, or none, the same command goes on from there."""
+    """Stop after so many documents; with a higher one, or none, the same command goes on."""
     passage_tokens: int = 1024
     """Longer documents are cut at sentence ends."""
     shard_size: int = 128
