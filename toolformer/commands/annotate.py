@@ -77,9 +77,9 @@ class Annotate:
     model: str = "builtin"
     """The model that judges the calls: the one to be finetuned. By name or path."""
     lesson: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """A lesson of your own for one of the tools (TOML). May be given several times."""
+    """A lesson of your own for one of the tools (TOML); may be given again."""
     limit: int | None = None
-    """Stop after so many documents; with a higher one, or none, the same command goes on."""
+    """Stop after so many documents; with a higher one, the same command goes on."""
     passage_tokens: int = 1024
     """Longer documents are cut at sentence ends."""
     shard_size: int = 128

@@ -60,7 +60,7 @@ class Bootstrap:
     known: str | None = None
     """The column that says which calls are right, to count them: by default "calls" where there is one; "" for none."""
     lesson: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """A lesson of your own for one of the tools (TOML). May be given several times."""
+    """A lesson of your own for one of the tools (TOML); may be given again."""
     loading: LoadingFlags = field(default_factory=Loading)
     reading: Annotated[Reading, Often("text_column", "limit")] = field(default_factory=Reading)
     sampling: Annotated[Sampling, Often("sampler")] = field(default_factory=lambda: Sampling(sampler="rules"))
