@@ -3,12 +3,16 @@
 import random
 from array import array
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests import tiny_models
 from tests.finetune_texts import SMALL, Placed, Text, text, texts
 from toolformer.calls import Call, CallSyntax
+from toolformer.cli import main
+from toolformer.data_gen.annotated_folder import AnnotatedFolder
 from toolformer.errors import ConfigError, DataError
 from toolformer.finetune import PAPER, TrainConfig
 from toolformer.finetune.batches import IGNORED, Groups, collate, once, plan
@@ -18,6 +22,15 @@ from toolformer.hf.encode import Codec
 from toolformer.loading import Loading
 
 TOKENS = CallSyntax.TOKENS
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A text or a passage of one, by name."""
+
+    id: str
+    text: str
+    calls: tuple[Placed, ...]
 
 
 def codec() -> Codec:
@@ -263,13 +276,32 @@ def test_texts_that_somebody_held_out_are_measured_on_and_no_others() -> None:
 
 
 def test_plain_texts_are_those_that_kept_no_call_whatever_they_are_called() -> None:
-    @dataclass(frozen=True)
-    class Kept:
-        id: str
-        text: str
-
     long = "The first half of it. The second half, which is 3 + 4 words: 7. And an end."
-    kept = [Kept("a", "1 and 1 are 2."), Kept("b#2", long[22:63]), Kept("c#1", "Not there at all, this one.")]
+    kept = [
+        Passage("a", "1 and 1 are 2.", ()),
+        Passage("b#2", long[22:63], ()),
+        Passage("c#1", "Not there at all, this one.", ()),
+    ]
     documents = ["1 and 1 are 2.", long, "It says: 1 and 1 are 2.", "The second half", ""]
     assert list(without_calls(kept, documents)) == documents[2:]
     assert list(without_calls([], documents)) == documents
+
+
+def test_a_run_learns_no_document_as_it_is_of_which_a_passage_kept_a_call() -> None:
+    passage = Passage("long#2", ONE.text, ONE.calls)
+    document = f"Something before. {ONE.text} And something behind."
+    chosen = choose([passage, *texts(8)], [document, "Another text."], replace(SMALL, held_out=0.0))
+    assert [one.text for one in chosen.plain] == ["Another text."]
+
+
+def test_the_command_reads_plain_texts_from_the_column_that_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "plain.jsonl").write_text('{"text": "No.", "body": "Yes."}\n')
+    monkeypatch.setattr(AnnotatedFolder, "config", lambda self: {})
+    monkeypatch.setattr(AnnotatedFolder, "kept", lambda self: iter([ONE]))
+    given: dict[str, Any] = {}
+    monkeypatch.setattr("toolformer.finetune.train", lambda kept, out, **more: given.update(more))
+    main(["train", str(tmp_path), "--out", "o", "--plain", str(tmp_path / "plain.jsonl"), "--text-column", "body"])
+    assert list(given["plain"]) == ["Yes."]

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -185,7 +185,7 @@ def trained(run: Run, folder: RoundsFolder, one: Round) -> Round:
             model=run.model,
             config=run.config,
             loading=run.loading,
-            plain=_plain(run.corpus, texts),
+            plain=(document.text for document in run.corpus),
             held=held,
             made_with=_mark(folder, 1),
             on_progress=told,
@@ -204,16 +204,8 @@ def _held(run: Run, folder: RoundsFolder) -> "Held":
     """The texts that all rounds are measured on: those that round 1 holds out of its own."""
     from toolformer.finetune.mixture import Held, choose
 
-    first = _together(folder, 1)
-    chosen = choose(first, _plain(run.corpus, first), run.config)
+    chosen = choose(_together(folder, 1), (document.text for document in run.corpus), run.config)
     return Held(chosen.held, chosen.held_plain)
-
-
-def _plain(corpus: Corpus, texts: Sequence[TogetherText]) -> Iterator[str]:
-    """The texts that kept no call in any round."""
-    from toolformer.finetune.mixture import without_calls
-
-    return without_calls(texts, (document.text for document in corpus))
 
 
 def _ids_of(corpus: Corpus, texts: set[str]) -> set[str]:

@@ -2,12 +2,13 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
+from toolformer.commands.annotate import Rows
 from toolformer.commands.flags import LoadingFlags, Often
 from toolformer.commands.stopping import stopping
 from toolformer.finetune.config import PAPER, TrainConfig
@@ -28,7 +29,7 @@ class Train:
     model: str = "builtin"
     """The model to finetune, by name or path: the one that judged the calls."""
     plain: str | None = None
-    """Texts without calls to learn from as well, such as the corpus that was annotated: those that kept no call."""
+    """Texts to learn from as they are, such as the corpus that was annotated: those of them that kept no call."""
     any_corpus: bool = False
     """Allow a corpus whose calls another model judged."""
     trackers: str = ""
@@ -37,6 +38,7 @@ class Train:
     """In the end, put the folder on the hub, as this repository."""
     preset: Literal["small", "paper"] = "small"
     """Defaults of the flags below: for LoRA on small corpora, or those of Schick et al. 2023."""
+    rows: Annotated[Rows, Often()] = field(default_factory=Rows)
     loading: LoadingFlags = field(default_factory=Loading)
     config: Annotated[
         TrainConfig,
@@ -60,12 +62,11 @@ class Train:
         from toolformer.data_gen.corpus import read_corpus
         from toolformer.finetune import train
         from toolformer.finetune.hub import push_to_hub
-        from toolformer.finetune.mixture import without_calls
         from toolformer.finetune.progress import Display
 
         corpus = AnnotatedFolder(self.folder)
         made_with = corpus.config().get("model_fingerprint")
-        texts = (document.text for document in read_corpus(self.plain)) if self.plain else None
+        texts = (document.text for document in read_corpus(self.plain, **asdict(self.rows))) if self.plain else ()
         with Display() as display:
             train(
                 corpus.kept(),
@@ -73,7 +74,7 @@ class Train:
                 model=self.model,
                 config=self.config,
                 loading=self.loading,
-                plain=() if texts is None else without_calls(corpus.kept(), texts),
+                plain=texts,
                 made_with=None if self.any_corpus or made_with is None else str(made_with),
                 trackers=[name for name in self.trackers.split(",") if name],
                 on_progress=display.show,

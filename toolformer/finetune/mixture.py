@@ -6,7 +6,6 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from toolformer.calls import Call
 from toolformer.errors import DataError
@@ -57,15 +56,14 @@ class Mixture:
 def choose(examples: Iterable[Example], plain: Iterable[str], config: TrainConfig, held: Held | None = None) -> Texts:
     """Take the texts of a run, at most so many for each tool, and hold some out. No text is on both sides.
 
-    With `held`, those are held out and no others.
+    Of the plain ones, those that kept a call are left out. With `held`, those are held out and no others.
     """
     rng = random.Random(f"{config.seed} texts")
     annotated = [example for example in examples if example.calls]
     if not annotated:
         raise DataError("the corpus holds no text with a call: there is nothing to learn. `toolformer report` says why")
-    with_calls = {example.text for example in annotated}
-    without = dict.fromkeys(text for text in plain if text.strip())
-    others: list[Example] = [PlainText(text) for text in without if text not in with_calls]
+    without = dict.fromkeys(text for text in without_calls(annotated, plain) if text.strip())
+    others: list[Example] = [PlainText(text) for text in without]
     rng.shuffle(annotated)
     rng.shuffle(others)
     if held is None:
@@ -124,29 +122,16 @@ def _bare(example: Example) -> PlainText:
     return PlainText(example.text)
 
 
-class NamedText(Protocol):
-    """A text, or a passage of one, which is then called `id#1`, `id#2` and so on."""
-
-    @property
-    def id(self) -> str:
-        """What it is called."""
-        ...
-
-    @property
-    def text(self) -> str:
-        """What it says."""
-        ...
-
-
-def without_calls(kept: Iterable[NamedText], documents: Iterable[str]) -> Iterator[str]:
+def without_calls(kept: Iterable[Example], documents: Iterable[str]) -> Iterator[str]:
     """The documents of which neither the whole nor a passage is among those that kept a call.
 
-    They are known by what they say: a corpus may be read with other ids than it was annotated with.
+    They are known by what they say: a corpus may be read with other ids than it was annotated with. A passage is one
+    that is called `id#1`, `id#2` and so on.
     """
     whole: set[str] = set()
     passages: set[str] = set()
     for one in kept:
-        (passages if "#" in one.id else whole).add(one.text)
+        (passages if "#" in getattr(one, "id", "") else whole).add(one.text)
     reach = min((_BEGINNING, *map(len, passages)))
     begun: dict[str, list[str]] = defaultdict(list)
     for text in passages:

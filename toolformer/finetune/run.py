@@ -73,7 +73,7 @@ def train(
         model: By name or path. A folder of an earlier run goes on with its adapter.
         config: The settings; `PAPER` holds the paper's.
         loading: How the model is loaded: `quantize` is QLoRA, and an adapter goes on to be trained.
-        plain: Texts that kept no call: learnt from as they are, and some held out.
+        plain: Texts to learn from as they are, but for those that kept a call; some are held out.
         held: Texts to measure on, so that several runs are measured on the same; by default a share of the others.
         made_with: The fingerprint of the model that judged the calls, which has to be this one.
         trackers: Whom to report to, as transformers calls them: tensorboard, wandb, mlflow, ...
