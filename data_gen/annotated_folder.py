@@ -96,7 +96,7 @@ class AnnotatedFolder:
         return _funnel(self._object("funnel.json"))
 
     def documents(self) -> int | None:
-        """How many documents were read, if that is known."""
+        """How many texts were read, each passage of a long document counted by itself, if that is known."""
         return sum(shard.whole("documents") for shard in self._done()) or None
 
     def config(self) -> dict[str, object]:

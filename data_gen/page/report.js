@@ -97,7 +97,7 @@ window.addEventListener("scroll", hideTip, { passive: true });
 
 function drawTotals() {
   const calls = Object.values(data.texts.calls).reduce((a, b) => a + b, 0);
-  const totals = [["documents", data.documents], ["texts kept", data.texts.total], ["calls kept", calls], ["rejected", data.rejected.total]];
+  const totals = [["texts read", data.documents], ["texts kept", data.texts.total], ["calls kept", calls], ["rejected", data.rejected.total]];
   for (const [label, number] of totals) {
     if (number !== null) $("totals").append(make("div", "", make("dt", "", label), make("dd", "", count(number))));
   }

@@ -116,7 +116,7 @@ def test_calls_stand_in_their_places(browser: Browser, page: Path) -> None:
     qa, calculator = browser.run(hues)
     assert qa != calculator
     assert text(browser, "#totals").split("\n") == [
-        "documents", "1,000", "texts kept", "65", "calls kept", "66", "rejected", "4",
+        "texts read", "1,000", "texts kept", "65", "calls kept", "66", "rejected", "4",
     ]  # fmt: skip
     assert browser.said == []
 

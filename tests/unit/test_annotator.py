@@ -186,6 +186,13 @@ def test_a_run_settles_its_first_texts_when_the_threshold_is_known(
     assert done.annotated == kept
 
 
+@pytest.mark.parametrize(("threshold", "kept"), [(0.5, 0), (0.4999, 1)])
+def test_a_place_has_to_be_likelier_than_the_sampling_threshold(threshold: float, kept: int) -> None:
+    """The paper keeps positions with p_i > τ_s."""
+    annotated, _ = annotate(paper_model(), replace(PAPER, sampling_threshold=threshold))
+    assert len(annotated) == kept
+
+
 def test_a_place_that_no_result_can_serve_is_never_sampled() -> None:
     def never(behind: str, seed: int) -> str:
         raise AssertionError("sampled")

@@ -16,7 +16,7 @@ import pytest
 
 from tests.unit.test_annotator import PAPER, TEXT, paper_model
 from toolformer import ConfigError, DataError
-from toolformer.data_gen import Document, Lesson, annotate
+from toolformer.data_gen import Document, Lesson, annotate, folder
 from toolformer.data_gen.folder import RunFolder
 from toolformer.data_gen.method import PAPER as AS_PAPER
 from toolformer.data_gen.method import Method
@@ -113,6 +113,20 @@ def test_what_tools_answered_once_is_not_asked_again(tmp_path: Path) -> None:
 
     assert once("one") == once("two")
     assert len(asked) == len(set(asked)) > 0
+
+
+def test_a_shard_that_is_written_again_is_not_done_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a kill in between would leave new lines under the mark of old ones."""
+    run(tmp_path / "out", 2)
+    mark, write, seen = tmp_path / "out" / "shards" / "00000.json", folder.write_file, []
+
+    def watched(file: Path, text: str) -> None:
+        seen.append((file.parent.name, mark.exists()))
+        write(file, text)
+
+    monkeypatch.setattr(folder, "write_file", watched)
+    run(tmp_path / "out", 3)  # the input has grown
+    assert seen[:3] == [("kept", False), ("rejected", False), ("shards", False)]
 
 
 def test_a_rerun_does_nothing_and_changes_nothing(tmp_path: Path) -> None:

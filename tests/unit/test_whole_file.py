@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,22 @@ def test_nothing_is_left_of_what_was_broken_off(tmp_path: Path) -> None:
         assert path.read_text() == "before"
     assert path.read_text() == "whole"
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_files_content_is_synced_before_it_is_renamed_and_its_folder_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the second, a power cut can lose the name."""
+    path, sync, seen = tmp_path / "file", os.fsync, []
+
+    def watched(descriptor: int) -> None:
+        seen.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), path.exists()))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    with whole_file(path) as file:
+        file.write(b"whole")
+    assert seen == [(False, False), (True, True)]
 
 
 def test_where_no_file_can_be(tmp_path: Path) -> None:
