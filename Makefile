@@ -53,7 +53,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	rm -rf build
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build .
-	$(BIN)/python -m zipfile --extract build/toolformer-*.whl $(UNPACKED)
+	$(BIN)/python -m zipfile --extract build/toolformer_kit-*.whl $(UNPACKED)
 	cd $(UNPACKED) && ../../$(BIN)/mypy --config-file ../../pyproject.toml --strict --package toolformer
 	MYPYPATH=$(UNPACKED) $(BIN)/mypy --strict --explicit-package-bases tests recipes
 

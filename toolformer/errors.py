@@ -14,6 +14,9 @@ A message names the offender, says what would be right, and, where there is one,
 import difflib
 from collections.abc import Iterable
 
+DISTRIBUTION = "toolformer-kit"
+"""What pip calls this package: on PyPI, toolformer is another project."""
+
 
 class ToolformerError(Exception):
     """The root of the tree: catch this to catch everything this package raises on purpose."""

@@ -24,7 +24,7 @@ def tried() -> None:
     package = Path(toolformer.__file__).parent
     assert package.parent == Path(sysconfig.get_path("purelib")), f"{package} is not what was installed"
     assert (package / "py.typed").is_file()
-    assert importlib.metadata.version("toolformer") == toolformer.__version__
+    assert importlib.metadata.version("toolformer-kit") == toolformer.__version__
     command = str(Path(sysconfig.get_path("scripts")) / "toolformer")
     assert _shell(command, "--version") == f"toolformer {toolformer.__version__}\n"
     assert _shell(command, "call", "Calculator", "1+1") == "2\n"

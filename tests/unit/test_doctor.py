@@ -71,7 +71,7 @@ def test_packages_that_are_not_there_or_too_old_are_named_with_what_installs_the
     assert found["packages"].says == "sympy is not installed; transformers 4.9.1 is not >=5.0"
     assert found["packages"].advice == "pip install 'sympy>=1.13' 'transformers>=5.0'"
     assert found["extra eval"] == Finding(
-        "extra eval", "missing", "lm-eval is not installed", "pip install 'toolformer[eval]'"
+        "extra eval", "missing", "lm-eval is not installed", "pip install 'toolformer-kit[eval]'"
     )
 
 

@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from toolformer.errors import ToolTimeout
+from toolformer.errors import DISTRIBUTION, ToolTimeout
 from toolformer.tool import Traits, tool
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ def packages() -> Iterator[Finding]:
     from packaging.requirements import Requirement
 
     try:
-        metadata = distribution("toolformer").metadata
+        metadata = distribution(DISTRIBUTION).metadata
     except PackageNotFoundError:
-        yield Finding("packages", "failed", "toolformer itself is not installed", "pip install toolformer")
+        yield Finding("packages", "failed", "toolformer itself is not installed", f"pip install {DISTRIBUTION}")
         return
     wanted = [Requirement(line) for line in metadata.get_all("Requires-Dist") or ()]
     extras = [extra for extra in metadata.get_all("Provides-Extra") or () if extra != "dev"]
@@ -83,7 +83,7 @@ def _installed(wanted: "list[Requirement]", extra: str) -> Finding:
             problems.append(f"{one.name} {there[one.name]} is not {one.specifier}")
         needed.append(f"'{one.name}{one.specifier}'")
     if problems:
-        install = f"'toolformer[{extra}]'" if extra else " ".join(needed)
+        install = f"'{DISTRIBUTION}[{extra}]'" if extra else " ".join(needed)
         return Finding(name, "missing" if extra else "failed", "; ".join(problems), f"pip install {install}")
     shown = [package for package in there if extra or package in _NAMED]
     others = len(there) - len(shown)

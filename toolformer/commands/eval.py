@@ -12,7 +12,7 @@ from toolformer.catalog import ToolSettings, make_tools
 from toolformer.commands.flags import LoadingFlags, Often
 from toolformer.commands.stopping import stopping
 from toolformer.commands.tools import Settings
-from toolformer.errors import ConfigError
+from toolformer.errors import DISTRIBUTION, ConfigError
 from toolformer.eval.settings import Asking
 from toolformer.eval.settings import Settings as Asked
 from toolformer.loading import Loading
@@ -71,7 +71,7 @@ class Eval:
         try:
             import lm_eval  # noqa: F401
         except ImportError as error:
-            raise ConfigError("lm-eval is not installed: pip install 'toolformer[eval]'") from error
+            raise ConfigError(f"lm-eval is not installed: pip install '{DISTRIBUTION}[eval]'") from error
         from toolformer import load
         from toolformer.eval import run
         from toolformer.eval.progress import Display
