@@ -123,7 +123,8 @@ class RunFolder:
         if not file.exists():
             return None
         content = read_json(file)
-        if content.keys() | {"failed"} != Shard.__dataclass_fields__.keys():
+        known = content.keys() | {"failed"} == Shard.__dataclass_fields__.keys()
+        if not known or not isinstance(content.get("failed", {}), dict):
             raise DataError(f"{file} is not what this program writes; the folder is damaged: use another")
         return Shard(**content)
 
