@@ -132,17 +132,17 @@ def test_requests_of_all_threads_keep_their_distance() -> None:
 
 
 def test_waiting_for_ones_turn_is_not_the_calls_time() -> None:
-    """Eight threads, half a second each, and turns that come 0.15 s apart: the last waits for over a second."""
+    """Eight threads, a second each, and turns that come 0.25 s apart: the last waits for 1.75 s."""
     with serving(FINE) as server, ThreadPoolExecutor(8) as pool:
-        took = timed(lambda: [*pool.map(lambda _: get(server, seconds=0.5, interval=0.15), range(8))])
+        took = timed(lambda: [*pool.map(lambda _: get(server, seconds=1, interval=0.25), range(8))])
         assert server.connections == 8
-    assert took > 1
+    assert took > 1.5
 
 
 def test_a_rest_that_the_server_asks_for_meanwhile_is_the_calls_time() -> None:
     with serving(FINE, answer(b"", TOO_MANY, Retry_After="60")) as server, ThreadPoolExecutor(3) as pool:
         get(server, interval=0.3)
-        calls = [pool.submit(get, server, seconds=1, interval=0.3) for _ in range(3)]
+        calls = [pool.submit(get, server, seconds=3, interval=0.3) for _ in range(3)]
         for call in calls:
             with bounded(4, 2), pytest.raises(ToolUnavailable, match=r"again in \d+ s, at .* UTC"):
                 call.result()

@@ -320,7 +320,7 @@ def test_several_threads_get_their_own_answers() -> None:
     answers: dict[str, list[Passage]] = {}
     with serving(behave) as server:
         # Their turns come later than the seconds of a call are over; waiting for them is not the call's time.
-        source = Wikipedia(contact=CONTACT, endpoint=server.url, interval=0.2, seconds=0.5)
+        source = Wikipedia(contact=CONTACT, endpoint=server.url, interval=0.4, seconds=1)
         names = [f"Tree{number}" for number in range(6)]
 
         def look_up(name: str) -> None:
