@@ -68,6 +68,8 @@ class RejectedCall:
     input: str | None
     result: str | None
     numbers: Numbers
+    kind: str | None
+    """The kind of a tool's failure, where the run has noted it."""
 
 
 class AnnotatedFolder:
@@ -216,4 +218,5 @@ def _rejected(line: _Fields) -> RejectedCall:
         line.maybe_text("input"),
         line.maybe_text("result"),
         line.numbers(),
+        line.maybe_text("kind"),
     )

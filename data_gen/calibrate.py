@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.records import Candidate, Document, Rejected, Text
 from toolformer.data_gen.threshold import ENOUGH, Threshold, find_thresholds
+from toolformer.errors import ToolUnavailable
 
 DOCUMENTS = 512
 """Texts that are looked at, at most, before the thresholds have to be known."""
@@ -32,6 +33,8 @@ class Calibration:
 
     thresholds: dict[str, Threshold] = field(default_factory=dict)
     shards: int = 0
+    unavailable: int = 0
+    """How many calls were missing for want of the network. The thresholds may be others when they are there."""
 
     @property
     def values(self) -> dict[str, float]:
@@ -41,15 +44,17 @@ class Calibration:
     def settings(self) -> dict[str, object]:
         """As plain data."""
         tools = {tool: one.settings() for tool, one in self.thresholds.items()}
-        return {"found_on_shards": self.shards, "tools": tools}
+        missing = {ToolUnavailable.kind: self.unavailable} if self.unavailable else {}
+        return {"found_on_shards": self.shards, **missing, "tools": tools}
 
     @classmethod
     def read(cls, said: Mapping[str, object]) -> "Calibration":
         """What `settings` wrote."""
         tools, shards = said["tools"], said["found_on_shards"]
-        if not isinstance(tools, dict) or type(shards) is not int or shards < 0:
+        missing = said.get(ToolUnavailable.kind, 0)
+        if not isinstance(tools, dict) or type(shards) is not int or shards < 0 or type(missing) is not int:
             raise TypeError("no thresholds")
-        return cls({tool: Threshold.read(one) for tool, one in tools.items()}, shards)
+        return cls({tool: Threshold.read(one) for tool, one in tools.items()}, shards, missing)
 
 
 def score_shard(annotator: Annotator, documents: Sequence[Document]) -> ScoredShard:
@@ -78,4 +83,5 @@ def calibrate(
         if documents >= DOCUMENTS or all(len(by_tool[tool]) >= ENOUGH for tool in annotator.lessons):
             break
     given = {tool: lesson.filtering_threshold for tool, lesson in annotator.lessons.items()}
-    return Calibration(find_thresholds(by_tool, annotator.scorer, given), len(done)), done
+    missing = sum(one.kind == ToolUnavailable.kind for shard in done for one in shard.rejected)
+    return Calibration(find_thresholds(by_tool, annotator.scorer, given), len(done), missing), done

@@ -14,6 +14,9 @@ from toolformer.errors import CallFormatError, ToolError
 from toolformer.tool import Bindable, DocumentFacts
 from toolformer.toolbox import Toolbox
 
+UNWRITABLE = "unwritable"
+"""The kind of a result that cannot stand in a text: it looks like a part of a call."""
+
 
 class Executor:
     """Runs calls of a toolbox in a few threads. Use it in a `with` statement, which waits for them unless it failed."""
@@ -53,6 +56,7 @@ class Executor:
                 syntax.format(call)
                 executed.append(replace(candidate, call=call))
             except (ToolError, CallFormatError) as error:
-                rejected.append(Rejected(candidate.place, "execute", str(error), call))
+                kind = error.kind if isinstance(error, ToolError) else UNWRITABLE
+                rejected.append(Rejected(candidate.place, "execute", str(error), call, kind=kind))
         self._waiting = []
         return executed

@@ -3,7 +3,8 @@
     OUT/config.json             every setting, the model, the tools' versions, hashes of the lessons
     OUT/kept/NNNNN.jsonl        the texts that kept calls
     OUT/rejected/NNNNN.jsonl    every place and call that went no further, and why
-    OUT/shards/NNNNN.json       written last: the shard is done; its counts, and a digest of its documents
+    OUT/shards/NNNNN.json       written last: the shard is done; its counts, and a digest of its documents. One with
+                                calls that failed for want of the network is done again by the next run
     OUT/funnel.json, README.md  written when all shards are done
 
 Every file is written beside its place, synced, and renamed; then its folder is synced. A kill at any moment leaves a
@@ -14,14 +15,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from toolformer.data_gen.calibrate import Calibration
 from toolformer.data_gen.records import Document
-from toolformer.errors import DataError
+from toolformer.errors import DataError, ToolUnavailable
 from toolformer.lock import sole_writer
 from toolformer.same_settings import refuse_changes
 from toolformer.whole_file import make_folder, remove_unfinished, whole_file
@@ -41,6 +42,13 @@ class Shard:
     annotated: int
     digest: str
     funnel: Funnel
+    failed: dict[str, int] = field(default_factory=dict)
+    """How many calls have no result, by the kind of the failure; a folder of an earlier program does not say."""
+
+    @property
+    def unavailable(self) -> int:
+        """How many calls wait for the network. The shard is not as it should be until they have been tried again."""
+        return self.failed.get(ToolUnavailable.kind, 0)
 
 
 class RunFolder:
@@ -115,9 +123,18 @@ class RunFolder:
         if not file.exists():
             return None
         content = read_json(file)
-        if content.keys() != Shard.__dataclass_fields__.keys():
+        known = content.keys() | {"failed"} == Shard.__dataclass_fields__.keys()
+        if not known or not isinstance(content.get("failed", {}), dict):
             raise DataError(f"{file} is not what this program writes; the folder is damaged: use another")
         return Shard(**content)
+
+    def settled(self, number: int, documents: Sequence[Document]) -> Shard | None:
+        """The shard of that number if nothing of it is left to do, made sure that it was made of these documents."""
+        shard = self.done(number)
+        if shard is None or self.has_grown(shard, documents):
+            return None
+        self.check(number, shard, documents)
+        return None if shard.unavailable else shard
 
     def check(self, number: int, shard: Shard, documents: Sequence[Document]) -> None:
         """Make sure that a done shard was made of these documents."""
@@ -139,6 +156,11 @@ class RunFolder:
             lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
             write_file(self.path / name / f"{number:05d}.jsonl", lines)
         write_file(self.path / "shards" / f"{number:05d}.json", json.dumps(vars(shard)) + "\n")
+
+    def begin_again(self) -> None:
+        """No shard is done any more: they were kept by thresholds that no longer hold."""
+        for file in (self.path / "funnel.json", self.path / "README.md", *sorted(self.path.glob("shards/*.json"))):
+            remove_file(file)
 
     def finish(self, shards: int, card: str) -> Funnel:
         """Sum up all shards, once the input has ended after so many."""

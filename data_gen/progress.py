@@ -1,4 +1,5 @@
-"""What a run shows while it goes: documents and tokens per second, time left, the funnel per tool, the last error.
+"""What a run shows while it goes: documents and tokens per second, time left, the funnel per tool, what kinds of
+failures there were, the last error.
 
 It only looks on: nothing of a run depends on it.
 """
@@ -45,6 +46,11 @@ class Display(Screen):
         words.append(f"{kept:,} calls kept in {progress.annotated:,} texts")
         if progress.scored > progress.documents:
             words = [f"finding thresholds: {progress.scored:,} texts scored"]
+        if progress.failed:
+            kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(progress.failed.items()))
+            words.append(f"{sum(progress.failed.values()):,} calls without a result ({kinds})")
+        if progress.unavailable:
+            words.append(f"{progress.unavailable:,} of them wait for the network: the same command again tries them")
         if progress.last_error:
             words.append(f"last error: {progress.last_error}")
         return ", ".join(words)

@@ -104,6 +104,8 @@ class Rejected:
     reason: str
     call: Call | None = None
     losses: Losses | None = None
+    kind: str = ""
+    """Of a call that ran and has no result: the kind of the failure, as `errors.ToolError.kind` says it."""
 
 
 @dataclass(frozen=True)

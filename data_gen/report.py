@@ -23,7 +23,7 @@ from toolformer.data_gen.annotated_folder import AnnotatedFolder, KeptText, Numb
 from toolformer.data_gen.calibrate import Calibration
 from toolformer.data_gen.folder import THRESHOLDS
 from toolformer.data_gen.threshold import LOWEST, WIDTH
-from toolformer.errors import ConfigError, DataError
+from toolformer.errors import FAULTS, ConfigError, DataError, ToolNothing
 from toolformer.page import policy_hash
 from toolformer.whole_file import whole_file
 
@@ -130,7 +130,7 @@ class Rejections:
 
     def add(self, rejected: RejectedCall) -> None:
         """Count it, and perhaps keep it."""
-        kind = kind_of(rejected.reason)
+        kind = _group(rejected)
         key = (rejected.tool, rejected.stage, kind)
         if key not in self._samples and len(self._samples) >= GROUPS:
             kind = "other reasons"
@@ -162,6 +162,13 @@ class Rejections:
 _QUOTED = re.compile(r"""(?<!\w)(?:'[^']*'|"[^"]*")(?!\w)""")
 _NUMBER = re.compile(r"(?<![\d.])\d[\d,]*\d(?!\.?\d)")
 """A whole number beyond nine: a count of tokens or characters. Thresholds stay."""
+
+
+def _group(rejected: RejectedCall) -> str:
+    """The kind of failure of a tool that found nothing or has a fault; of everything else, the reason's kind."""
+    if rejected.kind is not None and rejected.kind in FAULTS | {ToolNothing.kind}:
+        return rejected.kind
+    return kind_of(rejected.reason.removeprefix(f"{rejected.tool}: "))
 
 
 def kind_of(reason: str) -> str:

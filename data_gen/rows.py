@@ -1,6 +1,7 @@
 """Records as the rows that are written to disk, the counts of the funnel, and the dataset's card."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from toolformer.calls import CallSyntax
@@ -57,6 +58,7 @@ def rejected_row(rejected: Rejected) -> Json:
         "start": place.start,
         "stage": rejected.stage,
         "reason": rejected.reason,
+        **({"kind": rejected.kind} if rejected.kind else {}),
         "input": call.input if call else None,
         "result": call.result if call else None,
         "p_open": _rounded(place.p_open),
@@ -84,6 +86,11 @@ def funnel(kept: Sequence[Annotated], rejected: Sequence[Rejected], tools: Itera
     for tool, _, _ in places:
         counts[tool]["positions"] += 1
     return counts
+
+
+def failures(rejected: Iterable[Rejected]) -> dict[str, int]:
+    """How many calls have no result, by the kind of the failure."""
+    return dict(sorted(Counter(one.kind for one in rejected if one.kind).items()))
 
 
 def dataset_card(config: Mapping[str, object], documents: int, counts: Funnel) -> str:

@@ -1,7 +1,8 @@
 """A plain corpus in, a folder with tool calls out, shard by shard.
 
 A shard is a fixed number of documents in the input's order. What comes out of it depends on those documents and the
-settings alone, so a run that was stopped goes on behind its last whole shard and ends with the same bytes.
+settings alone, so a run that was stopped goes on behind its last whole shard and ends with the same bytes. So does one
+that lacked the network: the same run again does those shards again in which calls failed for want of it.
 """
 
 import gc
@@ -21,12 +22,12 @@ from toolformer.data_gen.merge import merge
 from toolformer.data_gen.method import Method
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.records import Annotated, Document, Rejected, Text
-from toolformer.data_gen.rows import dataset_card, funnel, kept_row, rejected_row
+from toolformer.data_gen.rows import dataset_card, failures, funnel, kept_row, rejected_row
 from toolformer.data_gen.samplers.server import Server
 from toolformer.data_gen.samplers.server_client import Client
 from toolformer.data_gen.split import MOST, cut_passages
 from toolformer.data_gen.workers import in_order
-from toolformer.errors import ConfigError, DataError, unknown_name
+from toolformer.errors import FAULTS, ConfigError, DataError, ToolUnavailable, unknown_name
 from toolformer.lm import LanguageModel
 from toolformer.loading import Loading
 from toolformer.tool import Tool
@@ -47,11 +48,18 @@ class Progress:
     funnel: Funnel = field(default_factory=dict)
     read: int = 0
     """Documents of the corpus that they come from."""
+    failed: dict[str, int] = field(default_factory=dict)
+    """How many calls have no result, by the kind of the failure."""
     last_error: str = ""
-    """The latest failure of a tool, which cost a call and nothing else."""
+    """The latest failure of a tool that somebody should look at (`errors.FAULTS`); it cost a call and nothing else."""
     finished: bool = False
     scored: int = 0
     """Texts that were scored to find the thresholds; what is kept of them is known when those are."""
+
+    @property
+    def unavailable(self) -> int:
+        """How many calls wait for the network: the same run again tries them."""
+        return self.failed.get(ToolUnavailable.kind, 0)
 
 
 def annotate(
@@ -72,6 +80,8 @@ def annotate(
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Progress:
     """Annotate a corpus with calls of some tools into a folder; the same again goes on where it was stopped.
+
+    Calls that failed for want of the network (`ToolUnavailable`) are tried again by the same again.
 
     Args:
         corpus: What `read_corpus` takes: JSONL, Parquet, text, a dataset, "-"; or the documents themselves, such as it
@@ -185,19 +195,17 @@ def run(
     with RunFolder(out, {**first.config, **settings, "shard_size": shard_size}) as folder:
         calibration, ready = _calibration(first, folder, shards, progress, on_progress)
         tasks = itertools.chain([one.documents for one in ready], shards)
-        scored = dict(enumerate(ready))
+        scored = dict(enumerate(ready[: calibration.shards]))
         del ready  # each shard is let go when it has been written
 
         def work(annotator: Annotator, task: tuple[int, Sequence[Document]]) -> _Done:
             number, shard_documents = task
-            shard = folder.done(number)
-            if shard is None or folder.has_grown(shard, shard_documents):
-                known = scored.pop(number, None)
-                if known is None and number < calibration.shards:
-                    known = score_shard(annotator, shard_documents)
-                return _annotated(annotator, shard_documents, calibration.values, known)
-            folder.check(number, shard, shard_documents)
-            return _Done(shard)
+            known = scored.pop(number, None)
+            if (shard := folder.settled(number, shard_documents)) is not None:
+                return _Done(shard)
+            if known is None and number < calibration.shards:
+                known = score_shard(annotator, shard_documents)
+            return _annotated(annotator, shard_documents, calibration.values, known)
 
         number = -1
         for number, done in enumerate(in_order(annotators, enumerate(tasks), work)):
@@ -222,10 +230,14 @@ def _calibration(
     progress: Progress,
     on_progress: Callable[[Progress], None] | None,
 ) -> tuple[Calibration, list[ScoredShard]]:
-    """The thresholds that the folder has, or else those of the first shards, which are then there already scored."""
+    """The thresholds that the folder has, or else those of the first shards, which are then there already scored.
+
+    Those that were found while calls failed for want of the network are found again, and hold until no call is missing.
+    """
     if annotator.method.filtering_threshold != "auto":
         return Calibration(), []
-    if (known := folder.calibration(annotator.lessons)) is not None:
+    known = folder.calibration(annotator.lessons)
+    if known is not None and not known.unavailable:
         return known, []
 
     def told(documents: int) -> None:
@@ -234,6 +246,13 @@ def _calibration(
             on_progress(progress)
 
     calibration, ready = calibrate(annotator, shards, told)
+    if known is not None:
+        for number, one in enumerate(ready):
+            folder.settled(number, one.documents)  # an input that has changed is refused before anything is undone
+        if calibration.unavailable:
+            return known, ready
+        if (known.values, known.shards) != (calibration.values, calibration.shards):
+            folder.begin_again()
     folder.note(calibration)
     return calibration, ready
 
@@ -253,7 +272,8 @@ def _annotated(
         settled = annotator.scorer.settled(known.scored, lessons, rejected)
         helpful = keep_helpful(settled, lessons, rejected)
         kept = merge(helpful, texts, rejected)
-    shard = Shard(len(documents), len(kept), digest(documents), funnel(kept, rejected, annotator.lessons))
+    counts = funnel(kept, rejected, annotator.lessons)
+    shard = Shard(len(documents), len(kept), digest(documents), counts, failures(rejected))
     return _Done(shard, kept, rejected, sum(len(text.encoded.ids) for text in texts))
 
 
@@ -261,12 +281,14 @@ def _count(progress: Progress, done: _Done) -> None:
     progress.documents += done.shard.documents
     progress.annotated += done.shard.annotated
     progress.funnel = add_up([progress.funnel, done.shard.funnel])
+    for kind, count in done.shard.failed.items():
+        progress.failed[kind] = progress.failed.get(kind, 0) + count
     if done.tokens is None:
         progress.resumed += done.shard.documents
         return
     progress.tokens += done.tokens
     for record in done.rejected:
-        if record.stage == "execute":
+        if record.kind in FAULTS:
             progress.last_error = record.reason
 
 

@@ -12,9 +12,12 @@ from toolformer.errors import (
     ConfigError,
     DataError,
     ServerError,
+    ToolBroken,
     ToolError,
     ToolformerError,
+    ToolNothing,
     ToolTimeout,
+    ToolUnavailable,
 )
 from toolformer.tool import DocumentFacts, FunctionTool, Tool, Traits, tool
 from toolformer.toolbox import ResultMemory, Toolbox
@@ -40,8 +43,11 @@ __all__ = [
     "ResultMemory",
     "ServerError",
     "Tool",
+    "ToolBroken",
     "ToolError",
+    "ToolNothing",
     "ToolTimeout",
+    "ToolUnavailable",
     "Toolbox",
     "Toolformer",
     "ToolformerError",

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from toolformer.calls import NAME
-from toolformer.errors import ConfigError, DataError, ToolError, unknown_name
+from toolformer.errors import ConfigError, DataError, ToolError, plain_tool_error, unknown_name
 from toolformer.tool import Bindable, DocumentFacts, Tool, traits_of
 from toolformer.worker import MAX_INPUT, Worker, answer
 
@@ -61,7 +61,10 @@ class Toolbox:
         return list(self._tools)
 
     def run(self, name: str, text: str) -> str:
-        """The tool's answer: one line, not empty, not longer than its limit. Everything else is a ToolError."""
+        """The tool's answer: one line, not empty, not longer than its limit. Everything else is a ToolError.
+
+        Its class is one of `errors.TOOL_ERRORS`, whatever class the tool has raised.
+        """
         tool = self[name]
         if len(text) > MAX_INPUT:
             raise ToolError(f"{name}: the input has {len(text):,} characters; {MAX_INPUT:,} are allowed")
@@ -72,7 +75,7 @@ class Toolbox:
         try:
             raw = self._pools[name].ask(text) if name in self._pools else answer(tool, text)
         except ToolError as error:
-            raise type(error)(f"{name}: {error}") from error.__cause__
+            raise plain_tool_error(error, f"{name}: {error}") from error.__cause__
         result = _clean(raw, traits.chars)
         if not result:
             raise ToolError(f"{name}: the answer is empty")

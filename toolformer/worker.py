@@ -14,11 +14,12 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
 import weakref
 from typing import BinaryIO
 
-from toolformer.errors import ConfigError, ToolError, ToolTimeout
+from toolformer.errors import TOOL_ERRORS, ConfigError, ToolBroken, ToolError, ToolTimeout, plain_tool_error
 from toolformer.tool import Tool, traits_of
 
 MAX_INPUT = 10_000
@@ -27,9 +28,13 @@ MAX_INPUT = 10_000
 STARTUP_SECONDS = 60.0
 """How long a new worker may take to import what its tool needs: that time is not the call's."""
 
+_REASON = 1_000
+"""Characters in the reason of a failure at most."""
+
 _HEADER = struct.Struct(">IBI")  # number of the request, status, length of the text that follows
 _REQUEST = struct.Struct(">IdI")  # number of the request, seconds, length of the text that follows
-_READY, _ANSWER, _REFUSAL = 0, 1, 2
+_READY, _ANSWER, _FAILURE = 0, 1, 2
+"""The statuses. From the last one on, each stands for a kind of failure, in the order of TOOL_ERRORS."""
 
 
 class Worker:
@@ -62,8 +67,8 @@ class Worker:
             # Whatever went wrong, Ctrl-C included: an answer may still be on its way, and must not meet the next call.
             self.close()
             raise
-        if status == _REFUSAL:
-            raise ToolError(answer)
+        if status >= _FAILURE:
+            raise TOOL_ERRORS[status - _FAILURE](answer)
         return answer
 
     def close(self) -> None:
@@ -90,21 +95,22 @@ class Worker:
         self._number = 0
         status, message = self._receive(process, STARTUP_SECONDS)
         if status != _READY:
-            raise ToolError(f"its worker process could not load it: {message}")
+            raise ToolBroken(f"its worker process could not load it: {message}")
         return process
 
     def _receive(self, process: subprocess.Popen[bytes], seconds: float) -> tuple[int, str]:
         """The status and text that answer the request in hand."""
         deadline = time.monotonic() + seconds
         number, status, length = _HEADER.unpack(_read(process, _HEADER.size, deadline, seconds))
-        if number != self._number or length > _most_bytes(self._traits.chars):
-            raise ToolError("its worker process sent something that is no answer")
+        strange = status >= _FAILURE + len(TOOL_ERRORS)
+        if strange or number != self._number or length > _most_bytes(self._traits.chars):
+            raise ToolBroken("its worker process sent something that is no answer")
         return status, _read(process, length, deadline, seconds).decode("utf-8", "replace")
 
 
 def _most_bytes(chars: int) -> int:
-    """How long an honest reply can be: what is sent of an answer, or a reason of 1,000 characters, in UTF-8."""
-    return 4 * max(2 * chars, 1_000)
+    """How long an honest reply can be: what is sent of an answer, or a reason, in UTF-8."""
+    return 4 * max(2 * chars, _REASON)
 
 
 def _write(process: subprocess.Popen[bytes], data: bytes) -> None:
@@ -114,7 +120,7 @@ def _write(process: subprocess.Popen[bytes], data: bytes) -> None:
         while view:
             view = view[process.stdin.write(view) :]
     except BrokenPipeError:
-        raise ToolError(_death(process)) from None
+        raise ToolBroken(_death(process)) from None
 
 
 def _read(process: subprocess.Popen[bytes], size: int, deadline: float, seconds: float) -> bytes:
@@ -126,7 +132,7 @@ def _read(process: subprocess.Popen[bytes], size: int, deadline: float, seconds:
             raise ToolTimeout(f"no answer within {seconds:g} s")
         chunk = os.read(process.stdout.fileno(), size - len(data))
         if not chunk:
-            raise ToolError(_death(process))
+            raise ToolBroken(_death(process))
         data += chunk
     return data
 
@@ -149,16 +155,32 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def answer(tool: Tool, text: str) -> str:
-    """What the tool says, with every failure as a ToolError: the one place where foreign code is called."""
+    """What the tool says, with every failure as a ToolError of ours: the one place where foreign code is called."""
     try:
         result = tool(text)
-    except ToolError:
-        raise
-    except Exception as error:  # a tool is anyone's code and may raise anything
-        raise ToolError(f"{type(error).__name__}: {str(error)[:500]}") from error
+    except ToolError as error:
+        raise plain_tool_error(error, _said(error)) from error.__cause__
+    except BaseException as error:  # a tool is anyone's code: it may raise anything, or mean to end the program
+        _stop_if_asked(error)
+        raise ToolBroken(f"{type(error).__name__}: {_said(error)[:500]}") from error
     if not isinstance(result, str):
-        raise ToolError(f"it returned {type(result).__name__} instead of a str")
+        raise ToolBroken(f"it returned {type(result).__name__} instead of a str")
     return result
+
+
+def _said(error: BaseException) -> str:
+    """An error's text, up to 1,000 characters of it."""
+    try:
+        return str(error)[:_REASON]
+    except BaseException as wrong:  # noqa: BLE001 - the error is a tool's own, and so is what makes a text of it
+        _stop_if_asked(wrong)
+        return f"it gives no reason ({type(wrong).__name__})"
+
+
+def _stop_if_asked(error: BaseException) -> None:
+    """Go on with an error that is Ctrl-C: that reaches the main thread, and no other."""
+    if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+        raise error
 
 
 def serve() -> None:
@@ -175,7 +197,7 @@ def serve() -> None:
     try:
         tool, memory_mb, chars = cloudpickle.loads(requests.read(size))  # from our own parent
     except Exception as error:  # noqa: BLE001 - loading runs the tool's module, which may raise anything
-        _reply(replies, 0, _REFUSAL, f"{type(error).__name__}: {str(error)[:500]}")
+        _reply(replies, 0, _FAILURE, f"{type(error).__name__}: {str(error)[:500]}")
         return
     if memory_mb is not None:
         resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
@@ -194,7 +216,7 @@ def _answer_all(tool: Tool, chars: int, requests: BinaryIO, replies: BinaryIO) -
         try:
             status, reply = _ANSWER, answer(tool, text)[: 2 * chars]  # enough for Toolbox to clean and cut
         except ToolError as error:
-            status, reply = _REFUSAL, str(error)[:1_000]
+            status, reply = _FAILURE + TOOL_ERRORS.index(type(error)), str(error)[:_REASON]
         signal.setitimer(signal.ITIMER_REAL, 0)
         if os.getpid() != worker:
             os._exit(0)  # a child that the tool has forked; only one of the two may answer

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from toolformer.errors import ConfigError, DataError, ToolError
+from toolformer.errors import ConfigError, DataError, ToolError, ToolNothing
 from toolformer.tools.folding import folded
 from toolformer.tools.passages import Passage
 
@@ -106,7 +106,7 @@ class KnowledgeTable:
             raise ToolError(f"{question[:100]!r} has several answers here: {', '.join(sorted(answers)[:3])}")
         nearest = max(records, key=lambda record: len(record.subject or ""), default=None)
         known = f"; what is known: {nearest.questions[0]}" if nearest else ""
-        raise ToolError(f"no answer is known to {question[:100]!r}{known}")
+        raise ToolNothing(f"no answer is known to {question[:100]!r}{known}")
 
     def _named_in(self, asked: tuple[str, ...]) -> Iterable[Record]:
         """The records whose subject stands in the question."""

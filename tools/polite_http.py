@@ -1,8 +1,9 @@
 """Asking a server politely: `fetch` gives one document, or raises ToolError, within a deadline.
 
-Requests of all threads to one host keep a distance. What the server cannot do now is asked for again, later each time;
-if it says when (`Retry-After`), that holds for every thread, and no call waits longer than its deadline. What keeps one
-request safe is in safe_http.py.
+Requests of all threads to one host keep a distance, and each waits for its turn, which is nobody's fault and is not the
+call's time. What the server cannot do now is asked for again, later each time; if it says when (`Retry-After`), that
+holds for every thread, and no call waits for it longer than its deadline. A server that goes on saying "later" is
+ToolUnavailable. What keeps one request safe is in safe_http.py.
 """
 
 import datetime
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from http.client import responses
 from urllib.parse import urlsplit
 
-from toolformer.errors import ToolError
+from toolformer.errors import ToolError, ToolUnavailable
 from toolformer.tools.safe_http import BrokenOffError, Deadline, request
 
 TRIES = 4
@@ -54,35 +55,44 @@ def fetch(url: str, headers: Mapping[str, str], *, deadline: Deadline, interval:
             pause = interval * 2 ** (attempt + 1)
         pace.hold(pause)
         if pause >= deadline.left():
-            raise ToolError(f"{problem}; it may be asked again {_when(pause)}")
-    raise ToolError(f"{problem}, {TRIES} times in a row")
+            raise ToolUnavailable(f"{problem}; it may be asked again {_when(pause)}")
+    raise ToolUnavailable(f"{problem}, {TRIES} times in a row")
 
 
 class _Pace:
-    """Keeps the requests of all threads to one host apart."""
+    """Keeps the requests of all threads to one host apart: turns are given in the order in which they are asked for."""
 
     def __init__(self, host: str) -> None:
         self._host = host
         self._lock = threading.Lock()
-        self._free = 0.0  # on the monotonic clock
+        self._free = 0.0  # on the monotonic clock, as the next
+        self._held = 0.0
 
     def wait(self, interval: float, deadline: Deadline) -> None:
-        """Return when it is this thread's turn; ToolError if that is after the deadline."""
+        """Return when it is this thread's turn; ToolUnavailable if the server wants a longer rest than the call has."""
         while True:
+            self._rest(deadline)
             with self._lock:
-                now = time.monotonic()
-                pause = self._free - now
-                if pause <= 0:
-                    self._free = now + interval
-                    return
-            if pause >= deadline.left():
-                raise ToolError(f"{self._host} may be asked again {_when(pause)}, which is too late for this call")
-            time.sleep(pause)
+                turn = max(self._free, time.monotonic())
+                self._free = turn + interval
+            with deadline.stopped():
+                time.sleep(max(0.0, turn - time.monotonic()))
+            if self._held <= time.monotonic():
+                return
+            # Meanwhile the server has asked for a rest: this turn is lost, the next one comes behind it.
+
+    def _rest(self, deadline: Deadline) -> None:
+        """Wait as long as the server has asked for."""
+        while (rest := self._held - time.monotonic()) > 0:
+            if rest >= deadline.left():
+                problem = f"{self._host} may be asked again {_when(rest)}, which is too late for this call"
+                raise ToolUnavailable(problem)
+            time.sleep(rest)
 
     def hold(self, seconds: float) -> None:
         """Nobody's turn comes before this many seconds have passed."""
         with self._lock:
-            self._free = max(self._free, time.monotonic() + seconds)
+            self._held = max(self._held, time.monotonic() + seconds)
 
 
 _PACES: dict[str, _Pace] = {}

@@ -3,14 +3,14 @@
     QA(SearchIndex.open("index"), ExtractiveReader("deepset/roberta-base-squad2"))("Who wrote The Hobbit?")
     QA(None, KnowledgeTable.load("knowledge.jsonl"))("What is the capital of France?")
 
-Not knowing is a ToolError, never a guess. The readers that need a model are in readers.py.
+Not knowing is ToolNothing, never a guess. The readers that need a model are in readers.py.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from toolformer.errors import ConfigError, ToolError
+from toolformer.errors import ConfigError, ToolError, ToolNothing
 from toolformer.tool import Traits
 from toolformer.tools.passages import Passage, Source
 
@@ -32,7 +32,7 @@ class Reader(Protocol):
         ...
 
     def answer(self, question: str, passages: Sequence[Passage]) -> str:
-        """A short answer, or a ToolError that says why there is none."""
+        """A short answer, or a ToolError that says why there is none; ToolNothing if it looked and does not know."""
         ...
 
 
@@ -72,5 +72,5 @@ class QA:
         if self.retriever is not None:
             found = self.retriever.search(question, self.passages)
             if not found:
-                raise ToolError(f"nothing found about {question[:100]!r}")
+                raise ToolNothing(f"nothing found about {question[:100]!r}")
         return self.reader.answer(question, found)

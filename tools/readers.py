@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from toolformer.errors import ToolError
+from toolformer.errors import ToolNothing
 from toolformer.tools.passages import Passage
 from toolformer.tools.pretrained import Pretrained, encodable, generate
 
@@ -36,7 +36,7 @@ class ExtractiveReader:
         self.version = f"extractive {self._pretrained.version}"
 
     def answer(self, question: str, passages: Sequence[Passage]) -> str:
-        """The span that beats "no answer" by most, over all passages; a ToolError if none does."""
+        """The span that beats "no answer" by most, over all passages; ToolNothing if none does."""
         texts = [
             encodable(f"{passage.title}. {passage.text}" if passage.title else passage.text) for passage in passages
         ]
@@ -44,7 +44,7 @@ class ExtractiveReader:
             windows = self._read(encodable(question), texts)
         margin, answer = max(map(_best_span, windows), key=lambda found: found[0], default=(0.0, ""))
         if margin <= 0 or not answer.strip():
-            raise ToolError(f"no answer to {question[:100]!r} in the passages found")
+            raise ToolNothing(f"no answer to {question[:100]!r} in the passages found")
         return answer.strip()
 
     def _read(self, question: str, texts: list[str]) -> "list[_Window]":
@@ -120,7 +120,7 @@ def _best_span(window: _Window) -> tuple[float, str]:
 class TextToTextReader:
     """An encoder-decoder that follows instructions, such as google/flan-t5-base: it writes the answer it reads.
 
-    It is asked to write "unknown" where the passages do not say, and that is a ToolError. Whether it does is the
+    It is asked to write "unknown" where the passages do not say, and that is ToolNothing. Whether it does is the
     model's affair: an answer that it makes up cannot be told from one that it has read.
     """
 
@@ -144,5 +144,5 @@ class TextToTextReader:
             written = tokenizer.decode(generate(model, ids, MAX_ANSWER), skip_special_tokens=True)
         answer: str = " ".join(written.split())
         if answer.casefold().strip(" .!") in _REFUSALS:
-            raise ToolError(f"no answer to {question[:100]!r} in the passages found")
+            raise ToolNothing(f"no answer to {question[:100]!r} in the passages found")
         return answer

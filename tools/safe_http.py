@@ -1,5 +1,7 @@
 """One request to a server nobody has checked: `request` gives its answer within a deadline, or raises.
 
+A server that cannot be found or reached, or that does not answer in time, is ToolUnavailable: it may be there later.
+
 Whatever the server does, it holds up neither the caller nor the memory: the deadline covers the look-up, the connection
 and every read, and no more than MAX_BYTES are taken, counted after decompression. Only public addresses are connected
 to, unless the operator has named the host. Redirects are not followed and proxies not used: both would choose an
@@ -14,13 +16,14 @@ import ssl
 import threading
 import time
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import httpcore
 
-from toolformer.errors import ToolError, ToolTimeout
+from toolformer.errors import ToolError, ToolUnavailable
 
 MAX_BYTES = 1 << 20
 """A longer answer is refused."""
@@ -34,15 +37,24 @@ class Deadline:
         self._end = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Seconds that are left, more than 0; ToolTimeout if there are none."""
+        """Seconds that are left, more than 0; ToolUnavailable if there are none."""
         left = self._end - time.monotonic()
         if left <= 0:
             raise self.missed()
         return left
 
-    def missed(self) -> ToolTimeout:
+    def missed(self) -> ToolUnavailable:
         """What to raise when it is over."""
-        return ToolTimeout(f"no answer within {self._seconds:g} s")
+        return ToolUnavailable(f"no answer within {self._seconds:g} s")
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """What the block takes is not the call's time."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._end += time.monotonic() - began
 
 
 @dataclass(frozen=True)
@@ -77,7 +89,7 @@ def request(url: str, headers: Mapping[str, str], deadline: Deadline, *, private
         except httpcore.TimeoutException as error:
             raise deadline.missed() from error
         except httpcore.ConnectError as error:
-            raise ToolError(f"{host} cannot be reached ({error})") from error
+            raise ToolUnavailable(f"{host} cannot be reached ({error})") from error
         except (httpcore.NetworkError, httpcore.RemoteProtocolError, zlib.error) as error:
             raise BrokenOffError(str(error)[:200]) from error
 
@@ -175,7 +187,7 @@ def is_public(address: str) -> bool:
 
 def _addresses(host: str, port: int, deadline: Deadline) -> list[str]:
     """What a name resolves to. The look-up has no time limit of its own, so it is left behind when time is up."""
-    found: queue.SimpleQueue[list[str] | Exception] = queue.SimpleQueue()
+    found: queue.SimpleQueue[list[str] | OSError | UnicodeError] = queue.SimpleQueue()
 
     def look_up() -> None:
         try:
@@ -189,7 +201,9 @@ def _addresses(host: str, port: int, deadline: Deadline) -> list[str]:
         addresses = found.get(timeout=deadline.left())
     except queue.Empty:
         raise deadline.missed() from None
-    if isinstance(addresses, Exception):
+    if isinstance(addresses, OSError):  # without a network, no name can be found
+        raise ToolUnavailable(f"{host} cannot be found ({addresses})") from addresses
+    if isinstance(addresses, UnicodeError):
         raise ToolError(f"{host} cannot be found ({addresses})") from addresses
     return addresses
 

@@ -8,7 +8,7 @@ Neither finds nor ranks anything itself: wikipedia.py asks the live encyclopedia
 import re
 from dataclasses import dataclass
 
-from toolformer.errors import ToolError
+from toolformer.errors import ToolError, ToolNothing
 from toolformer.tool import Traits
 from toolformer.tools.passages import Source
 
@@ -18,7 +18,7 @@ CHARS = 400
 
 @dataclass(frozen=True)
 class WikiSearch:
-    """The tool. Its answers may be remembered; that nothing was found is an error and is not."""
+    """The tool. Its answers may be remembered; that nothing was found is ToolNothing and is not."""
 
     source: Source
     name: str = "WikiSearch"
@@ -36,7 +36,7 @@ class WikiSearch:
             raise ToolError("the query is empty")
         passages = self.source.search(query, 1)
         if not passages:
-            raise ToolError(f"nothing found for {query[:100]!r}")
+            raise ToolNothing(f"nothing found for {query[:100]!r}")
         return shorten(f"{passages[0].title}: {passages[0].text}", CHARS)
 
 

@@ -1,20 +1,24 @@
 """Wikipedia itself as a Source, through the wikipedia-api package; or any MediaWiki with the TextExtracts extension.
 
-wikipedia-api writes the requests and reads the answers. Each request goes through polite_http.py, and of each answer
-wikipedia-api sees only what was checked here: its own retries know no deadline, and it trusts what it reads.
+wikipedia-api writes the requests. Each goes through polite_http.py, and each answer is checked and read here: the
+retries of wikipedia-api know no deadline, it trusts what it reads, and of several pages it reads the first.
+
+A search is one request: the hits and their introductions come in one answer (generator=search, which every wiki knows
+that can be searched). Only where no text fits, or an answer has no room for all introductions, there are more.
 """
 
 import json
 import os
 import re
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import httpx
 import wikipediaapi
 
 from toolformer import __version__
-from toolformer.errors import ConfigError, ToolError
+from toolformer.errors import ConfigError, ToolError, ToolUnavailable
 from toolformer.tools.passages import Passage
 from toolformer.tools.polite_http import fetch
 from toolformer.tools.safe_http import Deadline
@@ -29,7 +33,31 @@ SPARE = 2
 
 _NO_TITLE = set("#<>[]{}|")  # a page's title has none of these
 
-_deadline: ContextVar[Deadline] = ContextVar("deadline")
+_BUSY = ("maxlag", "ratelimited")
+"""The codes of errors that say "ask again", not "no"."""
+
+
+@dataclass(frozen=True)
+class _Page:
+    """A page as an answer tells of it."""
+
+    title: str
+    extract: str | None
+    """Empty for a page that is not there or has no introduction; None where the answer does not say."""
+    index: int
+    """Which hit of a search it is."""
+
+
+@dataclass
+class _Search:
+    """A search that goes on, for the transport of the thread that it goes on in."""
+
+    deadline: Deadline
+    pages: list[_Page] = field(default_factory=list)
+    """Those of the latest answer, the best hit first."""
+
+
+_search: ContextVar[_Search] = ContextVar("search")
 
 
 class Wikipedia:
@@ -47,7 +75,7 @@ class Wikipedia:
         """`contact` (or TOOLFORMER_CONTACT) is an e-mail address or a URL of whoever runs this.
 
         `endpoint` is the api.php of another MediaWiki, which may then be at a private address. Requests to one host are
-        `interval` seconds apart, over all threads; a search makes two or more, and takes `seconds` at most.
+        `interval` seconds apart, over all threads. A search takes `seconds` at most, and the wait for its turns.
         """
         if not re.fullmatch(r"[a-z]{2,12}(-[a-z]{2,12}){0,3}", language):
             raise ConfigError(f"{language!r} is no language of Wikipedia: give what its address begins with, like 'en'")
@@ -66,18 +94,32 @@ class Wikipedia:
         query = " ".join(_sendable(query).split())
         if len(query) > LONGEST_QUERY:
             raise ToolError(f"the query has {len(query):,} characters; {LONGEST_QUERY} are allowed")
-        _deadline.set(Deadline(self._seconds))
-        pages = list(self._wiki.search(query, limit=limit + SPARE, what="text").pages.values())
+        _search.set(_Search(Deadline(self._seconds)))
+        pages = self._asked(
+            "", generator="search", gsrsearch=query, gsrwhat="text", gsrnamespace=0, gsrlimit=limit + SPARE
+        )
         if not pages and not _NO_TITLE & set(query):
-            pages = [self._wiki.page(query)]
+            pages = self._asked(query)
         found: dict[str, Passage] = {}
         for page in pages[: limit + SPARE]:
-            text: str = self._wiki.extracts(page, exintro=1)
-            if text:
-                found.setdefault(page.title, Passage(page.title, text))  # two redirects may lead to one page
+            whole = self._asked_alone(page) if page.extract is None else page
+            if whole.extract:
+                found.setdefault(whole.title, Passage(whole.title, whole.extract))
             if len(found) == limit:
                 break
         return list(found.values())
+
+    def _asked(self, title: str, **more: str | int) -> list[_Page]:
+        """The pages that an answer holds: of that title, or those that a generator finds, which takes no title."""
+        self._wiki.extracts(self._wiki.page(title), exintro=1, exlimit="max", **more)
+        return _search.get().pages
+
+    def _asked_alone(self, page: _Page) -> _Page:
+        """The same page from an answer of its own, which has room for any introduction."""
+        for alone in self._asked(page.title):
+            if alone.extract is not None:
+                return alone
+        raise ToolError("the wiki gives no extracts of its pages: it needs the TextExtracts extension")
 
 
 def _checked_contact(contact: str | None) -> str:
@@ -112,35 +154,38 @@ class _Transport(httpx.BaseTransport):
         self._private = private
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
+        search = _search.get()
         body = fetch(
             str(self._endpoint.copy_with(query=request.url.query)),
             {"User-Agent": request.headers["User-Agent"], "Accept": "application/json"},
-            deadline=_deadline.get(),
+            deadline=search.deadline,
             interval=self._interval,
             private=self._private,
         )
-        return httpx.Response(200, json=_what_counts(body))
+        search.pages = _pages(body)
+        return httpx.Response(200, json={"query": {"pages": {}}})  # of which wikipedia-api has nothing to read
 
 
-def _what_counts(body: bytes) -> dict[str, object]:
-    """Of an answer only what was asked for, each part of the type it must have."""
+def _pages(body: bytes) -> list[_Page]:
+    """The pages of an answer, in the order of the hits, each part of the type it must have."""
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
         raise ToolError(f"the wiki's answer is no JSON; it begins {body[:60].decode('utf-8', 'replace')!r}") from None
     if isinstance(answer, dict) and "error" in answer:
-        raise ToolError(f"the wiki says: {_part(_part(answer, 'error', dict), 'info', str)[:300]}")
-    query = _part(answer, "query", dict)
-    hits = [{"title": _title(hit)} for hit in _part(query, "search", list, [])]
-    pages = {number: _page(page) for number, page in _part(query, "pages", dict, {}).items()}
-    return {"query": {"search": hits, "pages": pages}}
+        error = _part(answer, "error", dict)
+        kind = ToolUnavailable if error.get("code") in _BUSY else ToolError
+        raise kind(f"the wiki says: {_part(error, 'info', str)[:300]}")
+    if isinstance(answer, dict) and "batchcomplete" in answer and "query" not in answer:
+        return []  # a search without hits
+    pages = _part(_part(answer, "query", dict), "pages", dict, {})
+    return sorted(map(_page, pages.values()), key=lambda page: page.index)
 
 
-def _page(page: object) -> dict[str, str]:
-    """The title and the extract, which is empty for a page that is not there."""
-    if isinstance(page, dict) and "pageid" in page and "extract" not in page:
-        raise ToolError("the wiki gives no extracts of its pages: it needs the TextExtracts extension")
-    return {"title": _title(page), "extract": _part(page, "extract", str, "")}
+def _page(page: object) -> _Page:
+    title = _title(page)
+    silent = isinstance(page, dict) and "pageid" in page and "extract" not in page
+    return _Page(title, None if silent else _part(page, "extract", str, ""), _part(page, "index", int, 0))
 
 
 def _title(item: object) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.bounds import bounded
 from tests.misbehaving_server import answer, head, repeat, serving
-from toolformer import ToolError, ToolTimeout
+from toolformer import ToolError, ToolUnavailable
 from toolformer.tools import safe_http
 from toolformer.tools.safe_http import Deadline, request
 
@@ -70,5 +70,5 @@ def test_a_certificate_nobody_knows(tls: ssl.SSLContext) -> None:
 @pytest.mark.usefixtures("_trusted")
 def test_the_deadline_holds_over_tls(tls: ssl.SSLContext) -> None:
     with serving(repeat(head("200 OK", Content_Length="9999"), b"z", 0.1), tls=tls) as server:  # noqa: SIM117
-        with bounded(5, 4), pytest.raises(ToolTimeout):
+        with bounded(5, 4), pytest.raises(ToolUnavailable):
             ask("localhost", server.port, seconds=0.5)

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from tests.integration.mediawiki import Page, running
@@ -30,7 +31,7 @@ PAGES = [
     Page("القاهرة", "'''القاهرة''' هي عاصمة مصر."),
     Page("AT&T (company)", "'''AT&T''' sells <nowiki><API></nowiki> & telephones."),
     Page("Markup", "A call is written <nowiki>[Calculator(1 + 1)]</nowiki> quizzically."),
-    *(Page(f"Station {number}", f"'''Station {number}''' is a railway station.") for number in range(1, 21)),
+    *(Page(f"Station {number}", f"'''Station {number}''' is a railway station.") for number in range(1, 25)),
 ]
 
 HOBBIT = "The Hobbit: The Hobbit is a novel by J. R. R. Tolkien, published in 1937."
@@ -92,8 +93,20 @@ def test_several_passages(source: Wikipedia) -> None:
     assert all(passage.text == f"{passage.title} is a railway station." for passage in found)
 
 
+def test_more_passages_than_one_answer_holds_introductions_of(source: Wikipedia) -> None:
+    found = source.search("railway station", 23)
+    assert len({passage.title for passage in found}) == 23
+    assert all(passage.text == f"{passage.title} is a railway station." for passage in found)
+
+
+def test_the_order_is_that_of_the_wikis_own_search(source: Wikipedia, endpoint: str) -> None:
+    asked = {"action": "query", "list": "search", "srwhat": "text", "srsearch": "railway station", "format": "json"}
+    listed = httpx.get(endpoint, params=asked).json()["query"]["search"][:7]
+    assert [passage.title for passage in source.search("railway station", 7)] == [hit["title"] for hit in listed]
+
+
 def test_what_the_wiki_refuses_is_its_own_words(source: Wikipedia) -> None:
-    with pytest.raises(ToolError, match='the wiki says: The "srsearch" parameter must be set'):
+    with pytest.raises(ToolError, match='the wiki says: The "gsrsearch" parameter must be set'):
         source.search("", 1)
 
 

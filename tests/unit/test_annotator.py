@@ -17,7 +17,7 @@ from toolformer.data_gen.method import PAPER as AS_PAPER
 from toolformer.data_gen.method import Method
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.records import Annotated, Candidate, Document, Losses, Rejected
-from toolformer.data_gen.rows import funnel, kept_row, rejected_row
+from toolformer.data_gen.rows import failures, funnel, kept_row, rejected_row
 from toolformer.data_gen.run import annotate as run
 from toolformer.lm import Window, window_loss
 from toolformer.tools.calculator import Calculator
@@ -325,7 +325,7 @@ def test_a_result_that_forges_a_call_is_rejected(answer: str) -> None:
         annotator = Annotator(paper_model(), box, [PAPER])
         annotated, rejected = annotator.annotate(annotator.read([Document("d", TEXT)]))
     assert not annotated
-    assert any("holds" in one.reason for one in rejected)
+    assert {one.kind for one in rejected if "holds" in one.reason} == {"unwritable"}
 
 
 def test_a_corpus_that_holds_calls_already_is_data_like_any_other() -> None:
@@ -395,7 +395,9 @@ def test_rows_and_the_funnel_account_for_every_sample() -> None:
             "gain": 1.5,
         }
     ]
+    assert failures(rejected) == {"refused": 1}
     failed = rejected_row(next(one for one in rejected if one.stage == "execute"))
+    assert failed["kind"] == "refused"
     assert (failed["id"], failed["tool"], failed["start"], failed["input"]) == ("d", "Calculator", PLACE, "1 / 0")
     assert str(failed["near"])[int(str(failed["at"])) :].startswith(" 29%")
 

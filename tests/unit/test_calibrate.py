@@ -12,7 +12,7 @@ import pytest
 
 from tests.unit.test_annotator import PAPER, TextLM
 from tests.unit.test_run import content
-from toolformer import DataError, Toolbox
+from toolformer import DataError, Tool, Toolbox, ToolUnavailable, Traits
 from toolformer.data_gen import Document, annotate, calibrate, folder
 from toolformer.data_gen import threshold as module
 from toolformer.data_gen.calibrate import Calibration
@@ -70,9 +70,9 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 LESSON = replace(PAPER, samples=1)
 
 
-def annotated(out: Path, workers: int = 1, count: int = 60) -> Progress:
+def annotated(out: Path, workers: int = 1, count: int = 60, tool: Tool | None = None) -> Progress:
     progress = Progress()
-    with Toolbox([Calculator()]) as box:
+    with Toolbox([tool or Calculator()]) as box:
         annotators = [Annotator(Adds(), box, [LESSON]) for _ in range(workers)]
         run(annotators, iter(sums(count)), out, {}, progress, shard_size=10)
     return progress
@@ -164,6 +164,53 @@ def test_a_run_that_goes_on_scores_its_first_shards_as_it_did(tmp_path: Path) ->
     assert content(tmp_path / "out") == whole
 
 
+class OverNetwork:
+    """A calculator that asks a server, which is away for some sums."""
+
+    name, description, traits = "Calculator", "Adds up, elsewhere.", Traits(in_process=True)
+
+    def __init__(self, away: Callable[[int], bool] = lambda first: False) -> None:
+        self.away = away
+
+    def __call__(self, text: str, /) -> str:
+        if self.away(int(text.split(" + ")[0])):
+            raise ToolUnavailable("calc.example cannot be reached")
+        return Calculator()(text)
+
+
+def test_thresholds_that_lacked_calls_are_found_again_when_those_are_there(tmp_path: Path) -> None:
+    annotated(tmp_path / "whole", tool=OverNetwork())
+    # Of the 30 texts that they are found on, those of the small gains are missing.
+    first = annotated(tmp_path / "out", tool=OverNetwork(lambda first: first < 130 and first % 10 < 4))
+    found = thresholds(tmp_path / "out")
+    assert (first.unavailable, found["unavailable"]) == (12, 12)
+    assert found["tools"]["Calculator"]["value"] != thresholds(tmp_path / "whole")["tools"]["Calculator"]["value"]
+    # As long as any is missing, the thresholds stay, and so does what is done.
+    second = annotated(tmp_path / "out", tool=OverNetwork(lambda first: first == 101))
+    assert (second.unavailable, second.resumed, thresholds(tmp_path / "out")) == (1, 30, found)
+    third = annotated(tmp_path / "out", tool=OverNetwork())
+    assert (third.unavailable, third.resumed) == (0, 0)
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+    assert annotated(tmp_path / "out", tool=OverNetwork()).resumed == 60
+
+
+def test_the_same_thresholds_found_again_undo_nothing(tmp_path: Path) -> None:
+    annotated(tmp_path / "whole", tool=OverNetwork())
+    annotated(tmp_path / "out", tool=OverNetwork(lambda first: first == 105))
+    assert thresholds(tmp_path / "out")["unavailable"] == 1
+    assert annotated(tmp_path / "out", tool=OverNetwork()).resumed == 50
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+
+
+def test_an_edited_input_undoes_nothing(tmp_path: Path) -> None:
+    annotated(tmp_path / "out", tool=OverNetwork(lambda first: first < 130 and first % 10 < 4))
+    before = content(tmp_path / "out")
+    edited = [replace(one, text=one.text + "!") if one.id == "d105" else one for one in sums(60)]
+    with Toolbox([OverNetwork()]) as box, pytest.raises(DataError, match="the input has changed: shard 0"):
+        run([Annotator(Adds(), box, [LESSON])], iter(edited), tmp_path / "out", {}, Progress(), shard_size=10)
+    assert content(tmp_path / "out") == before
+
+
 def test_a_run_without_scored_calls_has_the_lessons_number(tmp_path: Path) -> None:
     with Toolbox([Calculator()]) as box:
         run([Annotator(TextLM(), box, [LESSON])], iter(sums(3)), tmp_path, {}, Progress())
@@ -188,6 +235,7 @@ def one(**changed: object) -> Callable[[dict[str, Any]], object]:
         lambda said: {**said, "found_on_shards": "3"},
         lambda said: {**said, "found_on_shards": -1},
         lambda said: {**said, "found_on_shards": True},
+        lambda said: {**said, "unavailable": "some"},
         one(value="0.3"),
         one(value=math.inf),
         one(value=math.nan),

@@ -6,12 +6,13 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.bounds import bounded
 from tests.misbehaving_server import Client, MisbehavingServer, answer, head, reset, serving
-from toolformer import ToolError
+from toolformer import ToolError, ToolUnavailable
 from toolformer.tools.polite_http import TRIES, fetch
 from toolformer.tools.safe_http import Deadline
 
@@ -44,9 +45,16 @@ def test_a_reset_in_mid_body_is_asked_again() -> None:
 
 def test_after_some_tries_it_gives_up() -> None:
     with serving(answer(b"", "503 Service Unavailable")) as server:
-        with pytest.raises(ToolError, match=r"answers 503 Service Unavailable, 4 times in a row"):
+        with pytest.raises(ToolUnavailable, match=r"answers 503 Service Unavailable, 4 times in a row"):
             get(server)
         assert server.connections == TRIES == 4
+
+
+def test_an_answer_that_is_broken_off_every_time_is_no_answer() -> None:
+    with serving(reset(head("200 OK", Content_Length="9") + b"123")) as server:
+        with pytest.raises(ToolUnavailable, match="broke off its answer .*, 4 times in a row"):
+            get(server)
+        assert server.connections == TRIES
 
 
 def test_each_pause_is_twice_the_last() -> None:
@@ -57,8 +65,9 @@ def test_each_pause_is_twice_the_last() -> None:
 @pytest.mark.parametrize("status", ["400 Bad Request", "403 Forbidden", "404 Not Found", "204 No Content", "799 Odd"])
 def test_what_says_no_is_asked_once(status: str) -> None:
     with serving(answer(b"", status)) as server:
-        with pytest.raises(ToolError, match=status[:3]):
+        with pytest.raises(ToolError, match=status[:3]) as caught:
             get(server)
+        assert type(caught.value) is ToolError  # the same would be said later
         assert server.connections == 1
 
 
@@ -95,11 +104,11 @@ def test_a_retry_after_beyond_the_deadline_fails_at_once_and_says_when(late: Cal
     with serving(answer(b"", TOO_MANY, Retry_After=late()), FINE) as server:
         with (
             bounded(4, 2),
-            pytest.raises(ToolError, match=r"429 Too Many Requests; .* in \d+ s, at \d\d:\d\d:\d\d UTC"),
+            pytest.raises(ToolUnavailable, match=r"429 Too Many Requests; .* in \d+ s, at \d\d:\d\d:\d\d UTC"),
         ):
             get(server)
         # It holds for whoever asks next, too: the server is left in peace.
-        with bounded(4, 2), pytest.raises(ToolError, match=r"may be asked again in \d+ s"):
+        with bounded(4, 2), pytest.raises(ToolUnavailable, match=r"may be asked again in \d+ s"):
             get(server)
         assert server.connections == 1
 
@@ -122,12 +131,36 @@ def test_requests_of_all_threads_keep_their_distance() -> None:
     assert max(arrivals) - min(arrivals) > 0.4
 
 
-def test_whose_turn_comes_after_the_deadline_is_told_so() -> None:
-    with serving(FINE) as server:
-        get(server, interval=9)
-        with bounded(4, 2), pytest.raises(ToolError, match=r"again in \d s, at .*, which is too late for this call"):
-            get(server, seconds=1, interval=9)
-        assert server.connections == 1
+def test_waiting_for_ones_turn_is_not_the_calls_time() -> None:
+    """Eight threads, a second each, and turns that come 0.25 s apart: the last waits for 1.75 s."""
+    with serving(FINE) as server, ThreadPoolExecutor(8) as pool:
+        took = timed(lambda: [*pool.map(lambda _: get(server, seconds=1, interval=0.25), range(8))])
+        assert server.connections == 8
+    assert took > 1.5
+
+
+def test_a_rest_that_the_server_asks_for_meanwhile_is_the_calls_time() -> None:
+    with serving(FINE, answer(b"", TOO_MANY, Retry_After="60")) as server, ThreadPoolExecutor(3) as pool:
+        get(server, interval=0.3)
+        calls = [pool.submit(get, server, seconds=3, interval=0.3) for _ in range(3)]
+        for call in calls:
+            with bounded(4, 2), pytest.raises(ToolUnavailable, match=r"again in \d+ s, at .* UTC"):
+                call.result()
+        assert server.connections == 2
+
+
+def test_turns_are_kept_apart_behind_a_rest_as_well() -> None:
+    arrivals = []
+
+    def note(client: Client) -> None:
+        arrivals.append(time.monotonic())
+        (answer(b"", TOO_MANY, Retry_After="1") if len(arrivals) == 1 else FINE)(client)
+
+    with serving(note) as server, ThreadPoolExecutor(4) as pool:
+        [*pool.map(lambda _: get(server, interval=0.2), range(4))]
+    assert len(arrivals) == 5
+    assert arrivals[1] - arrivals[0] > 0.9
+    assert arrivals[4] - arrivals[1] > 0.45
 
 
 def test_hosts_do_not_wait_for_each_other() -> None:

@@ -52,6 +52,19 @@ def test_what_a_tool_says_is_no_markup() -> None:
     assert out.getvalue().endswith("last error: QA: no [/b] in [red]\n")
 
 
+def test_failures_are_counted_by_kind_and_what_waits_for_the_network_says_how_to_go_on() -> None:
+    out = io.StringIO()
+    with Display(stream=out) as display:
+        display.show(replace(progress(20), failed={"nothing found": 1200}, last_error=""))
+        display.show(replace(progress(20, finished=True), failed={"unavailable": 3, "nothing found": 1200}))
+    first, last = out.getvalue().splitlines()
+    assert first.endswith("3 texts, 1,200 calls without a result (1,200 nothing found)")
+    assert last.endswith(
+        "1,203 calls without a result (1,200 nothing found, 3 unavailable), 3 of them wait for the network: "
+        "the same command again tries them, last error: QA: no answer"
+    )
+
+
 def test_times_in_words() -> None:
     assert [span(seconds) for seconds in (3.9, 303, 7_500)] == ["3 s", "5 min 03 s", "2 h 05 min"]
 

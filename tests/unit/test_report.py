@@ -148,6 +148,23 @@ def test_a_rare_reason_is_shown_beside_a_common_one(tmp_path: Path) -> None:
     ]
 
 
+def test_failures_of_tools_are_grouped_by_their_kind_or_by_what_the_tool_says(tmp_path: Path) -> None:
+    others = [
+        rejected("a", "near", 2, "Wiki", "execute", "Wiki: nothing found for 'cho'", kind="nothing found"),
+        rejected("a", "near", 2, "Wiki", "execute", "Wiki: nothing found about 'cha'", kind="nothing found"),
+        rejected("a", "near", 2, "Wiki", "execute", "Wiki: a.example answers 503", kind="unavailable"),
+        rejected("a", "near", 2, "Wiki", "execute", "Wiki: the query is empty", kind="refused"),
+        rejected("a", "near", 2, "Wiki", "execute", "Wiki: the query has 999 characters"),  # of an earlier program
+    ]
+    groups = content(report(tmp_path / "run", [kept("a", TEXT, CALL)], others))["rejected"]["groups"]  # type: ignore[index]
+    assert {(one["kind"], one["count"]) for one in groups} == {
+        ("nothing found", 2),
+        ("unavailable", 1),
+        ("the query is empty", 1),
+        ("the query has # characters", 1),
+    }
+
+
 def test_reasons_that_are_all_different_do_not_fill_the_memory(tmp_path: Path) -> None:
     letters = [f"{chr(97 + n % 26)}{chr(97 + n // 26)}" for n in range(400)]
     others = [rejected("a", "near", 2, "QA", "execute", f"cannot {word}") for word in letters]

@@ -15,7 +15,16 @@ from typing import Any
 import pytest
 
 from tests.unit.test_annotator import PAPER, TEXT, paper_model
-from toolformer import ConfigError, DataError
+from toolformer import (
+    ConfigError,
+    DataError,
+    Tool,
+    ToolError,
+    ToolNothing,
+    ToolTimeout,
+    ToolUnavailable,
+    Traits,
+)
 from toolformer.data_gen import Document, Lesson, annotate, folder
 from toolformer.data_gen.folder import RunFolder
 from toolformer.data_gen.method import PAPER as AS_PAPER
@@ -149,6 +158,87 @@ def test_a_run_that_was_stopped_goes_on_and_ends_with_the_same_bytes(tmp_path: P
     assert content(tmp_path / "stopped") == content(tmp_path / "whole")
 
 
+AWAY = ToolUnavailable("calc.example cannot be reached")
+
+
+class OverNetwork:
+    """A calculator that asks a server, which is away at some of the calls, counted from 0."""
+
+    name = "Calculator"
+    description = "Adds up, elsewhere."
+    traits = Traits(in_process=True)
+
+    def __init__(self, *away: int, error: ToolError = AWAY) -> None:
+        self.away, self.error, self.calls = away, error, 0
+
+    def __call__(self, text: str, /) -> str:
+        self.calls += 1
+        if self.calls - 1 in self.away:
+            raise self.error
+        return Calculator()(text)
+
+
+def run_with(tool: Tool, out: Path, count: int = 10) -> Progress:
+    """Each shard of four has one call, which several of its texts share."""
+    settings: dict[str, Any] = {"model": paper_model(), "lessons": [PAPER], "method": AS_PAPER, "shard_size": 4}
+    return annotate(documents(count), [tool], out, **settings)
+
+
+def test_calls_that_lacked_the_network_are_tried_again_and_the_bytes_are_those_of_a_quiet_run(tmp_path: Path) -> None:
+    run_with(OverNetwork(), tmp_path / "whole")
+    first = run_with(OverNetwork(1), tmp_path / "out")
+    assert (first.finished, first.failed, first.unavailable) == (True, {"unavailable": 3}, 3)
+    assert first.last_error == "Calculator: calc.example cannot be reached"
+    assert json.loads((tmp_path / "out" / "shards" / "00001.json").read_text())["failed"] == {"unavailable": 3}
+    assert content(tmp_path / "out") != content(tmp_path / "whole")
+    still = OverNetwork(0)
+    assert run_with(still, tmp_path / "out").unavailable == 3
+    again = OverNetwork()
+    second = run_with(again, tmp_path / "out")
+    assert (still.calls, again.calls) == (1, 1)  # the other two shards are done
+    assert (second.resumed, second.failed, second.last_error) == (6, {}, "")
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+    assert run_with(OverNetwork(), tmp_path / "out").resumed == 10
+
+
+def test_other_failures_are_not_tried_again(tmp_path: Path) -> None:
+    first = run_with(OverNetwork(1, error=ToolNothing("nothing found for 'cho'")), tmp_path / "out")
+    assert (first.failed, first.last_error) == ({"nothing found": 3}, "")
+    again = OverNetwork()
+    second = run_with(again, tmp_path / "out")
+    assert (again.calls, second.resumed, second.failed) == (0, 10, {"nothing found": 3})
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "told"),
+    [
+        (ToolError("division by zero"), "refused", ""),
+        (ToolTimeout("no answer within 5 s"), "timeout", "Calculator: no answer within 5 s"),
+        (RuntimeError("oops"), "broken", "Calculator: RuntimeError: oops"),
+    ],
+)
+def test_only_a_fault_is_an_error_to_tell_of(tmp_path: Path, error: Any, kind: str, told: str) -> None:
+    progress = run_with(OverNetwork(1, error=error), tmp_path / "out")
+    assert (progress.failed, progress.last_error) == ({kind: 3}, told)
+
+
+def test_texts_that_wait_for_the_network_and_were_edited_are_refused(tmp_path: Path) -> None:
+    run_with(OverNetwork(0), tmp_path / "out", 4)
+    edited = (replace(one, text=one.text + "!") for one in documents(4))
+    settings: dict[str, Any] = {"model": paper_model(), "lessons": [PAPER], "method": AS_PAPER, "shard_size": 4}
+    with pytest.raises(DataError, match="the input has changed: shard 0"):
+        annotate(edited, [OverNetwork()], tmp_path / "out", **settings)
+
+
+def test_a_folder_of_before_failures_were_counted_goes_on(tmp_path: Path) -> None:
+    run(tmp_path / "out")
+    for file in (tmp_path / "out" / "shards").iterdir():
+        said = json.loads(file.read_text())
+        del said["failed"]
+        file.write_text(json.dumps(said))
+    assert run(tmp_path / "out").resumed == 10
+
+
 def test_other_settings_another_tool_or_another_model_are_refused(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"model": paper_model(), "lessons": [PAPER], "method": AS_PAPER, "shard_size": 4}
     run(tmp_path / "out")
@@ -266,6 +356,10 @@ def test_damage_is_said(tmp_path: Path) -> None:
     run(tmp_path / "out")
     (tmp_path / "out" / "shards" / "00001.json").write_text('{"documents": 4, "ann')
     with pytest.raises(DataError, match="00001.json cannot be read.*damaged"):
+        run(tmp_path / "out")
+    whole = json.loads((tmp_path / "out" / "shards" / "00000.json").read_text())
+    (tmp_path / "out" / "shards" / "00001.json").write_text(json.dumps(whole | {"failed": 3}))
+    with pytest.raises(DataError, match="00001.json is not what this program writes.*damaged"):
         run(tmp_path / "out")
     (tmp_path / "out" / "shards" / "00001.json").write_text('{"documents": 4}')
     with pytest.raises(DataError, match="00001.json is not what this program writes.*damaged"):

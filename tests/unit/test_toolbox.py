@@ -1,11 +1,13 @@
 """A toolbox against tools that do everything wrong: each costs a ToolError, in bounded time, and nothing else."""
 
+import asyncio
 import datetime
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +21,11 @@ from toolformer import (
     ResultMemory,
     Tool,
     Toolbox,
+    ToolBroken,
     ToolError,
+    ToolNothing,
     ToolTimeout,
+    ToolUnavailable,
     Traits,
 )
 from toolformer.tool import FunctionTool, tool
@@ -81,14 +86,14 @@ def good() -> FunctionTool:
 @pytest.mark.parametrize(
     ("function", "kind", "reason"),
     [
-        (_raise, ToolError, "Bad: RuntimeError: cannot go"),
-        (_none, ToolError, "Bad: it returned NoneType instead of a str"),
+        (_raise, ToolBroken, "Bad: RuntimeError: cannot go"),
+        (_none, ToolBroken, "Bad: it returned NoneType instead of a str"),
         (_sleep, ToolTimeout, "Bad: no answer within 1 s"),
         (_spin, ToolTimeout, "Bad: no answer within 1 s"),
-        (_exit, ToolError, "Bad: its worker process died .exit status 3"),
-        (_recurse, ToolError, "Bad: RecursionError"),
+        (_exit, ToolBroken, "Bad: its worker process died .exit status 3"),
+        (_recurse, ToolBroken, "Bad: RecursionError"),
         (lambda text: " \n ", ToolError, "Bad: the answer is empty"),
-        (lambda text: sys.exit("bye"), ToolError, "Bad: its worker process died"),
+        (lambda text: sys.exit("bye"), ToolBroken, "Bad: SystemExit: bye"),
     ],
 )
 def test_a_failing_tool_is_one_error_and_harms_no_other(
@@ -100,6 +105,72 @@ def test_a_failing_tool_is_one_error_and_harms_no_other(
             box.run("Bad", "go")
         assert box.run("Good", "still here") == "STILL HERE"
         with pytest.raises(kind, match=reason):
+            box.run("Bad", "go")
+
+
+HERE = Traits(in_process=True)
+
+
+class OddError(ToolError):
+    """Made in a way of its own."""
+
+    def __init__(self, code: int, *, hint: str) -> None:
+        super().__init__(f"error {code} ({hint})")
+
+
+class OddServerError(ToolUnavailable):
+    def __init__(self) -> None:
+        super().__init__("the server is asleep")
+
+
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+class MuteToolError(ToolError):
+    def __str__(self) -> str:
+        raise SystemExit("no words")
+
+
+@pytest.mark.parametrize("traits", [HERE, QUICK], ids=["here", "worker"])
+@pytest.mark.parametrize(
+    ("error", "kind", "reason"),
+    [
+        (lambda: OddError(3, hint="ask later"), ToolError, r"^Bad: error 3 \(ask later\)$"),
+        (lambda: OddServerError(), ToolUnavailable, "^Bad: the server is asleep$"),
+        (lambda: ToolTimeout("late"), ToolTimeout, "^Bad: late$"),
+        (lambda: ToolNothing("nobody"), ToolNothing, "^Bad: nobody$"),
+        (lambda: SystemExit(3), ToolBroken, "^Bad: SystemExit: 3$"),
+        (lambda: asyncio.CancelledError("over"), ToolBroken, "^Bad: CancelledError: over$"),
+        (lambda: GeneratorExit(), ToolBroken, "^Bad: GeneratorExit"),
+        (lambda: MuteError(), ToolBroken, r"^Bad: MuteError: it gives no reason \(RuntimeError\)$"),
+        (lambda: MuteToolError(), ToolError, r"^Bad: it gives no reason \(SystemExit\)$"),
+    ],
+)
+def test_whatever_a_tool_raises_is_an_error_of_ours(
+    error: Callable[[], BaseException], kind: type[ToolError], reason: str, traits: Traits
+) -> None:
+    def fails(text: str) -> str:
+        if text == "work":
+            return "done"
+        raise error()
+
+    with Toolbox([make(fails, traits=traits)]) as box:
+        with pytest.raises(ToolError, match=reason) as caught:
+            box.run("Bad", "go")
+        assert type(caught.value) is kind
+        assert box.run("Bad", "work") == "done"
+
+
+def test_ctrl_c_is_the_main_threads_alone() -> None:
+    def interrupts(text: str) -> str:
+        raise KeyboardInterrupt
+
+    with Toolbox([make(interrupts, traits=HERE)]) as box:
+        with ThreadPoolExecutor(1) as pool, pytest.raises(ToolBroken, match="Bad: KeyboardInterrupt"):
+            pool.submit(box.run, "Bad", "go").result()
+        with pytest.raises(KeyboardInterrupt):
             box.run("Bad", "go")
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolformer import Tool, Toolbox, ToolError
+from toolformer import Tool, Toolbox, ToolError, ToolNothing
 from toolformer.tool import traits_of
 from toolformer.tools.passages import Passage
 from toolformer.tools.wiki_search import CHARS, WikiSearch, shorten
@@ -29,8 +29,8 @@ def test_the_best_passage_in_one_line() -> None:
     assert Toolbox([search]).run("WikiSearch", "  old \n oak ") == "old oak: A tree. It is tall."
 
 
-def test_nothing_found_is_an_error() -> None:
-    with pytest.raises(ToolError, match="nothing found for 'oak'"):
+def test_nothing_found_is_an_error_of_a_kind_of_its_own() -> None:
+    with pytest.raises(ToolNothing, match="nothing found for 'oak'"):
         WikiSearch(Shelf())("oak")
 
 
