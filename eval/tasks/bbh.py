@@ -14,7 +14,10 @@ from toolformer.eval.sources import Row, array, field, hub, published, text
 
 _PUBLISHED = 6_511
 """Questions, of 27 tasks together."""
+_SHOTS = 3
 _THINK = "A: Let's think step by step.\n"
+_THINKS = re.compile(r"^A: Let's think step by step\.\s+", re.MULTILINE)
+_ANSWERS = re.compile(r"^A:", re.MULTILINE)
 _SHOT = re.compile(rf"{re.escape(_THINK)}.*?the answer is (.*?)\.?(?=\n\s*\nQ: |\s*\Z)", re.DOTALL | re.IGNORECASE)
 _YES_NO = {"true", "false", "yes", "no", "valid", "invalid"}
 _OPTION = re.compile(r"^\([A-Z]\)", re.MULTILINE)
@@ -31,7 +34,8 @@ def chain_of_thought(data: str | None = None, **_: object) -> Splits:
 
 
 def _all(data: str | None, think: bool) -> Iterator[Example]:
-    for name, rows, shots in _published(data) if data is not None else _from_hub():
+    for name, rows, given in _published(data) if data is not None else _from_hub():
+        shots = three(given, name)
         before = shots if think else answers_only(shots, name)
         targets = {str(field(row, "target", where)) for where, row in rows}
         for number, (where, row) in enumerate(rows):
@@ -44,6 +48,18 @@ def _all(data: str | None, think: bool) -> Iterator[Example]:
                 group=name,
                 chance=_chance(row["input"], targets),
             )
+
+
+def three(shots: str, name: str) -> str:
+    """The examples to show, all laid out alike: in sports_understanding a chain goes on in the line that begins it."""
+    shots, thinks = _THINKS.subn(_THINK, shots)
+    answers = len(_ANSWERS.findall(shots))
+    if (answers, thinks) != (_SHOTS, _SHOTS):
+        raise DataError(
+            f"{name}: its prompt shows {answers} answers, {thinks} of them with a chain of thought, instead of {_SHOTS} "
+            "with one: take the publisher's own file"
+        )
+    return shots
 
 
 def answers_only(shots: str, name: str) -> str:

@@ -351,7 +351,7 @@ def test_lm_eval_itself_says_the_same(tmp_path: Path, data: Path) -> None:
 def test_a_random_encoder_decoder_runs_bbh_and_mmlu(tmp_path: Path) -> None:
     files = {
         "bbh/bbh/t.json": json.dumps({"examples": [{"input": "Which?\n(A) x\n(B) y", "target": "(A)"}] * 2}),
-        "bbh/cot-prompts/t.txt": "X\n-----\nSay.\n\nQ: a\nA: Let's think step by step.\nSo the answer is (B).",
+        "bbh/cot-prompts/t.txt": "X\n-----\nSay." + "\n\nQ: a\nA: Let's think step by step.\nSo the answer is (B)." * 3,
         "mmlu/dev/a_dev.csv": "What?,1,2,3,4,D\n" * 5,
         "mmlu/test/a_test.csv": "What now?,1,2,3,4,C\n" * 2,
     }

@@ -214,7 +214,8 @@ def test_spans_of_dates() -> None:
 
 THINK = "A: Let's think step by step.\n"
 SHOTS = (
-    f"CANARY\n-----\nSay it.\n\nQ: a\n{THINK}Because.\n\nSo the answer is (B).\n\nQ: b\n{THINK}So the answer is ] }}."
+    f"CANARY\n-----\nSay it.\n\nQ: a\n{THINK}Because.\n\nSo the answer is (B).\n\n"
+    f"Q: b\n{THINK}So the answer is ] }}.\n\nQ: c\n{THINK}It is so. So the answer is yes."
 )
 
 
@@ -223,12 +224,43 @@ def test_bbh_shows_three_examples_with_or_without_their_chains(tmp_path: Path) -
     written(tmp_path, "bbh/bbh/t.json", rows)
     data = written(tmp_path, "bbh/cot-prompts/t.txt", SHOTS)
     (one,) = docs(bbh.direct(data))
-    assert one["prompt"] == ("Say it.\n\nQ: a\nA: (B)\n\nQ: b\nA: ] }\n\nQ: Which?\nOptions:\n(A) x\n(B) y\nA:")
+    assert one["prompt"] == (
+        "Say it.\n\nQ: a\nA: (B)\n\nQ: b\nA: ] }\n\nQ: c\nA: yes\n\nQ: Which?\nOptions:\n(A) x\n(B) y\nA:"
+    )
     assert one["chance"] == 0.5
     assert str(bbh.direct(data).size) == "1 of 6,511 published questions"
     (one,) = docs(bbh.chain_of_thought(data))
     assert one["prompt"].startswith("Say it.\n\nQ: a\nA: Let's think step by step.\nBecause.")
     assert one["prompt"].endswith("(B) y\nA: Let's think step by step.\n")
+
+
+def test_bbh_knows_a_chain_that_goes_on_in_its_first_line(tmp_path: Path) -> None:
+    written(tmp_path, "bbh/bbh/t.json", {"examples": [{"input": "Which?", "target": "yes"}]})
+    data = written(tmp_path, "bbh/cot-prompts/t.txt", SHOTS.replace("step.\n", "step. "))
+    (one,) = docs(bbh.direct(data))
+    assert "step by step" not in one["prompt"]
+    assert one["prompt"].startswith("Say it.\n\nQ: a\nA: (B)\n\nQ: b\nA: ] }\n\nQ: c\nA: yes\n\n")
+    (one,) = docs(bbh.chain_of_thought(data))
+    assert one["prompt"].count(THINK) == 4  # as it is asked, so it is shown
+
+
+@pytest.mark.parametrize(
+    ("shots", "said"),
+    [
+        (
+            SHOTS.rpartition("\n\n")[0],
+            "2 answers, 2 of them with a chain of thought, instead of 3 with one: take",
+        ),
+        (SHOTS + f"\n\nQ: d\n{THINK}So the answer is no.", "4 answers, 4 of them"),
+        (SHOTS.replace("A: Let's think step by step.\nIt", "A: It"), "3 answers, 2 of them"),
+    ],
+)
+def test_bbh_refuses_another_number_of_examples_to_show(tmp_path: Path, shots: str, said: str) -> None:
+    written(tmp_path, "bbh/bbh/t.json", {"examples": [{"input": "Which?", "target": "yes"}]})
+    data = written(tmp_path, "bbh/cot-prompts/t.txt", shots)
+    for reader in (bbh.direct, bbh.chain_of_thought):
+        with pytest.raises(DataError, match=f"^t: its prompt shows {said}"):
+            reader(data)
 
 
 @pytest.mark.parametrize(
@@ -432,7 +464,8 @@ def test_the_hubs_copies_are_read_in_their_columns(monkeypatch: pytest.MonkeyPat
     assert made["triviaqa"][0]["answers"] == ["A", "B"]
     assert len({one["group"] for one in made["bbh_direct"]}) == 27
     assert made["mmlu"][0]["answers"] == ["D"]
-    assert made["bbh_cot"][0]["prompt"].count("A: Let's think step by step.") == 4
+    assert all(one["prompt"].count("A: Let's think step by step.\n") == 4 for one in made["bbh_cot"])
+    assert not any("step by step" in one["prompt"] for one in made["bbh_direct"])
 
 
 @pytest.mark.parametrize("error", [ConnectionError("no route"), ValueError("no such split"), HTTPError("reset")])
@@ -477,3 +510,9 @@ def test_the_publishers_files(name: str) -> None:
         most = {"lama": LAMA_WORDS, "qa": QA_WORDS}.get(one["rule"], 1000)
         if one["answers"] and len(one["answers"][0].split()) <= most:
             assert judge(one["rule"], f" {one['answers'][0]}.", one["answers"], one["choices"]).right, one
+
+
+@pytest.mark.needs("data")
+def test_the_publishers_chains_are_shown_in_none_of_the_direct_prompts() -> None:
+    made = docs(bbh.direct(os.environ["TOOLFORMER_DATA"]))
+    assert not any("step by step" in one["prompt"] or "answer is" in one["prompt"] for one in made)

@@ -160,7 +160,7 @@ def examples(folder: Path) -> list[dict[str, Any]]:
             for n, m in ((2, 3), (10, 4), (7, 7))
         ),
         "bbh/bbh/t.json": json.dumps({"examples": [{"input": "Is it (A) or (B)?", "target": "(A)"}]}),
-        "bbh/cot-prompts/t.txt": "X\n-----\nSay.\n\nQ: a\nA: Let's think step by step.\nSo the answer is (B).",
+        "bbh/cot-prompts/t.txt": "X\n-----\nSay." + "\n\nQ: a\nA: Let's think step by step.\nSo the answer is (B)." * 3,
         "mmlu/dev/a_dev.csv": "What is 2 + 2?,1,2,3,4,D\n" * 5,
         "mmlu/test/a_test.csv": "What is 2 + 1?,1,2,3,4,C\nWhy is it so?,a,b,c,d,A\n",
     }
