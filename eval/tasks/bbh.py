@@ -56,8 +56,8 @@ def three(shots: str, name: str) -> str:
     answers = len(_ANSWERS.findall(shots))
     if (answers, thinks) != (_SHOTS, _SHOTS):
         raise DataError(
-            f"{name}: its prompt shows {answers} answers, {thinks} of them with a chain of thought, instead of {_SHOTS} "
-            "with one: take the publisher's own file"
+            f"BBH: {name} shows {answers} answers, {thinks} of them behind a chain of thought, instead of {_SHOTS} and "
+            f"{_SHOTS}: take the publisher's own file of prompts"
         )
     return shots
 

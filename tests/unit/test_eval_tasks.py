@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from toolformer import load
 from toolformer.errors import ConfigError, DataError
 from toolformer.eval.answers import LAMA_WORDS, QA_WORDS, judge
 from toolformer.eval.overlap import bleu, rouge
+from toolformer.eval.run import FOLDER
 from toolformer.eval.tasks import bbh, dateset, lama, mmlu, questions, temporal, texts, word_problems
 from toolformer.reach import HTTPError
 from toolformer.toolbox import Toolbox
@@ -249,7 +251,7 @@ def test_bbh_knows_a_chain_that_goes_on_in_its_first_line(tmp_path: Path) -> Non
     [
         (
             SHOTS.rpartition("\n\n")[0],
-            "2 answers, 2 of them with a chain of thought, instead of 3 with one: take",
+            "2 answers, 2 of them behind a chain of thought, instead of 3 and 3: take the publisher",
         ),
         (SHOTS + f"\n\nQ: d\n{THINK}So the answer is no.", "4 answers, 4 of them"),
         (SHOTS.replace("A: Let's think step by step.\nIt", "A: It"), "3 answers, 2 of them"),
@@ -259,7 +261,7 @@ def test_bbh_refuses_another_number_of_examples_to_show(tmp_path: Path, shots: s
     written(tmp_path, "bbh/bbh/t.json", {"examples": [{"input": "Which?", "target": "yes"}]})
     data = written(tmp_path, "bbh/cot-prompts/t.txt", shots)
     for reader in (bbh.direct, bbh.chain_of_thought):
-        with pytest.raises(DataError, match=f"^t: its prompt shows {said}"):
+        with pytest.raises(DataError, match=f"^BBH: t shows {said}"):
             reader(data)
 
 
@@ -516,3 +518,13 @@ def test_the_publishers_files(name: str) -> None:
 def test_the_publishers_chains_are_shown_in_none_of_the_direct_prompts() -> None:
     made = docs(bbh.direct(os.environ["TOOLFORMER_DATA"]))
     assert not any("step by step" in one["prompt"] or "answer is" in one["prompt"] for one in made)
+
+
+@pytest.mark.needs("data")
+def test_there_is_room_for_the_longest_answer_of_bbh() -> None:
+    import yaml
+
+    config = yaml.load((FOLDER / "bbh_direct.yaml").read_text("utf-8").replace("!function ", ""), yaml.SafeLoader)
+    encode = load("builtin").encode  # of a small vocabulary: others need fewer tokens
+    longest = max(len(encode(f" {one['answers'][0]}").ids) for one in docs(bbh.direct(os.environ["TOOLFORMER_DATA"])))
+    assert 1.5 * longest < config["generation_kwargs"]["max_gen_toks"]
