@@ -348,6 +348,26 @@ def test_lm_eval_itself_says_the_same(tmp_path: Path, data: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_an_answer_behind_an_empty_line_is_right_here_and_in_lm_eval(tmp_path: Path, data: Path) -> None:
+    from lm_eval.evaluator import evaluate as theirs
+
+    def late(said: str) -> dict[str, float]:
+        blank = said.find("\n\n")
+        if blank < 0:
+            return {"\n": 0.9}
+        return follows(said[:blank] + said[blank + 2 :])
+
+    model = ScriptedLM(follows=late)
+    evaluate(model, [], settings(data, k=(0,)), tmp_path / "out")
+    ours = results(tmp_path / "out")["tasks"]["svamp"]["k"]["0"]["accuracy"]["value"]
+    (task,) = load_tasks(settings(data)).values()
+    found = theirs(ToolLM(model), {"toolformer_svamp": task}, bootstrap_iters=0)
+    assert found is not None
+    assert found["results"]["toolformer_svamp"]["acc,none"] == pytest.approx(ours, abs=1e-6)
+    assert ours > 0
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_a_random_encoder_decoder_runs_bbh_and_mmlu(tmp_path: Path) -> None:
     files = {
         "bbh/bbh/t.json": json.dumps({"examples": [{"input": "Which?\n(A) x\n(B) y", "target": "(A)"}] * 2}),

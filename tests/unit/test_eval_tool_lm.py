@@ -90,6 +90,15 @@ def test_a_failed_call_is_undone_and_told() -> None:
     assert "division by zero" in answer.undone[0].reason
 
 
+def test_an_answer_behind_an_empty_line_is_found_in_our_tasks_alone() -> None:
+    blank = "It is\n\nParis.\n\nIt was"
+    lm = ToolLM(ScriptedLM(follows=script(blank)))
+    asked = [generate("It is", doc, until=["\n\n"]) for doc in ({"rule": "qa"}, {})]
+    ours, theirs = lm.generate_until(asked)
+    assert ours == "\n\nParis."
+    assert theirs == ""  # as lm-eval's own models end it
+
+
 def test_where_no_call_was_made_it_says_how_near_one_was() -> None:
     def follows(said: str) -> dict[str, float]:
         following = {"It": {" ": 0.6, "<API>": 0.1}, "It ": {"i": 0.5, "<API>": 0.3}, "It i": {"s": 0.9}}
