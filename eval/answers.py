@@ -41,7 +41,7 @@ def _qa(text: str, answers: Sequence[str], _: Sequence[str]) -> Verdict:
 
 
 def _within(text: str, answers: Sequence[str], most: int) -> Verdict:
-    said = " ".join(text.split(maxsplit=most)[:most])
+    said = " ".join(_parted(text).split(maxsplit=most)[:most])
     words = _words(said)
     return Verdict(" ".join(_named(words)), any(_holds(said, words, answer) for answer in answers))
 
@@ -61,15 +61,36 @@ def _named(words: list[str]) -> list[str]:
     return words[first:]
 
 
+_SIGNS = r"!\"#%&()*,.:;?@\[\\\]{}¡¿«»“”„…·、。・，．：；！？"
+_JOINED = r"['’‘/\-‐-―]"
+_LETTER_ALONE = r"[^\W\d_]"
+_BETWEEN = re.compile(
+    r"(?<=\w)"
+    r"(?!(?<=\d)\.\d|(?<=\d),\d{3}(?!\d))"  # 4.2 and 1,234 are one word
+    rf"(?!(?:(?<=\b{_LETTER_ALONE})|(?<=\b{_LETTER_ALONE}{{2}}))\.{_LETTER_ALONE}\b)"  # and so are U.S. and Ph.D.
+    rf"{_JOINED}*[{_SIGNS}](?:[{_SIGNS}]|{_JOINED})*(?=\w)"
+)
+
+
+def _parted(text: str) -> str:
+    """With a space behind punctuation that stands between two words: "Answer:Paris" is two."""
+    return _BETWEEN.sub(r"\g<0> ", text)
+
+
 _ARTICLES = {"a", "an", "the"}
 _POSSESSIVE = re.compile(r"['’]s\b")
 _JOINS = re.compile(r"[-‐-―/]")
+_POINT = re.compile(r"(?<=\d)\.(?=\d)")
 
 
 def _words(text: str) -> list[str]:
-    """The words as they are compared: without case, punctuation and possessive endings."""
-    text = _JOINS.sub(" ", _POSSESSIVE.sub("", unicodedata.normalize("NFKC", text).casefold()))
-    return "".join(c for c in text if not unicodedata.category(c).startswith("P")).split()
+    """The words as they are compared: without case, possessive endings and punctuation, but for a decimal point."""
+    text = _JOINS.sub(" ", _POSSESSIVE.sub("", unicodedata.normalize("NFKC", _parted(text)).casefold()))
+    return ".".join(map(_unpunctuated, _POINT.split(text))).split()
+
+
+def _unpunctuated(text: str) -> str:
+    return "".join(c for c in text if not unicodedata.category(c).startswith("P"))
 
 
 _WHOLE = r"\d{1,3}(?:,\d{3})+(?!\d)|\d+"
@@ -204,11 +225,34 @@ def _letter(text: str, answers: Sequence[str], choices: Sequence[str]) -> Verdic
     said = (match.group(1) if match else text).strip()
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(choices)]
     found = _LETTER.match(said)
-    line = _words(said.split("\n", 1)[0])
-    whole = next((a for a, choice in zip(letters, choices, strict=True) if line and _words(choice) == line), "")
+    line = said.split("\n", 1)[0]
+    place = _chosen(line, choices)
+    whole = "" if place is None else letters[place]
     # "A large dog" may be a choice, and then its A is no letter.
-    answer = found.group(1) if found and found.group(1) in letters and (len(line) == 1 or not whole) else whole
+    answer = found.group(1) if found and found.group(1) in letters and (len(_words(line)) == 1 or not whole) else whole
     return Verdict(answer, answer in answers)
+
+
+def _chosen(line: str, choices: Sequence[str]) -> int | None:
+    """Which choice a line is: to the letter, or else without case, or else by its words. None if it could be two."""
+    for form in (_spaced, _bare, _signed):
+        same = [place for place, choice in enumerate(choices) if form(line) and form(choice) == form(line)]
+        if same:
+            return same[0] if len({_spaced(choices[place]) for place in same}) == 1 else None
+    return None
+
+
+def _spaced(text: str) -> str:
+    return " ".join(text.split()).removesuffix(".").strip()
+
+
+_MINUS = re.compile(r"(?<![\w)\]}])[-−–](?=[$€£(]?(?:\.?\d|[^\W\d_]\b))")
+_POINT_ALONE = re.compile(r"(?<![\w.])\.(?=\d)")
+
+
+def _signed(text: str) -> str:
+    """The words, with signs and points: -5 is not 5, and .5 is not 5."""
+    return " ".join(_words(_MINUS.sub(" minus ", _POINT_ALONE.sub("0.", text))))
 
 
 Rule = Callable[[str, Sequence[str], Sequence[str]], Verdict]

@@ -32,6 +32,21 @@ def right(rule: str, text: str, *answers: str, choices: tuple[str, ...] = ()) ->
         ("lack of vitamin A", "Vitamin A"),
         ("King of the Hill", "the King of the Hill"),
         ("¿? is it", "¿?"),
+        ("Answer:Paris", "Paris"),
+        ("Answer…Paris", "Paris"),
+        ("**Answer:**Paris", "Paris"),
+        ("London,Paris", "Paris"),
+        ('it is"Paris"', "Paris"),
+        ("St.Louis", "St. Louis"),
+        ("It is so.Paris", "Paris"),
+        ("Simon&Garfunkel", "Simon & Garfunkel"),
+        ("U.S.A. citizen", "USA"),
+        ("a Ph.D. in physics", "PhD"),
+        ("J.R.R.Tolkien", "J.R.R. Tolkien"),
+        ("O’Brien", "O'Brien"),
+        ("1,234 people", "1234"),
+        ("4.2 million", "4.2"),
+        ("1,2,3", "2"),
     ],
 )
 def test_lama_finds_the_answer_in_the_first_five_words(text: str, answer: str) -> None:
@@ -51,6 +66,9 @@ def test_lama_finds_the_answer_in_the_first_five_words(text: str, answer: str) -
         ("hepatitis B", "Hepatitis A"),
         ("vitamin deficiency", "Vitamin A"),
         ("it is a dog", "A"),
+        ("a:b:c:d:e:Paris", "Paris"),  # its sixth word
+        ("42", "4.2"),
+        ("4.2", "42"),
     ],
 )
 def test_lama_does_not_find_it_elsewhere(text: str, answer: str) -> None:
@@ -229,6 +247,29 @@ def test_letters(text: str, expected: str) -> None:
 )
 def test_a_choice_that_begins_like_a_letter(text: str, expected: str) -> None:
     assert judge("letter", text, ["B"], ["a cat", "A large dog", "A", "no dog"]).answer == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "choices", "expected"),
+    [
+        ("4.2", ("42", "4.2"), "B"),
+        (" 42.", ("4.2", "42"), "B"),
+        ("-5", ("5", "-5"), "B"),
+        ("5", ("-5", "5"), "B"),
+        ("−5", ("5", "-5"), "B"),
+        ("-5 Apples", ("5 apples", "-5 apples"), "B"),
+        ("-5", ("5", "6"), ""),
+        (".5", ("5", "0.5"), "B"),
+        ("-x", ("x", "-x"), "B"),
+        ("(0, 1)", ("[0, 1]", "(0, 1)"), "B"),
+        ("aa", ("AA", "aa"), "B"),
+        ("ab", ("AB", "Ab"), ""),  # either
+        ("yes", ("Yes", "Yes"), "A"),
+        ("Notre Dame", ("Paris", "Notre-Dame."), "B"),
+    ],
+)
+def test_choices_that_differ_by_a_sign_are_told_apart(text: str, choices: tuple[str, ...], expected: str) -> None:
+    assert judge("letter", text, ["B"], choices).answer == expected
 
 
 def test_equal_answers_are_equal_for_a_vote() -> None:
