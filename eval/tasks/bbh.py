@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from toolformer.errors import DataError
-from toolformer.eval.examples import Example, Splits, splits
+from toolformer.eval.examples import NO_ANSWER, Example, LeftOut, Splits, golds, splits
 from toolformer.eval.sources import Row, array, field, hub, published, text
 
 _PUBLISHED = 6_511
@@ -33,17 +33,21 @@ def chain_of_thought(data: str | None = None, **_: object) -> Splits:
     return splits(_all(data, think=True), "BBH", _PUBLISHED)
 
 
-def _all(data: str | None, think: bool) -> Iterator[Example]:
+def _all(data: str | None, think: bool) -> Iterator[Example | LeftOut]:
     for name, rows, given in _published(data) if data is not None else _from_hub():
         shots = three(given, name)
         before = shots if think else answers_only(shots, name)
-        targets = {str(field(row, "target", where)) for where, row in rows}
-        for number, (where, row) in enumerate(rows):
+        right = [golds(field(row, "target", where)) for where, row in rows]
+        targets = {target for answers in right for target in answers}
+        for number, ((where, row), answers) in enumerate(zip(rows, right, strict=True)):
             asked = f"{before}\n\nQ: {field(row, 'input', where)}\n"
+            if not answers:
+                yield NO_ANSWER
+                continue
             yield Example(
                 id=f"{name}-{number}",
                 prompt=asked + (_THINK if think else "A:"),
-                answers=(str(row["target"]),),
+                answers=answers,
                 rule="exact",
                 group=name,
                 chance=_chance(row["input"], targets),

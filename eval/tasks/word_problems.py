@@ -7,8 +7,11 @@ from xml.etree import ElementTree
 
 from toolformer.errors import DataError
 from toolformer.eval import sources
-from toolformer.eval.examples import NO_ANSWER, Example, LeftOut, Splits, splits
+from toolformer.eval.examples import NO_ANSWER, Example, LeftOut, Splits, golds, splits
 from toolformer.eval.sources import Row, array, field, hub, lines, published
+
+_NO_NUMBERS = {"nan", "null"}
+"""What a program writes for an answer that it has not."""
 
 
 def asdiv(data: str | None = None, **_: object) -> Splits:
@@ -44,9 +47,10 @@ def gsm8k(data: str | None = None, **_: object) -> Splits:
 
 
 def _problem(id_: str, text: str, answer: object) -> Example | LeftOut:
-    if answer is None or not str(answer).strip():
+    right = golds(answer)
+    if not right or right[0].strip().casefold() in _NO_NUMBERS:
         return NO_ANSWER
-    return Example(id=id_, prompt=f"{' '.join(text.split())} The answer is", answers=(str(answer),), rule="number")
+    return Example(id=id_, prompt=f"{' '.join(text.split())} The answer is", answers=right, rule="number")
 
 
 def _from_hub() -> Iterator[Example | LeftOut]:

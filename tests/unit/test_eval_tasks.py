@@ -372,6 +372,66 @@ def test_what_is_not_asked_is_counted_with_its_reason(tmp_path: Path) -> None:
     assert (len(docs(made)), made.size.left_out) == (1, {"it has no answer": 1})
 
 
+NOTHING = ["NaN", "null", '""', '" "']
+"""Answers that are none, as JSON writes them."""
+
+
+@pytest.mark.parametrize("nothing", NOTHING)
+@pytest.mark.parametrize(
+    ("reader", "name", "row"),
+    [
+        (lama.squad, "lama/Squad/test.jsonl", '{"masked_sentences": ["It is [MASK]."], "obj_label": %s}'),
+        (
+            lama.google_re,
+            "lama/Google_RE/a_test.jsonl",
+            '{"masked_sentences": ["In [MASK]."], "obj_aliases": ["FL"], "obj_label": %s}',
+        ),
+        (lama.trex, "lama/TREx/P1.jsonl", '{"sub_uri": "Q%%d", "sub_label": "Ada", "obj_label": %s}'),
+        (word_problems.svamp, "svamp/SVAMP.json", '{"ID": "c", "Body": "Two.", "Question": "What?", "Answer": %s}'),
+        (word_problems.mawps, "mawps/testset.json", '{"id": 1, "original_text": "Why ?", "ans": %s}'),
+        (word_problems.gsm8k, "gsm8k/test.jsonl", '{"question": "What?", "answer": "#### %s"}'),
+        (bbh.direct, "bbh/bbh/t.json", '{"input": "Which?", "target": %s}'),
+        (texts.text_to_text, "p.jsonl", '{"prompt": "Say it:", "references": %s}'),
+    ],
+)
+def test_a_row_whose_answer_is_nothing_is_not_asked(
+    tmp_path: Path, reader: Any, name: str, row: str, nothing: str
+) -> None:
+    inside = nothing.strip('"') if "####" in row else nothing
+    good = '"x"' if "####" not in row else "7"
+    rows = [row % good, row % inside]
+    rows = [one.replace("%d", str(number)) for number, one in enumerate(rows)]
+    text = "\n".join(rows) if name.endswith("l") else f"[{','.join(rows)}]"
+    written(tmp_path, name, f'{{"examples": {text}}}' if name.startswith("bbh") else text)
+    written(tmp_path, "lama/relations.jsonl", [{"relation": "P1", "template": "[X] is in [Y] ."}])
+    data = written(tmp_path, "bbh/cot-prompts/t.txt", SHOTS)
+    if name == "p.jsonl" and nothing in ("NaN", "null"):
+        with pytest.raises(DataError, match=r"line 2: 'references' should be a list of texts, not "):
+            reader(pairs=str(tmp_path / name))
+        return
+    made = reader(pairs=str(tmp_path / name)) if name == "p.jsonl" else reader(data)
+    assert (len(docs(made)), made.size.left_out) == (1, {"it has no answer": 1})
+
+
+def test_blank_answers_among_others_are_none(tmp_path: Path) -> None:
+    nq = [{"question": "who", "answer": ["", "A", " "]}, {"question": "whom", "answer": [""]}]
+    made = questions.natural_questions(written(tmp_path, "nq_open/NQ-open.dev.jsonl", nq))
+    assert [one["answers"] for one in docs(made)] == [["A"]]
+    assert made.size.left_out == {"it has no answer": 1}
+    made = temporal.templama(templama(tmp_path, ROSSI, ROSSI | {"answer": [{"name": ""}]}))
+    assert (len(docs(made)), made.size.left_out) == (1, {"it has no answer": 1})
+    made = questions.triviaqa(written(tmp_path, "triviaqa/x.dev.txt", "Who?\t['']\nWhom?\t['a', '']\n"))
+    assert ([one["answers"] for one in docs(made)], made.size.left_out) == ([["a"]], {"it has no answer": 1})
+    (tmp_path / "a.jsonl").write_text('{"text": null}\n{"text": "x"}\n{"text": NaN}\n', "utf-8")
+    assert texts.plain_text(text=str(tmp_path / "a.jsonl")).size.left_out == {"it is empty": 2}
+
+
+def test_an_answer_that_is_no_text_and_no_number_is_refused(tmp_path: Path) -> None:
+    rows = [{"ID": "c", "Body": "Two.", "Question": "What?", "Answer": []}]
+    with pytest.raises(DataError, match="SVAMP: row 1 is not as its publisher writes it"):
+        word_problems.svamp(written(tmp_path, "svamp/SVAMP.json", rows))
+
+
 def test_a_whole_set_says_so_and_one_row_less_is_odd(tmp_path: Path) -> None:
     rows = [
         {"ID": f"c{n}", "Body": "Two plums.", "Question": "How many?", "Answer": 2.0, "Equation": "2", "Type": "x"}
@@ -468,6 +528,29 @@ def test_the_hubs_copies_are_read_in_their_columns(monkeypatch: pytest.MonkeyPat
     assert made["mmlu"][0]["answers"] == ["D"]
     assert all(one["prompt"].count("A: Let's think step by step.\n") == 4 for one in made["bbh_cot"])
     assert not any("step by step" in one["prompt"] for one in made["bbh_direct"])
+
+
+@pytest.mark.parametrize("answer", [None, float("nan"), -1, 4, "D"])
+def test_a_choice_of_the_hub_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, answer: object) -> None:
+    rows = [HUB["cais/mmlu"]] * mmlu.SHOTS
+    tests = [HUB["cais/mmlu"] | {"answer": answer}]
+    monkeypatch.setattr("datasets.load_dataset", lambda name, config, split: rows if split == "dev" else tests)
+    with pytest.raises(
+        DataError, match=r"cais/mmlu, test, row 1: the right choice should be a number from 0 to 3, not"
+    ):
+        mmlu.mmlu(None)
+
+
+def test_the_hubs_questions_without_an_answer_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = HUB["mandarjoshi/trivia_qa"]
+    rows = [
+        whole,
+        whole | {"answer": {"value": None, "aliases": ["B"]}},
+        whole | {"answer": {"value": "", "aliases": []}},
+    ]
+    monkeypatch.setattr("datasets.load_dataset", lambda name, config, split: rows)
+    made = questions.triviaqa(None)
+    assert (len(docs(made)), made.size.left_out) == (1, {"it has no answer": 2})
 
 
 @pytest.mark.parametrize("error", [ConnectionError("no route"), ValueError("no such split"), HTTPError("reset")])
