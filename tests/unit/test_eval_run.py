@@ -20,7 +20,7 @@ from toolformer.eval.outcomes import read_outcomes, write_outcomes
 from toolformer.eval.progress import Progress, line
 from toolformer.eval.results import costs, results, write_results
 from toolformer.eval.run import evaluate, load_tasks, odd_sizes
-from toolformer.eval.settings import GROUPS, TASKS, Settings
+from toolformer.eval.settings import ALONE, GROUPS, TASKS, Settings
 from toolformer.eval.tables import grids
 from toolformer.eval.tool_lm import ToolLM
 from toolformer.hf.encode import Codec
@@ -301,7 +301,8 @@ def test_names_settings_and_folders_that_cannot_be_are_said_at_once(tmp_path: Pa
             Settings(("svamp",), **wrong)
     with pytest.raises(DataError, match="holds no outcomes"):
         results(tmp_path)
-    assert set(Settings((*GROUPS, "text", "pairs")).names()) == set(TASKS)
+    assert set(Settings((*GROUPS, *ALONE)).names()) == set(TASKS)
+    assert Settings(("math",)).names() == ["asdiv", "svamp", "mawps", "gsm8k"]  # mawps_all holds mawps
 
 
 def test_every_task_has_its_yaml_and_no_other() -> None:

@@ -94,6 +94,23 @@ def test_math_problems_end_in_the_papers_words(tmp_path: Path) -> None:
     assert one["answers"] == ["1234"]
 
 
+def test_mawps_is_its_test_set_and_mawps_all_the_whole(tmp_path: Path) -> None:
+    for number, name in enumerate(("trainset", "validset", "testset")):
+        row = {"id": number, "original_text": f"Joan has {number} cats . Why ?", "ans": 1}
+        written(tmp_path, f"mawps/{name}.json", [row])
+    (one,) = docs(word_problems.mawps(str(tmp_path)))
+    assert one["prompt"] == "Joan has 2 cats. Why? The answer is"
+    assert str(word_problems.mawps(str(tmp_path)).size) == "1 of 238 published problems of the test set"
+    made = word_problems.mawps_all(str(tmp_path))
+    assert sorted(one["id"] for one in docs(made)) == ["0", "1", "2"]
+    assert str(made.size) == "3 of 2,373 published problems"
+    with pytest.raises(DataError, match="name their folder with --data, or ask for mawps_all, which the hub has"):
+        word_problems.mawps(None)
+    (tmp_path / "empty" / "mawps").mkdir(parents=True)
+    with pytest.raises(DataError, match="MAWPS: the data holds no example"):
+        word_problems.mawps_all(str(tmp_path / "empty"))
+
+
 def test_an_xml_bomb_is_not_read(tmp_path: Path) -> None:
     bomb = "<?xml version='1.0'?><!DOCTYPE r [<!ENTITY a 'aaaa'>]><r>&a;</r>"
     with pytest.raises(DataError, match="declares entities"):
@@ -517,11 +534,12 @@ def test_the_hubs_copies_are_read_in_their_columns(monkeypatch: pytest.MonkeyPat
         return [HUB[name]] * (mmlu.SHOTS if split == "dev" else 1)
 
     monkeypatch.setattr("datasets.load_dataset", load_dataset)
-    hub = {name: reader for name, reader in READERS.items() if not name.startswith("lama")}
+    hub = {name: reader for name, reader in READERS.items() if name != "mawps" and not name.startswith("lama")}
     made = {name: docs(reader(None)) for name, reader in hub.items()}
     assert set(asked) == set(HUB)
-    assert made["mawps"][0]["prompt"] == "2 plums, 1.5 eggs. How many? The answer is"
-    assert len(made["mawps"]) == 1  # it has one split only
+    assert made["mawps_all"][0]["prompt"] == "2 plums, 1.5 eggs. How many? The answer is"
+    assert len(made["mawps_all"]) == 1  # it has one split only
+    assert str(word_problems.mawps_all(None).size) == "1 of 2,373 published problems"
     assert len(made["svamp"]) == 2  # train and test together are the whole set
     assert made["triviaqa"][0]["answers"] == ["A", "B"]
     assert len({one["group"] for one in made["bbh_direct"]}) == 27
@@ -572,6 +590,7 @@ READERS = {
     "asdiv": word_problems.asdiv,
     "svamp": word_problems.svamp,
     "mawps": word_problems.mawps,
+    "mawps_all": word_problems.mawps_all,
     "gsm8k": word_problems.gsm8k,
     "webquestions": questions.webquestions,
     "natural_questions": questions.natural_questions,
