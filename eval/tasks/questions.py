@@ -33,7 +33,7 @@ def natural_questions(data: str | None = None, **_: object) -> Splits:
 
 
 def triviaqa(data: str | None = None, **_: object) -> Splits:
-    """TriviaQA: `triviaqa/*.dev.txt`, questions and answers behind a tab, or the hub's mandarjoshi/trivia_qa."""
+    """TriviaQA: `triviaqa/*.dev.txt`, DPR's dev split, answers behind a tab, or the hub's mandarjoshi/trivia_qa."""
     if data is None:
         rows = hub("mandarjoshi/trivia_qa", "rc.nocontext", "validation")
         made = (_open(row["question_id"], row["question"], _aliases(row["answer"])) for _, row in rows)
