@@ -65,7 +65,7 @@ _SIGNS = r"!\"#%&()*,.:;?@\[\\\]{}¡¿«»“”„…·、。・，．：；！
 _JOINED = r"['’‘/\-‐-―]"
 _LETTER_ALONE = r"[^\W\d_]"
 _BETWEEN = re.compile(
-    r"(?<=\w)"
+    r"(?<=\w)(?=[^\w\s])"
     r"(?!(?<=\d)\.\d|(?<=\d),\d{3}(?!\d))"  # 4.2 and 1,234 are one word
     rf"(?!(?:(?<=\b{_LETTER_ALONE})|(?<=\b{_LETTER_ALONE}{{2}}))\.{_LETTER_ALONE}\b)"  # and so are U.S. and Ph.D.
     rf"{_JOINED}*[{_SIGNS}](?:[{_SIGNS}]|{_JOINED})*(?=\w)"
@@ -229,14 +229,17 @@ def _letter(text: str, answers: Sequence[str], choices: Sequence[str]) -> Verdic
     place = _chosen(line, choices)
     whole = "" if place is None else letters[place]
     # "A large dog" may be a choice, and then its A is no letter.
-    answer = found.group(1) if found and found.group(1) in letters and (len(_words(line)) == 1 or not whole) else whole
+    answer = found.group(1) if found and found.group(1) in letters and (not whole or len(_words(line)) == 1) else whole
     return Verdict(answer, answer in answers)
 
 
 def _chosen(line: str, choices: Sequence[str]) -> int | None:
     """Which choice a line is: to the letter, or else without case, or else by its words. None if it could be two."""
+    if len(line) > 10 * max(map(len, choices), default=0) + 100:  # no choice, however it is spaced: not worth the time
+        return None
     for form in (_spaced, _bare, _signed):
-        same = [place for place, choice in enumerate(choices) if form(line) and form(choice) == form(line)]
+        wanted = form(line)
+        same = [place for place, choice in enumerate(choices) if wanted and form(choice) == wanted]
         if same:
             return same[0] if len({_spaced(choices[place]) for place in same}) == 1 else None
     return None
