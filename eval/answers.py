@@ -41,7 +41,7 @@ def _qa(text: str, answers: Sequence[str], _: Sequence[str]) -> Verdict:
 
 
 def _within(text: str, answers: Sequence[str], most: int) -> Verdict:
-    said = " ".join(text.split(maxsplit=most)[:most])
+    said = " ".join(_parted(text).split(maxsplit=most)[:most])
     words = _words(said)
     return Verdict(" ".join(_named(words)), any(_holds(said, words, answer) for answer in answers))
 
@@ -61,24 +61,51 @@ def _named(words: list[str]) -> list[str]:
     return words[first:]
 
 
+_SIGNS = r"!\"#%&()*,.:;?@\[\\\]{}¡¿«»“”„…·、。・，．：；！？"
+_JOINED = r"['’‘/\-‐-―]"
+_LETTER_ALONE = r"[^\W\d_]"
+_BETWEEN = re.compile(
+    r"(?<=\w)(?=[^\w\s])"
+    r"(?!(?<=\d)\.\d|(?<=\d),\d{3}(?!\d))"  # 4.2 and 1,234 are one word
+    rf"(?!(?:(?<=\b{_LETTER_ALONE})|(?<=\b{_LETTER_ALONE}{{2}}))\.{_LETTER_ALONE}\b)"  # and so are U.S. and Ph.D.
+    rf"{_JOINED}*[{_SIGNS}](?:[{_SIGNS}]|{_JOINED})*(?=\w)"
+)
+
+
+def _parted(text: str) -> str:
+    """With a space behind punctuation that stands between two words: "Answer:Paris" is two."""
+    return _BETWEEN.sub(r"\g<0> ", text)
+
+
 _ARTICLES = {"a", "an", "the"}
 _POSSESSIVE = re.compile(r"['’]s\b")
 _JOINS = re.compile(r"[-‐-―/]")
+_POINT = re.compile(r"(?<=\d)\.(?=\d)")
 
 
 def _words(text: str) -> list[str]:
-    """The words as they are compared: without case, punctuation and possessive endings."""
-    text = _JOINS.sub(" ", _POSSESSIVE.sub("", unicodedata.normalize("NFKC", text).casefold()))
-    return "".join(c for c in text if not unicodedata.category(c).startswith("P")).split()
+    """The words as they are compared: without case, possessive endings and punctuation, but for a decimal point."""
+    text = _JOINS.sub(" ", _POSSESSIVE.sub("", unicodedata.normalize("NFKC", _parted(text)).casefold()))
+    return ".".join(map(_unpunctuated, _POINT.split(text))).split()
+
+
+def _unpunctuated(text: str) -> str:
+    return "".join(c for c in text if not unicodedata.category(c).startswith("P"))
 
 
 _WHOLE = r"\d{1,3}(?:,\d{3})+(?!\d)|\d+"
+_CODES = "USD|EUR|GBP|INR|JPY|CNY|CAD|AUD|CHF"
+_FRONT = rf"(?<![\w./])|(?:(?<=\.\.)|(?<=[^\W\d_]\.)|(?i:(?<=\b(?:{_CODES}))|(?<=\bRs)))(?!\.)"
+"""Where a number may begin: not in a word, a version or a date; but behind dots, a full stop and a currency's name."""
 _NUMBER = re.compile(
-    rf"(?<![\w./])(?P<sign>[-−–] ?)?[$€£]? ?(?P<mixed>\d{{1,9}} (?=\d+/))?"
+    rf"(?:{_FRONT})(?:(?P<sign>[-−–])(?=[$€£(.\d])\(?)?[$€£]? ?(?P<mixed>\d{{1,9}} (?=\d+/))?"
     rf"(?P<number>(?:{_WHOLE})?\.\d+|{_WHOLE})(?:/(?P<below>\d+)(?![\d/]))?"
 )
+"""A dash with a space behind it is none of the number's: it begins a line of a list, or joins a sentence."""
 _DIGITS = 50
 """Longer numbers are nobody's answer."""
+_PLACES = 12
+"""Decimals that are compared at most: the last ones of a float are noise."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +114,24 @@ class Number:
 
     value: Fraction
     decimals: int
+    fraction: bool = False
+    """Whether it was written as a fraction, which leaves nothing out."""
 
     def same(self, gold: "Number") -> bool:
-        """Equal, or the gold one rounded to the decimals written here, two at least: a third is 0.33, never 0.3."""
+        """Equal, or the gold one rounded to the decimals written here, two at least: a third is 0.33, never 0.3.
+
+        A fraction is compared in the decimals of the gold one, which may be a third cut off: 0.333333.
+        """
         if self.value == gold.value:
             return True
-        return self.decimals >= 2 and round(gold.value, self.decimals) == self.value
+        places = gold.decimals if self.fraction else self.decimals
+        return places >= 2 and _rounded(self.value, places) == _rounded(gold.value, places)
+
+
+def _rounded(value: Fraction, places: int) -> int:
+    """In units of the last place, halves away from zero."""
+    units = int(abs(value) * 10 ** min(places, _PLACES) + Fraction(1, 2))
+    return -units if value < 0 else units
 
 
 def numbers(text: str) -> list[Number]:
@@ -104,12 +143,13 @@ def numbers(text: str) -> list[Number]:
         if len(match.group()) > _DIGITS or not int(below):
             continue
         value = int(match["mixed"] or 0) + Fraction(int(whole + decimals or "0"), 10 ** len(decimals) * int(below))
-        found.append(Number(-value if match["sign"] else value, len(decimals)))
+        fraction = match["below"] is not None
+        found.append(Number(-value if match["sign"] else value, 0 if fraction else len(decimals), fraction))
     return found
 
 
 def _number(text: str, answers: Sequence[str], choices: Sequence[str]) -> Verdict:
-    """The first number, or the first behind the first "="; as many as the answer has, in any order.
+    """The first number, or the first behind the first "="; as many as the answer has.
 
     An answer without a digit ("Mrs. Hilt", "No") is looked for as in question answering.
     """
@@ -119,13 +159,24 @@ def _number(text: str, answers: Sequence[str], choices: Sequence[str]) -> Verdic
     # "5+3=8" holds its answer behind the sign; a last "=" that nothing follows does not.
     _, _, behind = text.partition("=")
     said = numbers(_clocks(behind)) or numbers(_clocks(text))
-    answer = [_show(number) for number in said[: max(map(len, golds))]]
+    answer = [_show(number) for number in said[: max(sum(map(len, gold)) for gold in golds)]]
     return Verdict(" ".join(answer), any(_all_said(said, gold) for gold in golds if gold))
 
 
-def _values(answer: str) -> list[Number]:
-    """The numbers of a gold answer: `9 (apples)`, `2 (ft); 4 (ft)`, `3:45`, `6th`, `1 1/2`."""
-    return numbers(_clocks(re.sub(r"\([^)(]*\)", " ", answer)))
+Whole = tuple[Number, ...]
+"""A number, or those of a time or a ratio, whose order matters."""
+_UNIT = re.compile(r"(?<=[\w%$€£°]) *\([^)(]*\)")
+_RATIO = re.compile(r"(\d[\d.,/]*(?: ?: ?\d[\d.,/]*)+)")
+
+
+def _values(answer: str) -> list[Whole]:
+    """What a gold answer holds: `9 (apples)`, `2 (ft); 4 (ft)`, `3:45`, `6th`, `1 1/2`, `-(1/3)`."""
+    plain = " ".join(_UNIT.sub(" ", answer).split())
+    found: list[Whole] = []
+    for place, piece in enumerate(_RATIO.split(plain)):
+        said = numbers(_clocks(piece))
+        found += [tuple(said)] if place % 2 else [(number,) for number in said]
+    return [whole for whole in found if whole]
 
 
 def _clocks(text: str) -> str:
@@ -133,15 +184,14 @@ def _clocks(text: str) -> str:
     return re.sub(r"(?<=\d)(?=(?!e\d)[a-z])", " ", re.sub(r"(?<=\d) ?: ?(?=\d)", " ; ", text))
 
 
-def _all_said(said: list[Number], gold: list[Number]) -> bool:
+def _all_said(said: Sequence[Number], gold: Sequence[Whole]) -> bool:
     """Whether the first numbers said are the gold ones. Several may come in any order, a time's or a ratio's not."""
-    first = said[: len(gold)]
-    if len(first) < len(gold):
-        return False
-    if len(gold) == 1:
-        return first[0].same(gold[0])
-    return all(a.same(b) for a, b in zip(first, gold, strict=True)) or sorted(n.value for n in first) == sorted(
-        n.value for n in gold
+    return not gold or any(
+        len(said) >= len(whole)
+        and all(number.same(right) for number, right in zip(said, whole, strict=False))
+        and _all_said(said[len(whole) :], [*gold[:place], *gold[place + 1 :]])
+        for place, whole in enumerate(gold)
+        if whole not in gold[:place]  # the same once more leads nowhere else
     )
 
 
@@ -175,11 +225,37 @@ def _letter(text: str, answers: Sequence[str], choices: Sequence[str]) -> Verdic
     said = (match.group(1) if match else text).strip()
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(choices)]
     found = _LETTER.match(said)
-    line = _words(said.split("\n", 1)[0])
-    whole = next((a for a, choice in zip(letters, choices, strict=True) if line and _words(choice) == line), "")
+    line = said.split("\n", 1)[0]
+    place = _chosen(line, choices)
+    whole = "" if place is None else letters[place]
     # "A large dog" may be a choice, and then its A is no letter.
-    answer = found.group(1) if found and found.group(1) in letters and (len(line) == 1 or not whole) else whole
+    answer = found.group(1) if found and found.group(1) in letters and (not whole or len(_words(line)) == 1) else whole
     return Verdict(answer, answer in answers)
+
+
+def _chosen(line: str, choices: Sequence[str]) -> int | None:
+    """Which choice a line is: to the letter, or else without case, or else by its words. None if it could be two."""
+    if len(line) > 10 * max(map(len, choices), default=0) + 100:  # no choice, however it is spaced: not worth the time
+        return None
+    for form in (_spaced, _bare, _signed):
+        wanted = form(line)
+        same = [place for place, choice in enumerate(choices) if wanted and form(choice) == wanted]
+        if same:
+            return same[0] if len({_spaced(choices[place]) for place in same}) == 1 else None
+    return None
+
+
+def _spaced(text: str) -> str:
+    return " ".join(text.split()).removesuffix(".").strip()
+
+
+_MINUS = re.compile(r"(?<![\w)\]}])[-−–](?=[$€£(]?(?:\.?\d|[^\W\d_]\b))")
+_POINT_ALONE = re.compile(r"(?<![\w.])\.(?=\d)")
+
+
+def _signed(text: str) -> str:
+    """The words, with signs and points: -5 is not 5, and .5 is not 5."""
+    return " ".join(_words(_MINUS.sub(" minus ", _POINT_ALONE.sub("0.", text))))
 
 
 Rule = Callable[[str, Sequence[str], Sequence[str]], Verdict]

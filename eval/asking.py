@@ -40,7 +40,7 @@ def ask(lm: ToolLM, task: Any, examples: Sequence[Example], votes: int, on_answe
 def _generated(lm: ToolLM, examples: Sequence[Example], settings: dict[str, Any], votes: int) -> list[Outcome]:
     """Every example's text, or the one that stands for several sampled ones."""
     kwargs = settings | ({"do_sample": True, "temperature": _VOTE_TEMPERATURE} if votes > 1 else {})
-    docs = [(example, {"date": example.date, "without": example.without}) for example in examples]
+    docs = [(one, {"rule": one.rule, "date": one.date, "without": one.without}) for one in examples]
     requests = [
         Instance("generate_until", doc, (example.prompt, kwargs), 0) for example, doc in docs for _ in range(votes)
     ]

@@ -4,6 +4,7 @@ An example's prompt is final: what is shown before a question is in it, so every
 """
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -45,6 +46,18 @@ class LeftOut:
 
 
 NO_ANSWER = LeftOut("it has no answer")
+
+
+def golds(*values: object) -> tuple[str, ...]:
+    """The right answers among the values of a row, as texts: null, NaN and blank texts are none."""
+    found = []
+    for value in values:
+        if isinstance(value, list | dict):
+            raise TypeError(f"an answer should be a text or a number, not {str(value)[:60]}")
+        if value is None or (isinstance(value, float) and not math.isfinite(value)) or not str(value).strip():
+            continue
+        found.append(str(value))
+    return tuple(found)
 
 
 @dataclass(frozen=True)

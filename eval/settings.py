@@ -15,7 +15,9 @@ GROUPS = {
     "mmlu": ("mmlu_text", "mmlu_letters"),
     "ppl": ("wikitext",),
 }
-TASKS = (*(name for names in GROUPS.values() for name in names), "text", "pairs")
+ALONE = ("mawps_all", "text", "pairs")
+"""Tasks of no group: a set that holds another one, and those that need a file of the user's."""
+TASKS = (*(name for names in GROUPS.values() for name in names), *ALONE)
 
 
 @dataclass(frozen=True, kw_only=True)

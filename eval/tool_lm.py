@@ -100,7 +100,9 @@ class ToolLM(LM):  # type: ignore[misc]
         groups: dict[Any, list[int]] = defaultdict(list)
         for place, request in enumerate(requests):
             doc: Mapping[str, Any] = request.doc or {}
-            options = _options(self._options, request.args[1])
+            # Our own examples name a rule. An empty line before their answer is passed over; where other tasks' texts
+            # end is lm-eval's matter.
+            options = _options(self._options, request.args[1]).changed(late_stop=bool(doc.get("rule")))
             groups[options, tuple(doc.get("without") or ())].append(place)
         found: dict[int, Answer] = {}
         for (options, without), places in groups.items():

@@ -9,12 +9,15 @@ from importlib.resources import files
 from pathlib import Path
 
 from toolformer.errors import DataError
-from toolformer.eval.examples import Example, Splits, splits
+from toolformer.eval.examples import NO_ANSWER, Example, LeftOut, Splits, golds, splits
 from toolformer.eval.sources import Row, array, field, hub, published, text
 
 _PUBLISHED = 6_511
 """Questions, of 27 tasks together."""
+_SHOTS = 3
 _THINK = "A: Let's think step by step.\n"
+_THINKS = re.compile(r"^A: Let's think step by step\.\s+", re.MULTILINE)
+_ANSWERS = re.compile(r"^A:", re.MULTILINE)
 _SHOT = re.compile(rf"{re.escape(_THINK)}.*?the answer is (.*?)\.?(?=\n\s*\nQ: |\s*\Z)", re.DOTALL | re.IGNORECASE)
 _YES_NO = {"true", "false", "yes", "no", "valid", "invalid"}
 _OPTION = re.compile(r"^\([A-Z]\)", re.MULTILINE)
@@ -30,20 +33,37 @@ def chain_of_thought(data: str | None = None, **_: object) -> Splits:
     return splits(_all(data, think=True), "BBH", _PUBLISHED)
 
 
-def _all(data: str | None, think: bool) -> Iterator[Example]:
-    for name, rows, shots in _published(data) if data is not None else _from_hub():
+def _all(data: str | None, think: bool) -> Iterator[Example | LeftOut]:
+    for name, rows, given in _published(data) if data is not None else _from_hub():
+        shots = three(given, name)
         before = shots if think else answers_only(shots, name)
-        targets = {str(field(row, "target", where)) for where, row in rows}
-        for number, (where, row) in enumerate(rows):
+        right = [golds(field(row, "target", where)) for where, row in rows]
+        targets = {target for answers in right for target in answers}
+        for number, ((where, row), answers) in enumerate(zip(rows, right, strict=True)):
             asked = f"{before}\n\nQ: {field(row, 'input', where)}\n"
+            if not answers:
+                yield NO_ANSWER
+                continue
             yield Example(
                 id=f"{name}-{number}",
                 prompt=asked + (_THINK if think else "A:"),
-                answers=(str(row["target"]),),
+                answers=answers,
                 rule="exact",
                 group=name,
                 chance=_chance(row["input"], targets),
             )
+
+
+def three(shots: str, name: str) -> str:
+    """The examples to show, all laid out alike: in sports_understanding a chain goes on in the line that begins it."""
+    shots, thinks = _THINKS.subn(_THINK, shots)
+    answers = len(_ANSWERS.findall(shots))
+    if (answers, thinks) != (_SHOTS, _SHOTS):
+        raise DataError(
+            f"BBH: {name} shows {answers} answers, {thinks} of them behind a chain of thought, instead of {_SHOTS} and "
+            f"{_SHOTS}: take the publisher's own file of prompts"
+        )
+    return shots
 
 
 def answers_only(shots: str, name: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from toolformer.errors import DataError
-from toolformer.eval.examples import Example, LeftOut, Splits, splits
+from toolformer.eval.examples import NO_ANSWER, Example, LeftOut, Splits, golds, splits
 from toolformer.eval.sources import field, lines, no_hub, published, strings
 
 PROMPT = "Please complete the following text so that it is factually correct: "
@@ -62,10 +62,14 @@ def _statements(path: Path) -> Iterator[Example | LeftOut]:
             yield before
             continue
         aliases = strings(row, "obj_aliases", where) if row.get("obj_aliases") else ()
+        label = golds(field(row, "obj_label", where))
+        if not label:
+            yield NO_ANSWER
+            continue
         yield Example(
             id=str(row.get("uuid") or row.get("id") or f"{path.stem}-{number}"),
             prompt=PROMPT + before,
-            answers=(str(field(row, "obj_label", where)), *aliases),
+            answers=(*label, *golds(*aliases)),
             rule="lama",
             group=path.stem,
             without=_WITHOUT,
@@ -86,14 +90,18 @@ def _facts(folder: Path, templates: dict[str, str]) -> Iterator[Example | LeftOu
         for where, row in lines(path):
             label = str(field(row, "sub_label", where))
             subject = str(row.get("sub_uri") or label)
+            right = golds(field(row, "obj_label", where))
+            if not right:
+                yield NO_ANSWER
+                continue
             if subject in objects:
                 yield LeftOut("asked with another object of its subject")
-            objects.setdefault(subject, (label, {}))[1][str(field(row, "obj_label", where))] = None
-        for uri, (label, right) in objects.items():
+            objects.setdefault(subject, (label, {}))[1].update(dict.fromkeys(right))
+        for uri, (label, names) in objects.items():
             yield Example(
                 id=f"{path.stem}-{uri}",
                 prompt=PROMPT + before.replace("[X]", label),
-                answers=tuple(right),
+                answers=tuple(names),
                 rule="lama",
                 group=path.stem,
                 without=_WITHOUT,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from toolformer.errors import DataError
 from toolformer.eval.examples import Example, Splits, splits
-from toolformer.eval.sources import hub, published, table
+from toolformer.eval.sources import field, hub, published, strings, table
 
 LETTERS = "ABCD"
 SHOTS = 5
@@ -56,8 +56,11 @@ def _examples(questions: Iterable[Question], shown: dict[str, list[Question]]) -
 
 def _questions(data: str | None, split: str) -> Iterator[Question]:
     if data is None:
-        for _, row in hub("cais/mmlu", "all", split):
-            yield Question(row["subject"], row["question"], tuple(row["choices"]), row["answer"])
+        for where, row in hub("cais/mmlu", "all", split):
+            right = field(row, "answer", where)
+            if right not in range(len(LETTERS)):
+                raise DataError(f"{where}: the right choice should be a number from 0 to 3, not {right!r}")
+            yield Question(row["subject"], row["question"], tuple(strings(row, "choices", where)), int(right))
         return
     for path in sorted(published(data, f"mmlu/{split}").glob(f"*_{split}.csv")):
         yield from _file(path, path.stem.removesuffix(f"_{split}"))

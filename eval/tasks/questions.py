@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from toolformer.errors import DataError
-from toolformer.eval.examples import NO_ANSWER, Example, LeftOut, Splits, splits
+from toolformer.eval.examples import NO_ANSWER, Example, LeftOut, Splits, golds, splits
 from toolformer.eval.sources import array, field, hub, lines, published, strings, table
 
 
@@ -33,7 +33,7 @@ def natural_questions(data: str | None = None, **_: object) -> Splits:
 
 
 def triviaqa(data: str | None = None, **_: object) -> Splits:
-    """TriviaQA: `triviaqa/*.dev.txt`, questions and answers behind a tab, or the hub's mandarjoshi/trivia_qa."""
+    """TriviaQA: `triviaqa/*.dev.txt`, DPR's dev split, answers behind a tab, or the hub's mandarjoshi/trivia_qa."""
     if data is None:
         rows = hub("mandarjoshi/trivia_qa", "rc.nocontext", "validation")
         made = (_open(row["question_id"], row["question"], _aliases(row["answer"])) for _, row in rows)
@@ -58,12 +58,15 @@ def asked(id_: str, question: str, answers: Iterable[str]) -> Example:
     )
 
 
-def _open(id_: object, question: str, answers: list[str]) -> Example | LeftOut:
-    return asked(str(id_), question, answers) if answers else NO_ANSWER
+def _open(id_: object, question: str, answers: Iterable[str]) -> Example | LeftOut:
+    right = golds(*answers)
+    return asked(str(id_), question, right) if right else NO_ANSWER
 
 
-def _aliases(answer: dict[str, Any]) -> list[str]:
-    return [answer["value"], *answer["aliases"]]
+def _aliases(answer: dict[str, Any]) -> tuple[str, ...]:
+    """The answer with its other names; without it, they name nothing."""
+    value = golds(answer["value"])
+    return (*value, *golds(*answer["aliases"])) if value else ()
 
 
 def _tabbed(path: Path) -> Iterator[Example | LeftOut]:

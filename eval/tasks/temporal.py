@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from toolformer.errors import DataError
-from toolformer.eval.examples import NO_ANSWER, Example, LeftOut, Splits, splits
+from toolformer.eval.examples import NO_ANSWER, Example, LeftOut, Splits, golds, splits
 from toolformer.eval.sources import Row, field, lines, no_hub, published
 from toolformer.eval.tasks.lama import PROMPT, before_mask
 
@@ -57,4 +57,4 @@ def _names(row: Row, where: str) -> tuple[str, ...]:
         if not all(isinstance(one, str) for one in more):
             raise DataError(f"{where}: 'answer' should be a list of objects with a name, not {str(given)[:60]!r}")
         names += more
-    return tuple(names)
+    return golds(*names)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from toolformer.errors import ConfigError
 from toolformer.eval import sources
-from toolformer.eval.examples import Example, LeftOut, Splits, splits
+from toolformer.eval.examples import NO_ANSWER, Example, LeftOut, Splits, golds, splits
 from toolformer.eval.sources import Row, field, hub, lines, published, strings
 
 _TITLE = re.compile(r"^ = [^=\n].* = $", re.MULTILINE)
@@ -43,9 +43,9 @@ def plain_text(text: str | None = None, **_: object) -> Splits:
         raise ConfigError("the task text needs a file: --text FILE")
     path = Path(text)
     rows = path.suffix == ".jsonl"
-    found = [str(field(row, "text", where)) for where, row in lines(path)] if rows else [sources.text(path)]
+    found = [golds(field(row, "text", where)) for where, row in lines(path)] if rows else [golds(sources.text(path))]
     made = (
-        Example(f"{path.stem}-{n}", one, words=len(one.split())) if one.strip() else LeftOut("it is empty")
+        Example(f"{path.stem}-{n}", one[0], words=len(one[0].split())) if one else LeftOut("it is empty")
         for n, one in enumerate(found)
     )
     return splits(made, path.name, unit="texts")
@@ -56,13 +56,13 @@ def text_to_text(pairs: str | None = None, **_: object) -> Splits:
     if pairs is None:
         raise ConfigError("the task pairs needs a file: --pairs FILE")
     path = Path(pairs)
-    made = (
-        Example(str(row.get("id", number)), str(field(row, "prompt", where)), _references(row, where), "overlap")
-        for number, (where, row) in enumerate(lines(path))
-    )
+    made = (_pair(number, row, where) for number, (where, row) in enumerate(lines(path)))
     return splits(made, path.name, unit="pairs")
 
 
-def _references(row: Row, where: str) -> tuple[str, ...]:
+def _pair(number: int, row: Row, where: str) -> Example | LeftOut:
     given = field(row, "references", where)
-    return (given,) if isinstance(given, str) else tuple(strings(row, "references", where))
+    references = golds(*([given] if isinstance(given, str) else strings(row, "references", where)))
+    if not references:
+        return NO_ANSWER
+    return Example(str(row.get("id", number)), str(field(row, "prompt", where)), references, "overlap")

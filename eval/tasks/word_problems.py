@@ -7,8 +7,11 @@ from xml.etree import ElementTree
 
 from toolformer.errors import DataError
 from toolformer.eval import sources
-from toolformer.eval.examples import NO_ANSWER, Example, LeftOut, Splits, splits
+from toolformer.eval.examples import NO_ANSWER, Example, LeftOut, Splits, golds, splits
 from toolformer.eval.sources import Row, array, field, hub, lines, published
+
+_NO_NUMBERS = {"nan", "null"}
+"""What a program writes for an answer that it has not."""
 
 
 def asdiv(data: str | None = None, **_: object) -> Splits:
@@ -24,17 +27,23 @@ def svamp(data: str | None = None, **_: object) -> Splits:
 
 
 def mawps(data: str | None = None, **_: object) -> Splits:
-    """MAWPS: its test set in MWPToolkit's split, `mawps/testset.json`, or the hub's mwpt5/MAWPS, which has no split."""
+    """MAWPS: its test set in MWPToolkit's split, `mawps/testset.json`. The hub's copy has no split."""
     if data is None:
-        found = enumerate(hub("mwpt5/MAWPS", None, "train"))
-        made = (_problem(str(n), _filled(row, where), field(row, "Answer", where)) for n, (where, row) in found)
-        return splits(made, "MAWPS", None, "problems")
-    rows = array(published(data, "mawps/testset.json"))
-    made = (
-        _problem(str(field(row, "id", at)), _joined(str(field(row, "original_text", at))), field(row, "ans", at))
-        for at, row in rows
-    )
-    return splits(made, "MAWPS", 238, "problems of the test set")
+        raise DataError(
+            "MAWPS's test set is read from MWPToolkit's files only: name their folder with --data, or ask for "
+            "mawps_all, which the hub has"
+        )
+    return splits(_mawps(published(data, "mawps/testset.json")), "MAWPS", 238, "problems of the test set")
+
+
+def mawps_all(data: str | None = None, **_: object) -> Splits:
+    """MAWPS, all of it: every `mawps/*.json`, or the hub's mwpt5/MAWPS."""
+    if data is None:
+        rows = enumerate(hub("mwpt5/MAWPS", None, "train"))
+        made = (_problem(str(n), _filled(row, where), field(row, "Answer", where)) for n, (where, row) in rows)
+        return splits(made, "MAWPS", 2_373, "problems")
+    paths = sorted(published(data, "mawps").glob("*.json"))
+    return splits((one for path in paths for one in _mawps(path)), "MAWPS", 2_373, "problems")
 
 
 def gsm8k(data: str | None = None, **_: object) -> Splits:
@@ -44,9 +53,10 @@ def gsm8k(data: str | None = None, **_: object) -> Splits:
 
 
 def _problem(id_: str, text: str, answer: object) -> Example | LeftOut:
-    if answer is None or not str(answer).strip():
+    right = golds(answer)
+    if not right or right[0].strip().casefold() in _NO_NUMBERS:
         return NO_ANSWER
-    return Example(id=id_, prompt=f"{' '.join(text.split())} The answer is", answers=(str(answer),), rule="number")
+    return Example(id=id_, prompt=f"{' '.join(text.split())} The answer is", answers=right, rule="number")
 
 
 def _from_hub() -> Iterator[Example | LeftOut]:
@@ -75,6 +85,12 @@ def _svamp(row: Row, where: str) -> Example | LeftOut:
     body = str(field(row, "Body", where)).rstrip()
     joint = "" if body.endswith((".", "!", "?", ",")) else ","
     return _problem(str(field(row, "ID", where)), f"{body}{joint} {field(row, 'Question', where)}", row.get("Answer"))
+
+
+def _mawps(path: Path) -> Iterator[Example | LeftOut]:
+    for where, row in array(path):
+        text = _joined(str(field(row, "original_text", where)))
+        yield _problem(str(field(row, "id", where)), text, field(row, "ans", where))
 
 
 def _joined(text: str) -> str:

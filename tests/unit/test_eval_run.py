@@ -21,7 +21,7 @@ from toolformer.eval.outcomes import read_outcomes, write_outcomes
 from toolformer.eval.progress import Progress, line
 from toolformer.eval.results import costs, results, write_results
 from toolformer.eval.run import evaluate, load_tasks, odd_sizes
-from toolformer.eval.settings import GROUPS, TASKS, Settings
+from toolformer.eval.settings import ALONE, GROUPS, TASKS, Settings
 from toolformer.eval.tables import grids
 from toolformer.eval.tool_lm import ToolLM
 from toolformer.hf.encode import Codec
@@ -319,7 +319,8 @@ def test_names_settings_and_folders_that_cannot_be_are_said_at_once(tmp_path: Pa
             Settings(("svamp",), **wrong)
     with pytest.raises(DataError, match="holds no outcomes"):
         results(tmp_path)
-    assert set(Settings((*GROUPS, "text", "pairs")).names()) == set(TASKS)
+    assert set(Settings((*GROUPS, *ALONE)).names()) == set(TASKS)
+    assert Settings(("math",)).names() == ["asdiv", "svamp", "mawps", "gsm8k"]  # mawps_all holds mawps
 
 
 def test_every_task_has_its_yaml_and_no_other() -> None:
@@ -366,10 +367,30 @@ def test_lm_eval_itself_says_the_same(tmp_path: Path, data: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_an_answer_behind_an_empty_line_is_right_here_and_in_lm_eval(tmp_path: Path, data: Path) -> None:
+    from lm_eval.evaluator import evaluate as theirs
+
+    def late(said: str) -> dict[str, float]:
+        blank = said.find("\n\n")
+        if blank < 0:
+            return {"\n": 0.9}
+        return follows(said[:blank] + said[blank + 2 :])
+
+    model = ScriptedLM(follows=late)
+    evaluate(model, [], settings(data, k=(0,)), tmp_path / "out")
+    ours = results(tmp_path / "out")["tasks"]["svamp"]["k"]["0"]["accuracy"]["value"]
+    (task,) = load_tasks(settings(data)).values()
+    found = theirs(ToolLM(model), {"toolformer_svamp": task}, bootstrap_iters=0)
+    assert found is not None
+    assert found["results"]["toolformer_svamp"]["acc,none"] == pytest.approx(ours, abs=1e-6)
+    assert ours > 0
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_a_random_encoder_decoder_runs_bbh_and_mmlu(tmp_path: Path) -> None:
     files = {
         "bbh/bbh/t.json": json.dumps({"examples": [{"input": "Which?\n(A) x\n(B) y", "target": "(A)"}] * 2}),
-        "bbh/cot-prompts/t.txt": "X\n-----\nSay.\n\nQ: a\nA: Let's think step by step.\nSo the answer is (B).",
+        "bbh/cot-prompts/t.txt": "X\n-----\nSay." + "\n\nQ: a\nA: Let's think step by step.\nSo the answer is (B)." * 3,
         "mmlu/dev/a_dev.csv": "What?,1,2,3,4,D\n" * 5,
         "mmlu/test/a_test.csv": "What now?,1,2,3,4,C\n" * 2,
     }

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from toolformer import load
 from toolformer.errors import ConfigError, DataError
 from toolformer.eval.answers import LAMA_WORDS, QA_WORDS, judge
 from toolformer.eval.overlap import bleu, rouge
+from toolformer.eval.run import FOLDER
 from toolformer.eval.tasks import bbh, dateset, lama, mmlu, questions, temporal, texts, word_problems
 from toolformer.reach import HTTPError
 from toolformer.toolbox import Toolbox
@@ -90,6 +92,23 @@ def test_math_problems_end_in_the_papers_words(tmp_path: Path) -> None:
     gsm8k = [{"question": "How many?", "answer": "<<1000+234=1234>>\n#### 1,234"}]
     (one,) = docs(word_problems.gsm8k(written(tmp_path, "gsm8k/test.jsonl", gsm8k)))
     assert one["answers"] == ["1234"]
+
+
+def test_mawps_is_its_test_set_and_mawps_all_the_whole(tmp_path: Path) -> None:
+    for number, name in enumerate(("trainset", "validset", "testset")):
+        row = {"id": number, "original_text": f"Joan has {number} cats . Why ?", "ans": 1}
+        written(tmp_path, f"mawps/{name}.json", [row])
+    (one,) = docs(word_problems.mawps(str(tmp_path)))
+    assert one["prompt"] == "Joan has 2 cats. Why? The answer is"
+    assert str(word_problems.mawps(str(tmp_path)).size) == "1 of 238 published problems of the test set"
+    made = word_problems.mawps_all(str(tmp_path))
+    assert sorted(one["id"] for one in docs(made)) == ["0", "1", "2"]
+    assert str(made.size) == "3 of 2,373 published problems"
+    with pytest.raises(DataError, match="name their folder with --data, or ask for mawps_all, which the hub has"):
+        word_problems.mawps(None)
+    (tmp_path / "empty" / "mawps").mkdir(parents=True)
+    with pytest.raises(DataError, match="MAWPS: the data holds no example"):
+        word_problems.mawps_all(str(tmp_path / "empty"))
 
 
 def test_an_xml_bomb_is_not_read(tmp_path: Path) -> None:
@@ -214,7 +233,8 @@ def test_spans_of_dates() -> None:
 
 THINK = "A: Let's think step by step.\n"
 SHOTS = (
-    f"CANARY\n-----\nSay it.\n\nQ: a\n{THINK}Because.\n\nSo the answer is (B).\n\nQ: b\n{THINK}So the answer is ] }}."
+    f"CANARY\n-----\nSay it.\n\nQ: a\n{THINK}Because.\n\nSo the answer is (B).\n\n"
+    f"Q: b\n{THINK}So the answer is ] }}.\n\nQ: c\n{THINK}It is so. So the answer is yes."
 )
 
 
@@ -223,12 +243,43 @@ def test_bbh_shows_three_examples_with_or_without_their_chains(tmp_path: Path) -
     written(tmp_path, "bbh/bbh/t.json", rows)
     data = written(tmp_path, "bbh/cot-prompts/t.txt", SHOTS)
     (one,) = docs(bbh.direct(data))
-    assert one["prompt"] == ("Say it.\n\nQ: a\nA: (B)\n\nQ: b\nA: ] }\n\nQ: Which?\nOptions:\n(A) x\n(B) y\nA:")
+    assert one["prompt"] == (
+        "Say it.\n\nQ: a\nA: (B)\n\nQ: b\nA: ] }\n\nQ: c\nA: yes\n\nQ: Which?\nOptions:\n(A) x\n(B) y\nA:"
+    )
     assert one["chance"] == 0.5
     assert str(bbh.direct(data).size) == "1 of 6,511 published questions"
     (one,) = docs(bbh.chain_of_thought(data))
     assert one["prompt"].startswith("Say it.\n\nQ: a\nA: Let's think step by step.\nBecause.")
     assert one["prompt"].endswith("(B) y\nA: Let's think step by step.\n")
+
+
+def test_bbh_knows_a_chain_that_goes_on_in_its_first_line(tmp_path: Path) -> None:
+    written(tmp_path, "bbh/bbh/t.json", {"examples": [{"input": "Which?", "target": "yes"}]})
+    data = written(tmp_path, "bbh/cot-prompts/t.txt", SHOTS.replace("step.\n", "step. "))
+    (one,) = docs(bbh.direct(data))
+    assert "step by step" not in one["prompt"]
+    assert one["prompt"].startswith("Say it.\n\nQ: a\nA: (B)\n\nQ: b\nA: ] }\n\nQ: c\nA: yes\n\n")
+    (one,) = docs(bbh.chain_of_thought(data))
+    assert one["prompt"].count(THINK) == 4  # as it is asked, so it is shown
+
+
+@pytest.mark.parametrize(
+    ("shots", "said"),
+    [
+        (
+            SHOTS.rpartition("\n\n")[0],
+            "2 answers, 2 of them behind a chain of thought, instead of 3 and 3: take the publisher",
+        ),
+        (SHOTS + f"\n\nQ: d\n{THINK}So the answer is no.", "4 answers, 4 of them"),
+        (SHOTS.replace("A: Let's think step by step.\nIt", "A: It"), "3 answers, 2 of them"),
+    ],
+)
+def test_bbh_refuses_another_number_of_examples_to_show(tmp_path: Path, shots: str, said: str) -> None:
+    written(tmp_path, "bbh/bbh/t.json", {"examples": [{"input": "Which?", "target": "yes"}]})
+    data = written(tmp_path, "bbh/cot-prompts/t.txt", shots)
+    for reader in (bbh.direct, bbh.chain_of_thought):
+        with pytest.raises(DataError, match=f"^BBH: t shows {said}"):
+            reader(data)
 
 
 @pytest.mark.parametrize(
@@ -338,6 +389,66 @@ def test_what_is_not_asked_is_counted_with_its_reason(tmp_path: Path) -> None:
     assert (len(docs(made)), made.size.left_out) == (1, {"it has no answer": 1})
 
 
+NOTHING = ["NaN", "null", '""', '" "']
+"""Answers that are none, as JSON writes them."""
+
+
+@pytest.mark.parametrize("nothing", NOTHING)
+@pytest.mark.parametrize(
+    ("reader", "name", "row"),
+    [
+        (lama.squad, "lama/Squad/test.jsonl", '{"masked_sentences": ["It is [MASK]."], "obj_label": %s}'),
+        (
+            lama.google_re,
+            "lama/Google_RE/a_test.jsonl",
+            '{"masked_sentences": ["In [MASK]."], "obj_aliases": ["FL"], "obj_label": %s}',
+        ),
+        (lama.trex, "lama/TREx/P1.jsonl", '{"sub_uri": "Q%%d", "sub_label": "Ada", "obj_label": %s}'),
+        (word_problems.svamp, "svamp/SVAMP.json", '{"ID": "c", "Body": "Two.", "Question": "What?", "Answer": %s}'),
+        (word_problems.mawps, "mawps/testset.json", '{"id": 1, "original_text": "Why ?", "ans": %s}'),
+        (word_problems.gsm8k, "gsm8k/test.jsonl", '{"question": "What?", "answer": "#### %s"}'),
+        (bbh.direct, "bbh/bbh/t.json", '{"input": "Which?", "target": %s}'),
+        (texts.text_to_text, "p.jsonl", '{"prompt": "Say it:", "references": %s}'),
+    ],
+)
+def test_a_row_whose_answer_is_nothing_is_not_asked(
+    tmp_path: Path, reader: Any, name: str, row: str, nothing: str
+) -> None:
+    inside = nothing.strip('"') if "####" in row else nothing
+    good = '"x"' if "####" not in row else "7"
+    rows = [row % good, row % inside]
+    rows = [one.replace("%d", str(number)) for number, one in enumerate(rows)]
+    text = "\n".join(rows) if name.endswith("l") else f"[{','.join(rows)}]"
+    written(tmp_path, name, f'{{"examples": {text}}}' if name.startswith("bbh") else text)
+    written(tmp_path, "lama/relations.jsonl", [{"relation": "P1", "template": "[X] is in [Y] ."}])
+    data = written(tmp_path, "bbh/cot-prompts/t.txt", SHOTS)
+    if name == "p.jsonl" and nothing in ("NaN", "null"):
+        with pytest.raises(DataError, match=r"line 2: 'references' should be a list of texts, not "):
+            reader(pairs=str(tmp_path / name))
+        return
+    made = reader(pairs=str(tmp_path / name)) if name == "p.jsonl" else reader(data)
+    assert (len(docs(made)), made.size.left_out) == (1, {"it has no answer": 1})
+
+
+def test_blank_answers_among_others_are_none(tmp_path: Path) -> None:
+    nq = [{"question": "who", "answer": ["", "A", " "]}, {"question": "whom", "answer": [""]}]
+    made = questions.natural_questions(written(tmp_path, "nq_open/NQ-open.dev.jsonl", nq))
+    assert [one["answers"] for one in docs(made)] == [["A"]]
+    assert made.size.left_out == {"it has no answer": 1}
+    made = temporal.templama(templama(tmp_path, ROSSI, ROSSI | {"answer": [{"name": ""}]}))
+    assert (len(docs(made)), made.size.left_out) == (1, {"it has no answer": 1})
+    made = questions.triviaqa(written(tmp_path, "triviaqa/x.dev.txt", "Who?\t['']\nWhom?\t['a', '']\n"))
+    assert ([one["answers"] for one in docs(made)], made.size.left_out) == ([["a"]], {"it has no answer": 1})
+    (tmp_path / "a.jsonl").write_text('{"text": null}\n{"text": "x"}\n{"text": NaN}\n', "utf-8")
+    assert texts.plain_text(text=str(tmp_path / "a.jsonl")).size.left_out == {"it is empty": 2}
+
+
+def test_an_answer_that_is_no_text_and_no_number_is_refused(tmp_path: Path) -> None:
+    rows = [{"ID": "c", "Body": "Two.", "Question": "What?", "Answer": []}]
+    with pytest.raises(DataError, match="SVAMP: row 1 is not as its publisher writes it"):
+        word_problems.svamp(written(tmp_path, "svamp/SVAMP.json", rows))
+
+
 def test_a_whole_set_says_so_and_one_row_less_is_odd(tmp_path: Path) -> None:
     rows = [
         {"ID": f"c{n}", "Body": "Two plums.", "Question": "How many?", "Answer": 2.0, "Equation": "2", "Type": "x"}
@@ -423,16 +534,41 @@ def test_the_hubs_copies_are_read_in_their_columns(monkeypatch: pytest.MonkeyPat
         return [HUB[name]] * (mmlu.SHOTS if split == "dev" else 1)
 
     monkeypatch.setattr("datasets.load_dataset", load_dataset)
-    hub = {name: reader for name, reader in READERS.items() if not name.startswith("lama")}
+    hub = {name: reader for name, reader in READERS.items() if name != "mawps" and not name.startswith("lama")}
     made = {name: docs(reader(None)) for name, reader in hub.items()}
     assert set(asked) == set(HUB)
-    assert made["mawps"][0]["prompt"] == "2 plums, 1.5 eggs. How many? The answer is"
-    assert len(made["mawps"]) == 1  # it has one split only
+    assert made["mawps_all"][0]["prompt"] == "2 plums, 1.5 eggs. How many? The answer is"
+    assert len(made["mawps_all"]) == 1  # it has one split only
+    assert str(word_problems.mawps_all(None).size) == "1 of 2,373 published problems"
     assert len(made["svamp"]) == 2  # train and test together are the whole set
     assert made["triviaqa"][0]["answers"] == ["A", "B"]
     assert len({one["group"] for one in made["bbh_direct"]}) == 27
     assert made["mmlu"][0]["answers"] == ["D"]
-    assert made["bbh_cot"][0]["prompt"].count("A: Let's think step by step.") == 4
+    assert all(one["prompt"].count("A: Let's think step by step.\n") == 4 for one in made["bbh_cot"])
+    assert not any("step by step" in one["prompt"] for one in made["bbh_direct"])
+
+
+@pytest.mark.parametrize("answer", [None, float("nan"), -1, 4, "D"])
+def test_a_choice_of_the_hub_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, answer: object) -> None:
+    rows = [HUB["cais/mmlu"]] * mmlu.SHOTS
+    tests = [HUB["cais/mmlu"] | {"answer": answer}]
+    monkeypatch.setattr("datasets.load_dataset", lambda name, config, split: rows if split == "dev" else tests)
+    with pytest.raises(
+        DataError, match=r"cais/mmlu, test, row 1: the right choice should be a number from 0 to 3, not"
+    ):
+        mmlu.mmlu(None)
+
+
+def test_the_hubs_questions_without_an_answer_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = HUB["mandarjoshi/trivia_qa"]
+    rows = [
+        whole,
+        whole | {"answer": {"value": None, "aliases": ["B"]}},
+        whole | {"answer": {"value": "", "aliases": []}},
+    ]
+    monkeypatch.setattr("datasets.load_dataset", lambda name, config, split: rows)
+    made = questions.triviaqa(None)
+    assert (len(docs(made)), made.size.left_out) == (1, {"it has no answer": 2})
 
 
 @pytest.mark.parametrize("error", [ConnectionError("no route"), ValueError("no such split"), HTTPError("reset")])
@@ -454,6 +590,7 @@ READERS = {
     "asdiv": word_problems.asdiv,
     "svamp": word_problems.svamp,
     "mawps": word_problems.mawps,
+    "mawps_all": word_problems.mawps_all,
     "gsm8k": word_problems.gsm8k,
     "webquestions": questions.webquestions,
     "natural_questions": questions.natural_questions,
@@ -477,3 +614,19 @@ def test_the_publishers_files(name: str) -> None:
         most = {"lama": LAMA_WORDS, "qa": QA_WORDS}.get(one["rule"], 1000)
         if one["answers"] and len(one["answers"][0].split()) <= most:
             assert judge(one["rule"], f" {one['answers'][0]}.", one["answers"], one["choices"]).right, one
+
+
+@pytest.mark.needs("data")
+def test_the_publishers_chains_are_shown_in_none_of_the_direct_prompts() -> None:
+    made = docs(bbh.direct(os.environ["TOOLFORMER_DATA"]))
+    assert not any("step by step" in one["prompt"] or "answer is" in one["prompt"] for one in made)
+
+
+@pytest.mark.needs("data")
+def test_there_is_room_for_the_longest_answer_of_bbh() -> None:
+    import yaml
+
+    config = yaml.load((FOLDER / "bbh_direct.yaml").read_text("utf-8").replace("!function ", ""), yaml.SafeLoader)
+    encode = load("builtin").encode  # of a small vocabulary: others need fewer tokens
+    longest = max(len(encode(f" {one['answers'][0]}").ids) for one in docs(bbh.direct(os.environ["TOOLFORMER_DATA"])))
+    assert 1.5 * longest < config["generation_kwargs"]["max_gen_toks"]

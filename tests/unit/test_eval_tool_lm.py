@@ -90,6 +90,15 @@ def test_a_failed_call_is_undone_and_told() -> None:
     assert "division by zero" in answer.undone[0].reason
 
 
+def test_an_answer_behind_an_empty_line_is_found_in_our_tasks_alone() -> None:
+    blank = "It is\n\nParis.\n\nIt was"
+    lm = ToolLM(ScriptedLM(follows=script(blank)))
+    asked = [generate("It is", doc, until=["\n\n"]) for doc in ({"rule": "qa"}, {})]
+    ours, theirs = lm.generate_until(asked)
+    assert ours == "\n\nParis."
+    assert theirs == ""  # as lm-eval's own models end it
+
+
 def test_where_no_call_was_made_it_says_how_near_one_was() -> None:
     def follows(said: str) -> dict[str, float]:
         following = {"It": {" ": 0.6, "<API>": 0.1}, "It ": {"i": 0.5, "<API>": 0.3}, "It i": {"s": 0.9}}
@@ -160,7 +169,7 @@ def examples(folder: Path) -> list[dict[str, Any]]:
             for n, m in ((2, 3), (10, 4), (7, 7))
         ),
         "bbh/bbh/t.json": json.dumps({"examples": [{"input": "Is it (A) or (B)?", "target": "(A)"}]}),
-        "bbh/cot-prompts/t.txt": "X\n-----\nSay.\n\nQ: a\nA: Let's think step by step.\nSo the answer is (B).",
+        "bbh/cot-prompts/t.txt": "X\n-----\nSay." + "\n\nQ: a\nA: Let's think step by step.\nSo the answer is (B)." * 3,
         "mmlu/dev/a_dev.csv": "What is 2 + 2?,1,2,3,4,D\n" * 5,
         "mmlu/test/a_test.csv": "What is 2 + 1?,1,2,3,4,C\nWhy is it so?,a,b,c,d,A\n",
     }

@@ -72,6 +72,29 @@ def test_nothing_behind_a_stop_is_text_and_nothing_of_it(text: str, stops: tuple
             assert said.startswith(so_far)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("\n\nParis\n\nIt is", "\n\nParis"),
+        (" \n \n\n Paris\n\nIt is", " \n \n\n Paris"),
+        ("Paris\n\nIt is", "Paris"),
+        ("\n\n\n", "\n\n\n"),
+        ("\n\nQ: why", "\n\n"),  # another question is no answer: a stop with a word in it waits for nothing
+        ("\n\n\nParis\n", "\n\n\nParis\n"),
+    ],
+)
+def test_a_blank_stop_can_wait_for_something_said(text: str, said: str) -> None:
+    for every in (1, 4):
+        writer, told = Writer(CODEC.decode, (), ("\n\n", "Q:"), late=True), ""
+        for token in CODEC.encode(text).ids:
+            writer.push(token)
+            if writer.waiting >= every:
+                told += writer.take()
+                assert said.startswith(told)
+        assert told + writer.take(final=True) == said
+    assert "".join(pieces(text, stops=("\n\n", "Q:"))) == text.partition("\n\n")[0]
+
+
 def test_the_length_counts_what_is_held_back() -> None:
     writer = Writer(CODEC.decode, (), ("zzz",))
     for token in CODEC.encode("ab zz").ids:

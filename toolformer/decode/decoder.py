@@ -97,7 +97,8 @@ class _Run:
             return
         self._port.add([prompt for _, prompt in new])
         for index, prompt in new:
-            writer = Writer(self._model.decode, () if self._model.reads_apart else prompt, self._options.stop)
+            before = () if self._model.reads_apart else prompt
+            writer = Writer(self._model.decode, before, self._options.stop, late=self._options.late_stop)
             seed = row_seed(self._options.seed, prompt, self._seen[tuple(prompt)])
             self._seen[tuple(prompt)] += 1
             self._rows.append(Row(index, prompt, seed, writer))

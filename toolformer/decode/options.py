@@ -54,6 +54,8 @@ class Options:
     """Tokens to write; calls and results come on top."""
     stop: tuple[str, ...] = ()
     """A text ends before the first of these."""
+    late_stop: bool = False
+    """A stop that is all white space, such as an empty line, ends no text that is all white space itself so far."""
     do_sample: bool = False
     """Sample; otherwise the likeliest token is taken."""
     temperature: float | None = None

@@ -14,11 +14,13 @@ _BYTES = 4
 class Writer:
     """The text of one row. `push` is cheap; text is decoded when it is taken."""
 
-    def __init__(self, decode: Callable[[Ids], str], before: Ids, stops: Sequence[str]) -> None:
+    def __init__(self, decode: Callable[[Ids], str], before: Ids, stops: Sequence[str], *, late: bool = False) -> None:
+        """`late`: stops that are all white space wait until something else was said."""
         self._decode = decode
         self._before = list(before[-_CONTEXT:])
         self._new: list[int] = []
         self._stops = stops
+        self._waits = late
         self._held = ""
         self.length = 0
         """Characters decoded so far; those that are held back, because a stop may begin with them, included."""
@@ -45,12 +47,14 @@ class Writer:
         if self.stopped:
             return ""
         text = self._held + self._decoded(final)
-        ends = [place for stop in self._stops if (place := text.find(stop)) >= 0]
+        begins = len(text) - len(text.lstrip()) if self._waits else 0
+        ends = [place for stop in self._stops if (place := text.find(stop, begins if stop.isspace() else 0)) >= 0]
         if ends:
             self.stopped, self._held = True, ""
             self.length += min(ends) - len(text)
             return text[: min(ends)]
         keep = 0 if final else max((_overlap(text, stop) for stop in self._stops), default=0)
+        self._waits = self._waits and begins >= len(text) - keep
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]
 
