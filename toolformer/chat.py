@@ -103,7 +103,7 @@ class Chat:
             ids += [*begins, *self._said(turn)]
         return tuple(ids)
 
-    def _written(self, gathered: "Gathered") -> Ids | None:
+    def _written(self, gathered: "Gathered") -> tuple[int, ...] | None:
         """The tokens of an answer with its calls. One that a stop string ended has tokens that are not in its text."""
         if gathered.ended is None or gathered.ended.reason == "stop":
             return None
