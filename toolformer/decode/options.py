@@ -26,6 +26,17 @@ _LEAST = {
     "input_tokens": 1,
     "result_tokens": 1,
 }
+_MOST = {
+    "k": 1_000_000,
+    "calls": 10_000,
+    "branches": 100,
+    "calls_sampled": 1_000,
+    "max_new_tokens": 1_000_000,
+    "batch": 10_000,
+    "input_tokens": 100_000,
+    "result_tokens": 100_000,
+}
+"""Far beyond what anybody has had use for: more is a slip, and work without an end."""
 _WARM = 0.7
 """The temperature of several calls at one place, where nobody says another: below 1, most of them can be executed."""
 
@@ -91,6 +102,8 @@ class Options:
         for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, not {getattr(self, name)}")
+            if getattr(self, name) > _MOST[name]:
+                raise ConfigError(f"{name} must be at most {_MOST[name]:,}: more would never end")
         stop: object = self.stop
         if isinstance(stop, str):
             raise ConfigError(f"stop is a tuple of strings: write stop=({stop!r},)")
