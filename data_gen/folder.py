@@ -23,6 +23,7 @@ from toolformer.data_gen.calibrate import Calibration
 from toolformer.data_gen.records import Document
 from toolformer.errors import DataError
 from toolformer.lock import sole_writer
+from toolformer.own_json import made_of, read_own
 from toolformer.same_settings import refuse_changes
 from toolformer.whole_file import make_folder, remove_unfinished, whole_file
 
@@ -98,7 +99,7 @@ class RunFolder:
             if found.thresholds.keys() != {*tools}:
                 raise KeyError("other tools")
             return found
-        except (TypeError, KeyError, AttributeError) as error:
+        except (TypeError, KeyError, AttributeError, ValueError) as error:
             raise DataError(
                 f"{self.path / 'config.json'} has thresholds that this program did not write; the folder is damaged: "
                 "use another"
@@ -114,10 +115,10 @@ class RunFolder:
         file = self.path / "shards" / f"{number:05d}.json"
         if not file.exists():
             return None
-        content = read_json(file)
-        if content.keys() != Shard.__dataclass_fields__.keys():
-            raise DataError(f"{file} is not what this program writes; the folder is damaged: use another")
-        return Shard(**content)
+        try:
+            return made_of(Shard, read_own(file))
+        except (OSError, ValueError) as error:
+            raise _damaged(file, error) from error
 
     def check(self, number: int, shard: Shard, documents: Sequence[Document]) -> None:
         """Make sure that a done shard was made of these documents."""
@@ -184,14 +185,15 @@ def remove_file(file: Path) -> None:
 def read_json(file: Path) -> dict[str, Any]:
     """An object that this module wrote."""
     try:
-        content = json.loads(file.read_text("utf-8"))
+        return read_own(file)
     except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read ({error}); the folder is damaged: use another") from error
-    if not isinstance(content, dict):
-        raise DataError(f"{file} is not what this program writes; the folder is damaged: use another")
-    return content
+        raise _damaged(file, error) from error
 
 
-def _raised(before: int | None, now: int | None) -> bool:
+def _damaged(file: Path, error: Exception) -> DataError:
+    return DataError(f"{file} cannot be read ({error}); the folder is damaged: use another")
+
+
+def _raised(before: object, now: int | None) -> bool:
     """Whether a limit lets through all that it did, and more."""
-    return before is not None and (now is None or now > before)
+    return isinstance(before, int) and (now is None or now > before)

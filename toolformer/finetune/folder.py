@@ -19,6 +19,7 @@ from typing import Any, Self
 
 from toolformer.errors import DataError
 from toolformer.lock import LOCK, sole_writer
+from toolformer.own_json import read_own
 from toolformer.same_settings import changes, refuse_changes
 from toolformer.whole_file import remove_unfinished, sync, whole_file
 
@@ -74,12 +75,9 @@ class TrainingFolder:
         """What training.json says."""
         file = self.path / "training.json"
         try:
-            content = json.loads(file.read_text("utf-8"))
+            return read_own(file, finite=False)  # a loss may have been no number
         except (OSError, ValueError) as error:
             raise DataError(f"{file} cannot be read ({error}): choose another folder") from error
-        if not isinstance(content, dict):
-            raise DataError(f"{file} is not what this program writes: choose another folder")
-        return content
 
     @property
     def results(self) -> Json | None:
