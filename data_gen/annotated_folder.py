@@ -5,6 +5,7 @@ come from anyone: whoever gets a record from here may rely on its types and on i
 """
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,7 +164,7 @@ class _Fields:
         value = self.values.get(name)
         if value is None:
             return None
-        if isinstance(value, (int, float)) and fits(float, value):
+        if isinstance(value, (int, float)) and fits(float, value) and math.isfinite(value):
             return float(value)
         return self._wrong(name, "a number")
 
@@ -173,14 +174,14 @@ class _Fields:
 
 def _parsed(data: bytes, where: str) -> _Fields:
     try:
-        return _Fields(parse_own(data), where)
+        return _Fields(parse_own(data, finite=False), where)
     except ValueError as error:
         raise DataError(f"{where} is damaged: {error}") from error
 
 
 def _read(path: Path) -> _Fields:
     try:
-        return _Fields(read_own(path), str(path))
+        return _Fields(read_own(path, finite=False), str(path))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is damaged: {error}") from error
 

@@ -77,6 +77,8 @@ def _as(kind: Any, value: object, name: str) -> Any:
 def fits(kind: Any, value: object) -> bool:
     """Whether a value from JSON is of a type. A count is one that a machine can hold."""
     origin, inner = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return True
     if origin in (Union, UnionType):
         return any(fits(one, value) for one in inner)
     if origin is Literal:
