@@ -5,7 +5,6 @@ come from anyone: whoever gets a record from here may rely on its types and on i
 """
 
 import itertools
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import NoReturn
 from toolformer.calls import Call
 from toolformer.data_gen.folder import FUNNEL, Funnel, add_up
 from toolformer.errors import DataError
+from toolformer.own_json import fits, parse_own, read_own
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class AnnotatedFolder:
 
     def _done(self) -> "list[_Fields]":
         """What the finished shards say of themselves. A corpus that was copied without that has none."""
-        return [_parsed(path.read_bytes(), str(path)) for path in sorted(self.path.glob("shards/*.json"))]
+        return [_read(path) for path in sorted(self.path.glob("shards/*.json"))]
 
     def _lines(self, kind: str) -> "Iterator[_Fields]":
         """The records of all finished shards, shard after shard."""
@@ -124,7 +124,7 @@ class AnnotatedFolder:
 
     def _object(self, name: str) -> "_Fields":
         path = self.path / name
-        return _parsed(path.read_bytes(), str(path)) if path.is_file() else _Fields({}, str(path))
+        return _read(path) if path.exists() else _Fields({}, str(path))
 
 
 class _Fields:
@@ -166,7 +166,7 @@ class _Fields:
         value = self.values.get(name)
         if value is None:
             return None
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        if isinstance(value, (int, float)) and fits(float, value) and math.isfinite(value):
             return float(value)
         return self._wrong(name, "a number")
 
@@ -176,9 +176,16 @@ class _Fields:
 
 def _parsed(data: bytes, where: str) -> _Fields:
     try:
-        return _Fields(json.loads(data), where)
-    except (ValueError, RecursionError) as error:
+        return _Fields(parse_own(data, finite=False), where)
+    except ValueError as error:
         raise DataError(f"{where} is damaged: {error}") from error
+
+
+def _read(path: Path) -> _Fields:
+    try:
+        return _Fields(read_own(path, finite=False), str(path))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is damaged: {error}") from error
 
 
 def _funnel(tools: _Fields) -> Funnel:

@@ -67,8 +67,10 @@ def read_rows(source: str | Path, columns: tuple[str, ...], split: str) -> Itera
 
 def _file(path: Path, shown: str, prefix: str | None, columns: tuple[str, ...]) -> Iterator[Row]:
     """The rows of one file; `prefix` is its path within the folder, or None if the file is the whole corpus."""
-    if not path.is_file():  # a pipe, as of <(zcat posts.jsonl.gz)
-        with path.open("rb") as pipe:
+    if not path.is_file():
+        if prefix is not None:  # it might never end, or never begin
+            raise DataError(f"{path} is a pipe, a device or a link to nothing: a folder is read from files only")
+        with path.open("rb") as pipe:  # as of <(zcat posts.jsonl.gz)
             yield from _sniffed(pipe, shown, columns[0])
         return
     reader = _reader(path)
@@ -152,7 +154,7 @@ def _parquet(path: Path, shown: str, prefix: str | None, columns: tuple[str, ...
                 for values in batch.to_pylist():
                     number += 1
                     yield Row(shown, number, _name(prefix, number), there, values)
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         raise DataError(f"{shown}: cannot be read as Parquet behind row {number:,}: {error}") from error
 
 
@@ -189,7 +191,7 @@ def _dataset(source: str | Path, columns: tuple[str, ...], split: str) -> Iterat
             f"{source}: there is no such file or folder here, and the Hugging Face hub, which may have a dataset of "
             f"that name, cannot be reached: {error}"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError, RecursionError) as error:
         raise DataError(f"the dataset {source} cannot be read: {error}") from error
 
 

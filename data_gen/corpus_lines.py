@@ -16,6 +16,8 @@ from toolformer.errors import DataError
 
 MAX_BYTES = 64 << 20
 """Bytes in one line, or in one text file, at most."""
+MOST_BLANK = 1_000_000
+"""Blank lines in a row at most: a gzip file can hold a thousand times as many of them as it has bytes."""
 GZIP = ".gz"
 
 Bytes: TypeAlias = BinaryIO | io.BufferedIOBase
@@ -34,6 +36,7 @@ def opened(path: Path) -> Iterator[Bytes]:
 
 def lines(file: Bytes, shown: str) -> Iterator[tuple[int, str]]:
     """The lines that are not blank, without their ends, and their numbers from 1. `shown` is the file's name."""
+    blank = 0
     for number in itertools.count(1):
         with _reading(shown, number):
             line = file.readline(MAX_BYTES + 1)
@@ -43,7 +46,12 @@ def lines(file: Bytes, shown: str) -> Iterator[tuple[int, str]]:
             raise DataError(f"{shown}:{number}: the line is longer than {MAX_BYTES >> 20} MiB; write one text a line")
         text = _decoded(line.rstrip(b"\r\n"), shown, number)
         if text.strip():
+            blank = 0
             yield number, text
+            continue
+        blank += 1
+        if blank > MOST_BLANK:
+            raise DataError(f"{shown}:{number}: more than {MOST_BLANK:,} blank lines in a row; take them out")
 
 
 def whole(path: Path) -> str:

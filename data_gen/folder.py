@@ -24,6 +24,7 @@ from toolformer.data_gen.calibrate import Calibration
 from toolformer.data_gen.records import Document
 from toolformer.errors import DataError, ToolUnavailable
 from toolformer.lock import sole_writer
+from toolformer.own_json import made_of, read_own
 from toolformer.same_settings import refuse_changes
 from toolformer.whole_file import make_folder, remove_unfinished, whole_file
 
@@ -106,7 +107,7 @@ class RunFolder:
             if found.thresholds.keys() != {*tools}:
                 raise KeyError("other tools")
             return found
-        except (TypeError, KeyError, AttributeError) as error:
+        except (TypeError, KeyError, AttributeError, ValueError) as error:
             raise DataError(
                 f"{self.path / 'config.json'} has thresholds that this program did not write; the folder is damaged: "
                 "use another"
@@ -122,11 +123,10 @@ class RunFolder:
         file = self.path / "shards" / f"{number:05d}.json"
         if not file.exists():
             return None
-        content = read_json(file)
-        known = content.keys() | {"failed"} == Shard.__dataclass_fields__.keys()
-        if not known or not isinstance(content.get("failed", {}), dict):
-            raise DataError(f"{file} is not what this program writes; the folder is damaged: use another")
-        return Shard(**content)
+        try:
+            return made_of(Shard, read_own(file))
+        except (OSError, ValueError) as error:
+            raise _damaged(file, error) from error
 
     def settled(self, number: int, documents: Sequence[Document]) -> Shard | None:
         """The shard of that number if nothing of it is left to do, made sure that it was made of these documents."""
@@ -206,14 +206,15 @@ def remove_file(file: Path) -> None:
 def read_json(file: Path) -> dict[str, Any]:
     """An object that this module wrote."""
     try:
-        content = json.loads(file.read_text("utf-8"))
+        return read_own(file)
     except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read ({error}); the folder is damaged: use another") from error
-    if not isinstance(content, dict):
-        raise DataError(f"{file} is not what this program writes; the folder is damaged: use another")
-    return content
+        raise _damaged(file, error) from error
 
 
-def _raised(before: int | None, now: int | None) -> bool:
+def _damaged(file: Path, error: Exception) -> DataError:
+    return DataError(f"{file} cannot be read ({error}); the folder is damaged: use another")
+
+
+def _raised(before: object, now: int | None) -> bool:
     """Whether a limit lets through all that it did, and more."""
-    return before is not None and (now is None or now > before)
+    return isinstance(before, int) and (now is None or now > before)

@@ -13,6 +13,7 @@ from typing import Any
 
 from toolformer.data_gen.records import Candidate
 from toolformer.data_gen.score import Scorer
+from toolformer.own_json import made_of
 
 SHARE = 0.05
 """The estimated share of chance among the calls above the threshold, at most."""
@@ -51,14 +52,10 @@ class Threshold:
 
     @classmethod
     def read(cls, said: Mapping[str, Any]) -> "Threshold":
-        """What `settings` wrote; a TypeError if it did not."""
-        one = cls(**{**said, "gains": tuple(said["gains"]), "decoys": tuple(said["decoys"])})
-        counts = (one.candidates, one.kept, *one.gains, *one.decoys)
-        numbers = (one.value, 0.0 if one.share is None else one.share)
-        if not all(type(count) is int for count in counts) or not all(type(number) is float for number in numbers):
-            raise TypeError("a count or a number is none")
-        if not (math.isfinite(one.value) and type(one.found) is bool):
-            raise TypeError("no threshold")
+        """What `settings` wrote; a ValueError if it did not."""
+        one = made_of(cls, said)
+        if not math.isfinite(one.value):
+            raise ValueError("no threshold")
         return one
 
 

@@ -13,11 +13,14 @@ from typing import Any
 
 from toolformer.errors import DataError
 from toolformer.eval.tool_lm import Answer, Made
+from toolformer.own_json import MOST, fits, made_of, parse_own
 from toolformer.same_settings import refuse_changes
 from toolformer.whole_file import whole_file
 
 Header = dict[str, Any]
 """Everything that decides what is in the file."""
+_KINDS = {"task": str, "k": int, "examples": int, "seed": int}
+"""Of which types some of it is."""
 
 
 @dataclass(frozen=True)
@@ -123,10 +126,17 @@ def read_outcomes(path: Path, expected: Header | None = None) -> tuple[Header, l
 def read_header(path: Path) -> Header:
     """What a file is of."""
     try:
+        if not path.is_file():
+            raise ValueError("it is no plain file")
         with path.open("rb") as file:
-            return dict(json.loads(file.readline())["unit"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(f"{path} does not say what it is of ({error!r}): delete it and run again") from error
+            header = parse_own(file.readline(MOST)).get("unit")
+        if not isinstance(header, dict):
+            raise ValueError("its first line has no 'unit'")
+        if odd := [name for name, kind in _KINDS.items() if name in header and not fits(kind, header[name])]:
+            raise ValueError(f"{odd[0]!r} cannot be {str(header[odd[0]])[:60]!r}")
+        return header
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} does not say what it is of ({error}): delete it and run again") from error
 
 
 def check_header(path: Path, header: Header, expected: Header, names: Iterable[str]) -> None:
@@ -138,8 +148,6 @@ def check_header(path: Path, header: Header, expected: Header, names: Iterable[s
 
 def _outcome(path: Path, number: int, line: bytes) -> Outcome:
     try:
-        row = json.loads(line)
-        calls = tuple(CallMade(**call) for call in row.pop("calls"))
-        return Outcome(**row | {"calls": calls, "answers": tuple(row["answers"])})
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(f"{path}, line {number} is damaged ({error!r}): delete the file and run again") from error
+        return made_of(Outcome, parse_own(line))
+    except ValueError as error:
+        raise DataError(f"{path}, line {number} is damaged ({error}): delete the file and run again") from error

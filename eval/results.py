@@ -14,12 +14,15 @@ from toolformer.errors import DataError
 from toolformer.eval.calls import against_oracle, calibration, cases, mended, statistics
 from toolformer.eval.outcomes import Header, Outcome, check_header, read_outcomes
 from toolformer.eval.overlap import KINDS, bleu, rouge
+from toolformer.own_json import MOST, made_of, parse_own
 from toolformer.whole_file import whole_file
 
 Json = dict[str, Any]
 SHARED = ("model", "fingerprint", "precision", "about", "tools", "vote", "calls", "seed", "versions")
 """What all files of one folder have in common."""
 
+_LONGEST = 1e12
+"""Seconds that no run takes."""
 _TOLD = ("task", "k", "data", "examples", "size", "settings")
 """What each of them says besides."""
 
@@ -85,18 +88,18 @@ def costs(out: Path) -> dict[tuple[str, int], Cost]:
     """What each task took at each k, as far as it is known."""
     found: dict[tuple[str, int], Cost] = {}
     path = out / "cost.jsonl"
-    for line in path.read_text("utf-8").splitlines() if path.exists() else ():
+    for line in path.read_bytes().splitlines() if path.is_file() and path.stat().st_size <= MOST else ():
         try:
-            row = json.loads(line)
-            key, old = (str(row["task"]), int(row["k"])), found.get((row["task"], row["k"]), Cost(0, 0, 0, 0))
-            found[key] = Cost(
-                old.asked + int(row["asked"]),
-                old.seconds + float(row["seconds"]),
-                old.waited + float(row["waited"]),
-                old.tokens + int(row["tokens"]),
-            )
-        except (ValueError, KeyError, TypeError):
+            row = parse_own(line)
+            key = str(row.pop("task")), int(str(row.pop("k")))
+            new, old = made_of(Cost, row), found.get(key, Cost(0, 0, 0, 0))
+            if not 0 <= new.seconds + new.waited < _LONGEST:
+                raise ValueError("no time that anything takes")
+        except (ValueError, KeyError):
             continue  # a torn line: only its cost is lost
+        found[key] = Cost(
+            old.asked + new.asked, old.seconds + new.seconds, old.waited + new.waited, old.tokens + new.tokens
+        )
     return found
 
 

@@ -22,6 +22,7 @@ from toolformer.commands.fetch import Fetch
 from toolformer.commands.flags import MARKERS, RULES
 from toolformer.commands.help import ALL, asks_for_help, page
 from toolformer.commands.index import Index
+from toolformer.commands.streams import settle_streams
 from toolformer.commands.talk import Chat, Generate
 from toolformer.commands.tools import CallTool, ListTools
 from toolformer.commands.train import Train
@@ -72,6 +73,8 @@ Environment
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command. What went wrong is said on standard error, with the exit status that the help names."""
+    if arguments is None:
+        settle_streams()
     try:
         _run([*(sys.argv[1:] if arguments is None else arguments)])
         sys.stdout.flush()

@@ -6,7 +6,7 @@ What is shown is its users' affair. It only looks on: nothing of a run depends o
 import sys
 import time
 from types import TracebackType
-from typing import Self, TextIO
+from typing import NoReturn, Self, TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,11 +15,19 @@ LINE_SECONDS = 10.0
 """Between two plain lines."""
 
 
+class PipeConsole(Console):
+    """One whose reader may leave: that is then a BrokenPipeError as for any other output, and no exit with status 1."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Raise on: it is called where the error is being handled."""
+        raise
+
+
 class Screen:
     """Shows things on standard error, unless it is given another stream. Use it in a `with` statement."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self._console = Console(file=stream or sys.stderr)
+        self._console = PipeConsole(file=stream or sys.stderr)
         self._live = Live(console=self._console, transient=False) if self._console.is_terminal else None
         self._said = -LINE_SECONDS
         self.begun = time.monotonic()

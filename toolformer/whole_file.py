@@ -20,6 +20,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     """
     if path.is_dir():
         raise ConfigError(f"{path} is a folder: name a file to write")
+    if path.exists() and not path.is_file():  # it would be replaced, be it /dev/null
+        raise ConfigError(f"{path} is no file but a pipe or a device: name a file to write")
     if not path.parent.is_dir():
         raise ConfigError(f"{path} cannot be written: there is no folder {path.parent}")
     # Two writers of one file must not share a temporary one; the last to finish wins.

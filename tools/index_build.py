@@ -21,6 +21,7 @@ from typing import TypeVar
 
 from toolformer.errors import ConfigError, DataError
 from toolformer.lock import LOCK, sole_writer
+from toolformer.own_json import made_of, read_own
 from toolformer.tools.embedding import Embedder
 from toolformer.tools.index_folder import (
     MANIFEST,
@@ -107,8 +108,8 @@ def _take_up(out: Path, plan: Plan) -> None:
     path = out / PLAN
     if path.exists():
         try:
-            found = Plan(**json.loads(path.read_bytes()))
-        except (ValueError, TypeError) as error:
+            found = made_of(Plan, read_own(path))
+        except (OSError, ValueError) as error:
             raise DataError(f"{path} is damaged ({error}): delete {out} and build again") from error
         _check_same(out, found, plan)
     elif foreign := sorted(set(os.listdir(out)) - {LOCK}):
@@ -144,7 +145,7 @@ def read_passages(path: Path) -> Iterator[Passage]:
             if line.strip():
                 try:
                     passage = _passage(line, as_json)
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     raise DataError(f"{path}, line {number:,}: {error}") from error
                 if passage.text.strip():
                     yield passage

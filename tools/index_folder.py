@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from toolformer.errors import DataError
+from toolformer.own_json import made_of, read_own
 from toolformer.whole_file import sync, whole_file
 
 FORMAT = 1
@@ -86,17 +87,20 @@ def read_manifest(folder: Path) -> Manifest:
             f"{folder}; a build that was stopped goes on where it was"
         )
     try:
-        raw = json.loads(path.read_bytes())
-        files = {name: Seal(**seal) for name, seal in raw["files"].items()}
-        manifest = Manifest(Plan(**raw["plan"]), int(raw["passages"]), files)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        manifest = made_of(Manifest, read_own(path))
+    except (OSError, ValueError) as error:
         raise DataError(
-            f"{path} is damaged or of another version ({error!r}); build the index anew in another folder"
+            f"{path} is damaged or of another version ({error}); build the index anew in another folder"
         ) from error
     if manifest.plan.format != FORMAT:
         raise DataError(f"{folder} has index format {manifest.plan.format}, this is format {FORMAT}: build it anew")
-    if odd := [name for name in files if Path(name).name != name]:
+    if odd := [name for name in manifest.files if Path(name).name != name]:
         raise DataError(f"{path} names a file outside its folder: {odd[0]!r}")
+    of_kind = BM25.values() if manifest.plan.kind == "bm25" else [VECTORS]
+    if missing := {PASSAGES, OFFSETS, *of_kind} - manifest.files.keys():
+        raise DataError(f"{path} does not list {min(missing)}, so nothing could be checked: build the index anew")
+    if manifest.passages < 1:
+        raise DataError(f"{path} counts {manifest.passages} passages: build the index anew")
     return manifest
 
 

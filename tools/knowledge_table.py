@@ -22,6 +22,8 @@ from toolformer.tools.passages import Passage
 
 THRESHOLD = 0.6
 """How much of its words a question must share with one of the table's wordings (Jaccard) to mean the same."""
+MAX_LINE = 1 << 20
+"""Bytes of a record at most."""
 MAX_WORDS = 64
 """Words in a question at most."""
 
@@ -83,12 +85,17 @@ class KnowledgeTable:
             raise ConfigError(f"there is no table {path}: name a file of JSON lines with a question and an answer each")
         records = []
         with Path(path).open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    try:
+            for number in itertools.count(1):
+                line = lines.readline(MAX_LINE + 1)
+                if not line:
+                    break
+                try:
+                    if len(line) > MAX_LINE:
+                        raise ValueError(f"longer than {MAX_LINE:,} bytes; write one record a line")
+                    if line.strip():
                         records.append(_record(line))
-                    except ValueError as error:
-                        raise DataError(f"{path}, line {number:,}: {error}") from error
+                except (ValueError, RecursionError) as error:
+                    raise DataError(f"{path}, line {number:,}: {error}") from error
         if not records:
             raise DataError(f"{path} holds no record")
         return cls(records)

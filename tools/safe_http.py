@@ -19,14 +19,36 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import httpcore
 
 from toolformer.errors import ToolError, ToolUnavailable
 
+if TYPE_CHECKING:
+    import httpx
+
 MAX_BYTES = 1 << 20
 """A longer answer is refused."""
+
+
+def address(url: str) -> "httpx.URL":
+    """The URL, if a server can be asked at it: a ValueError says what is wrong with its host or its port."""
+    import httpx
+
+    try:
+        found = httpx.URL(url)
+        host, port = found.host, urlsplit(url).port
+        if ":" not in host:
+            host.encode("idna")  # as whoever looks the name up does: no part of it is empty or too long
+    except (httpx.InvalidURL, ValueError) as error:
+        raise ValueError(" ".join(str(error).split())[:100]) from None
+    if found.scheme not in ("http", "https") or not host:
+        raise ValueError("it has no host" if found.scheme in ("http", "https") else "it is neither http nor https")
+    if port == 0:
+        raise ValueError("there is no port 0")
+    return found
 
 
 class Deadline:

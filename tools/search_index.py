@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 MAX_QUERY = 2_000
 """Characters of a query that are looked at: the rest costs time and adds nothing."""
 
+_DAMAGED = (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""What the system, numpy, json and bm25s make of files that cannot be read or are damaged."""
 _WORD = re.compile(r"\w+")
 _STOP_WORDS = frozenset(
     re.findall(
@@ -88,8 +90,7 @@ class SearchIndex:
             ranker = (
                 _stored_words(folder, manifest) if manifest.plan.kind == "bm25" else _Dense(folder, manifest, model)
             )
-        # What the system, numpy, json and bm25s make of files that cannot be read or are damaged.
-        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        except _DAMAGED as error:
             raise DataError(f"{folder} is damaged ({type(error).__name__}: {error}); build the index anew") from error
         return cls(manifest, passages, ranker)
 
@@ -124,7 +125,7 @@ class _PassageFile:
         try:
             line = json.loads(self._lines[start:end])
             return Passage(line["title"], line["text"], score)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ToolError(f"passage {number} of the index is damaged; build it anew") from error
 
 

@@ -21,7 +21,7 @@ from toolformer import __version__
 from toolformer.errors import ConfigError, ToolError, ToolUnavailable
 from toolformer.tools.passages import Passage
 from toolformer.tools.polite_http import fetch
-from toolformer.tools.safe_http import Deadline
+from toolformer.tools.safe_http import Deadline, address
 
 CONTACT_VARIABLE = "TOOLFORMER_CONTACT"
 
@@ -135,13 +135,13 @@ def _checked_contact(contact: str | None) -> str:
 
 def _checked_endpoint(endpoint: str) -> httpx.URL:
     try:
-        url = httpx.URL(endpoint)
-    except httpx.InvalidURL:
-        url = httpx.URL("")
-    if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:
+        url = address(endpoint)
+        if url.userinfo or url.query or url.fragment:
+            raise ValueError("a password, a query or a fragment has no place there")
+    except ValueError as error:
         raise ConfigError(
-            f"{endpoint!r} is no endpoint: give the URL of an api.php, like http://localhost:8080/api.php"
-        )
+            f"{endpoint[:100]!r} is no endpoint ({error}): give the URL of an api.php, like http://localhost:8080/api.php"
+        ) from None
     return url
 
 

@@ -31,6 +31,10 @@ INPUT, OUTPUT = "Input:", "\nOutput:"
 """What stands before a text in a prompt, and before the same text with calls; a space follows both."""
 SHOWN = OUTPUT.strip()
 
+_MOST = {"demonstrations": 1_000, "positions": 1_000, "samples": 1_000, "max_tokens": 4_096}
+"""Fifty times what anybody has had use for: more is a slip, and work without an end."""
+_LARGEST = 1 << 20
+"""Bytes of a file with a lesson at most."""
 _HERE = files("toolformer.data_gen.lessons")
 _SLOT = re.compile(r"\{\{|\}\}| ?\{(?P<input>[^{}]*)\}")
 
@@ -91,16 +95,19 @@ class Lesson:
                     f"lesson for {self.tool}: the demonstration {demonstration[:60]!r} holds no call; write the input "
                     "of one in braces where it belongs: Paris is in {Where is Paris?} France"
                 )
-        if not self.demonstrations or min(self.positions, self.samples, self.max_tokens) < 1:
-            raise ConfigError(
-                f"lesson for {self.tool}: demonstrations, positions, samples and max_tokens must be at least one"
-            )
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        for name, most in _MOST.items():
+            value = getattr(self, name)
+            if not 1 <= (len(value) if isinstance(value, tuple) else value) <= most:
+                raise ConfigError(f"lesson for {self.tool}: {name} must be at least one, and at most {most:,}")
         if not (0 <= self.sampling_threshold < 1 and 0 < self.top_p <= 1 and 0 < self.temperature < math.inf):
             raise ConfigError(
                 f"lesson for {self.tool}: sampling_threshold is from 0 up to 1, top_p above 0 up to 1, temperature "
                 "above 0"
             )
-        if not (math.isfinite(self.filtering_threshold) and math.isfinite(self.cost)):
+        if not max(abs(self.filtering_threshold), abs(self.cost)) < math.inf:
             raise ConfigError(f"lesson for {self.tool}: filtering_threshold and cost must be finite")
 
     def wants(self, document: Document) -> bool:
@@ -226,6 +233,10 @@ def builtin_lessons() -> dict[str, Lesson]:
 def load_lesson(path: Path) -> Lesson:
     """A lesson from a TOML file with the fields of `Lesson`."""
     try:
+        if path.exists() and not path.is_file():
+            raise ConfigError(f"lesson {path} is no file: name a TOML file")
+        if path.stat().st_size > _LARGEST:
+            raise ConfigError(f"lesson {path} is longer than {_LARGEST >> 20} MiB, which no lesson is")
         return _from_toml(path.read_text("utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"lesson {path} cannot be read: {error}") from error
@@ -234,7 +245,7 @@ def load_lesson(path: Path) -> Lesson:
 def _from_toml(text: str, source: str) -> Lesson:
     try:
         given = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also of a number with thousands of digits
         raise ConfigError(f"lesson {source} is no TOML: {error}") from error
     known = {field.name for field in fields(Lesson)}
     for name in sorted(given.keys() - known):
@@ -254,4 +265,6 @@ def _fits(name: str, value: object) -> bool:
     default = getattr(Lesson, name, None)
     default = "" if default is None else default
     kinds = (int, float) if isinstance(default, float) else type(default)
+    if isinstance(value, int) and abs(value) >= 1 << 63:
+        return False
     return isinstance(value, kinds) and isinstance(value, bool) == isinstance(default, bool)

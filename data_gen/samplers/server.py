@@ -12,6 +12,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from toolformer.errors import ConfigError
+from toolformer.tools.safe_http import address
 
 By = Literal["completions", "chat"]
 KEY = "OPENAI_API_KEY"
@@ -35,9 +36,15 @@ class Server:
     """How long one answer may take."""
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ConfigError(f"{self.url[:100]!r} is no server: give a URL such as http://localhost:8000/v1")
+        try:
+            parts = urlsplit(self.url)
+            address(self.url)
+            if parts.query or parts.fragment:
+                raise ValueError("a query or a fragment has no place there")
+        except ValueError as error:
+            raise ConfigError(
+                f"{self.url[:100]!r} is no server ({error}): give a URL such as http://localhost:8000/v1"
+            ) from None
         if parts.username is not None:
             raise ConfigError(f"the URL of {parts.hostname} holds a password: put the server's key into ${KEY} instead")
         if not self.model.strip():

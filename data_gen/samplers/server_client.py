@@ -30,6 +30,8 @@ TRIES = 5
 """How often one thing is asked at most."""
 PAUSE = 1.0
 """Seconds before the second try; twice as many before each further one, or what the server says (`Retry-After`)."""
+_LONGEST_TOKEN = 64
+"""Characters for each token that was asked for: more, and the server does not heed how many those are."""
 MAX_BYTES = 4 << 20
 """A longer reply is refused."""
 
@@ -168,7 +170,7 @@ class Client:
         except httpx.TransportError as error:
             raise _Later(f"broke off its answer ({type(error).__name__}: {error})") from error
         if response.status_code == 200:
-            return _read(bytes(content), self.server.by)
+            return _read(bytes(content), self.server.by, _most_characters(body))
         return self._failure(response, _message(bytes(content)))
 
     def _failure(self, response: "httpx.Response", message: str) -> Reply:
@@ -211,13 +213,20 @@ def _key() -> str:
     return key
 
 
-def _read(content: bytes, by: By) -> Reply:
-    """The text of a reply, each part of it of the type it must have."""
+def _most_characters(body: Mapping[str, object]) -> int:
+    """How many the tokens that were asked for can have."""
+    tokens = body.get("max_tokens")
+    return _LONGEST_TOKEN * tokens if isinstance(tokens, int) else MAX_BYTES
+
+
+def _read(content: bytes, by: By, most: int) -> Reply:
+    """The text of a reply, each part of it of the type it must have. What is behind `most` characters is cut off."""
     try:
         choice = json.loads(content)["choices"][0]
         text = choice["text"] if by == "completions" else choice["message"]["content"] or ""
         if isinstance(text, str):
-            return Reply(text.encode("utf-8", "replace").decode(), cut=choice.get("finish_reason") == "length")
+            cut = choice.get("finish_reason") == "length" or len(text) > most
+            return Reply(text[:most].encode("utf-8", "replace").decode(), cut=cut)
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         pass
     raise _Later(f"sends no {by} but something that begins {_shown(content[:60])!r}")

@@ -13,12 +13,16 @@ import pytest
 
 from tests.unit.test_finetune_run import in_a_process
 from toolformer.bootstrap import Round, Rounds, Watch, bootstrap
+from toolformer.bootstrap.folder import RoundsFolder
 from toolformer.bootstrap.rounds import best, table, why_ended
+from toolformer.bootstrap.stages import Run
 from toolformer.cli import main
 from toolformer.data_gen.annotated_folder import AnnotatedFolder
+from toolformer.data_gen.method import Method
 from toolformer.data_gen.reread import Corpus
 from toolformer.errors import ConfigError, DataError
 from toolformer.finetune import TrainConfig
+from toolformer.loading import Loading
 from toolformer.tools.calculator import Calculator
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
@@ -202,3 +206,31 @@ def test_a_round_is_read_as_it_was_written_and_shown_on_a_line() -> None:
         ["1", "10", "20", "0.20", "75%", "20", "4", "5", "1", "min", "23", "s"],
         ["2", "10", "20", "0.20", "30", "0", "s"],
     ]
+
+
+def test_a_folder_of_the_name_of_the_shipped_model_is_not_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "builtin").mkdir()
+    monkeypatch.chdir(tmp_path)
+    told = {"lessons": [], "method": Method(), "passage_tokens": 64, "shard_size": 8}
+    run = Run(CORPUS, [], "builtin", "rules", QUICK, Loading(), Watch(), told)
+    assert run.settings()["model"] == "builtin"
+    assert replace(run, model="./builtin").settings()["model"] == str(tmp_path / "builtin")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rounds": {}},
+        {"rounds": [1]},
+        {"rounds": [{"number": 10**400}]},
+        {"settings": []},
+    ],
+)
+def test_rounds_that_cannot_be(tmp_path: Path, change: dict[str, object]) -> None:
+    with RoundsFolder(tmp_path, {"a": 1}):
+        pass
+    (tmp_path / "rounds.json").write_text(json.dumps(said(tmp_path) | change))
+    with pytest.raises(DataError, match=r"rounds\.json cannot be read"), RoundsFolder(tmp_path, {"a": 1}):
+        pass

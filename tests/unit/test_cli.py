@@ -170,6 +170,7 @@ def test_a_screen_of_one_column_breaks_nothing(
         (("index", "search"), "Available subcommands: build, verify"),
         (("call", "calc", "1", "--decimals", "two"), "'two' is not a whole number"),
         (("generate", "x", "--temperature", "hot"), "'hot' is not a number"),
+        (("generate", "x", "--seed", "1" + "0" * 400), "is too large a number: 18 digits are enough"),
         (("call", "calc", "1", "--date", "tomorrow"), "Invalid isoformat string: 'tomorrow'"),
         (("call", "calc", "1", "--decimal", "2"), "Perhaps you meant: --decimals INT"),
         (("report",), "Missing from toolformer report: FOLDER"),

@@ -305,3 +305,31 @@ def test_how_many_there_are_is_known_or_guessed_without_reading(
     few.write_text('{"text": "a"}\n' * 1000)
     monkeypatch.setattr(corpus_size, "SAMPLE", 1400)
     assert documents_in(few) == 1000
+
+
+def test_what_is_no_file_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
+    jsonl(tmp_path / "a.jsonl", {"text": "One."})
+    os.mkfifo(tmp_path / "b.jsonl")
+    with pytest.raises(DataError, match=r"b\.jsonl is a pipe, a device or a link to nothing"):
+        list(read_corpus(tmp_path))
+    (tmp_path / "b.jsonl").unlink()
+    (tmp_path / "b.jsonl").symlink_to("/dev/zero")
+    with pytest.raises(DataError, match=r"b\.jsonl is a pipe, a device or a link to nothing"):
+        list(read_corpus(tmp_path))
+
+
+def test_a_gzip_of_blank_lines_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus_lines, "MOST_BLANK", 1_000)
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(gzip.compress(b"\n" * 1_000_000))
+    with pytest.raises(DataError, match=r"a\.jsonl\.gz:1001: more than 1,000 blank lines in a row"):
+        list(read_corpus(path))
+    path.write_bytes(gzip.compress((b"\n" * 900 + b'{"text": "One."}\n') * 3))
+    assert len(list(read_corpus(path))) == 3
+
+
+def test_a_date_beyond_what_python_holds(tmp_path: Path) -> None:
+    table = pyarrow.table({"text": ["One."], "date": pyarrow.array([10**7], pyarrow.date32())})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"a\.parquet"):
+        list(read_corpus(tmp_path / "a.parquet"))

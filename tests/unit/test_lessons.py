@@ -263,3 +263,34 @@ def test_a_lesson_that_cannot_be_read(tmp_path: Path) -> None:
     for name in ("latin.toml", "missing.toml"):
         with pytest.raises(ConfigError, match=f"{name} cannot be read"):
             load_lesson(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "samples = 100_000_000",
+        "positions = 100_000_000",
+        "max_tokens = 100_000_000",
+        f"samples = {'9' * 5000}",
+        f"filtering_threshold = {10**400}",
+        "filtering_threshold = 1e999",
+        "temperature = nan",
+        "samples = 2021-01-01",
+        f"cost = {'[' * 3000}{']' * 3000}",
+        "samples = 2021-99-01",
+    ],
+)
+def test_a_lesson_without_bounds(tmp_path: Path, said: str) -> None:
+    path = tmp_path / "lesson.toml"
+    path.write_text(f'tool = "QA"\ninstruction = "Ask {{x}}."\ndemonstrations = ["A {{b}} c."]\n{said}\n')
+    with pytest.raises(ConfigError, match="lesson") as caught:
+        load_lesson(path)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_lesson_that_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "link.toml").symlink_to("/dev/zero")
+    (tmp_path / "folder.toml").mkdir()
+    for name in ("link.toml", "folder.toml"):
+        with pytest.raises(ConfigError, match="is no file"):
+            load_lesson(tmp_path / name)

@@ -385,3 +385,38 @@ def test_a_careless_umask_does_no_harm(tmp_path: Path, source: Path) -> None:
     finally:
         os.umask(before)
     assert titles(SearchIndex.open(tmp_path / "deep" / "index"), "acorns") == ["Oak"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"files": {}},
+        {"files": None},
+        {"passages": float("inf")},
+        {"passages": 10**400},
+        {"passages": "6"},
+        {"passages": -1},
+        {"plan": [1]},
+        {"more": 1},
+    ],
+)
+def test_a_manifest_that_cannot_be(folder: Path, changed: dict[str, object]) -> None:
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    with pytest.raises(DataError, match=r"manifest\.json .*build the index anew"):
+        SearchIndex.open(folder)
+
+
+def test_a_manifest_without_an_end(folder: Path) -> None:
+    path = folder / "manifest.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(DataError, match="nested too deep"):
+        read_manifest(folder)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(DataError, match="no plain file"):
+        read_manifest(folder)
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    with pytest.raises(DataError, match="no plain file"):
+        read_manifest(folder)

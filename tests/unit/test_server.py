@@ -193,7 +193,18 @@ def test_addresses(url: str, endpoint: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"url": "localhost:8000"}, "'localhost:8000' is no server: give a URL such as"),
+        ({"url": "localhost:8000"}, "'localhost:8000' is no server .it is neither http nor https.: give a URL such as"),
+        ({"url": "http://host:port/v1"}, "is no server .*port"),
+        ({"url": "http://host:99999/v1"}, "is no server .*Port out of range"),
+        ({"url": "http://host:0/v1"}, "is no server .there is no port 0"),
+        ({"url": "http://[::1/v1"}, "is no server"),
+        ({"url": "http://[zz]/v1"}, "is no server"),
+        ({"url": "http://xn--zzzzzzzz99999/v1"}, "is no server"),
+        ({"url": "http://\u200b/v1"}, "is no server"),
+        ({"url": "http://a..b/v1"}, "is no server"),
+        ({"url": f"http://{'a' * 300}/v1"}, "is no server"),
+        ({"url": "http://:80/v1"}, "is no server .it has no host"),
+        ({"url": "http:///v1"}, "is no server .it has no host"),
         ({"url": "http://me:secret@host/v1"}, "put the server's key into .OPENAI_API_KEY"),
         ({"url": "http://host/v1?key=secret"}, "is no server"),
         ({"model": " "}, "Name one: --sampler-model"),
@@ -218,3 +229,10 @@ def test_half_a_surrogate_pair_in_a_reply_is_no_matter() -> None:
         (reply,) = ask(server.url)
     json.dumps(reply.text).encode()
     assert reply.text == "a?"
+
+
+def test_a_sample_of_megabytes_is_cut_where_no_answer_could_go_on() -> None:
+    with serving(said("x" * 1_500_000)) as server, Client(Server(server.url, "m")) as client:
+        (reply,) = client.ask([{"prompt": "Hello", "max_tokens": 48}])
+    assert reply.cut
+    assert len(reply.text) == 48 * 64

@@ -97,3 +97,11 @@ def test_one_writer_at_a_time_and_another_after_it(tmp_path: Path) -> None:
         raise ZeroDivisionError
     with sole_writer(folder):
         pass
+
+
+def test_a_device_or_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/full")):
+        with pytest.raises(ConfigError, match="is no file but a pipe or a device"), whole_file(path) as file:
+            file.write(b"x")
+        assert not path.is_file()

@@ -13,11 +13,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from toolformer.bootstrap.rounds import Round, best
 from toolformer.errors import DataError
 from toolformer.lock import LOCK, sole_writer
+from toolformer.own_json import read_own
 from toolformer.same_settings import changes, refuse_changes
 from toolformer.whole_file import remove_unfinished, whole_file
 
@@ -84,9 +85,14 @@ class RoundsFolder:
             self.write()
             return
         try:
-            content: dict[str, Any] = json.loads(file.read_text("utf-8"))
-            before, self.rounds = content["settings"], [Round.read(one) for one in content["rounds"]]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            content = read_own(file, finite=False)  # a perplexity may have been none
+            before, rounds = content.get("settings"), content.get("rounds")
+            if not isinstance(before, dict) or not isinstance(rounds, list):
+                raise ValueError("it has no settings, or no rounds")
+            self.rounds = [Round.read(one) for one in rounds]
+            if [one.number for one in self.rounds] != [*range(1, len(rounds) + 1)]:
+                raise ValueError("its rounds are not numbered from 1 on")
+        except (OSError, ValueError) as error:
             raise DataError(f"{file} cannot be read ({error}): choose another folder with --out") from error
         if not (self.annotated(1) / "config.json").exists():
             self.write()

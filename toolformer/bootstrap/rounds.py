@@ -5,8 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from toolformer.own_json import made_of
 from toolformer.screen import span
 
+_LONGEST = 1e12
+"""Seconds that no run takes."""
 GROWTH = 0.05
 """By so much, at least, the calls of all rounds together have to grow for a round to count as a gain."""
 
@@ -62,7 +65,14 @@ class Round:
     @classmethod
     def read(cls, said: Mapping[str, Any]) -> "Round":
         """What `settings` wrote."""
-        return cls(**{name: said[name] for name in cls.__dataclass_fields__})
+        if isinstance(said, dict):  # with figures that follow from others
+            said = {name: said[name] for name in said if name in cls.__dataclass_fields__}
+        one = made_of(cls, said)
+        if one.texts < 1 or any(value <= 0 for value in one.perplexity.values()):
+            raise ValueError("a round has one text at least, and perplexities above 0")
+        if not all(0 <= value < _LONGEST for value in one.seconds.values()):
+            raise ValueError(f"'seconds' of round {one.number} cannot be right")
+        return one
 
 
 def why_ended(rounds: Sequence[Round], most: int) -> str | None:

@@ -13,6 +13,8 @@ from toolformer.bootstrap.folder import RoundsFolder
 from toolformer.bootstrap.rounds import Round
 from toolformer.data_gen.annotated_folder import AnnotatedFolder
 from toolformer.data_gen.annotators import RULES
+from toolformer.data_gen.calibrate import Calibration
+from toolformer.data_gen.folder import THRESHOLDS
 from toolformer.data_gen.known import judge
 from toolformer.data_gen.reread import Corpus
 from toolformer.data_gen.run import Progress, annotate
@@ -75,11 +77,13 @@ class Run:
 
     def settings(self) -> dict[str, Any]:
         """Everything that decides what comes out."""
+        from toolformer.hf.source import lasting
+
         by, told = self.sampler, self.annotating
         return {
             "toolformer": toolformer.__version__,
             "corpus": self.corpus.digest(),
-            "model": str(Path(self.model).resolve()) if Path(self.model).is_dir() else self.model,
+            "model": lasting(self.model),
             "tools": {tool.name: traits_of(tool).version for tool in self.tools},
             "lessons": {lesson.tool: lesson.fingerprint for lesson in told["lessons"]},
             "sampler": by if isinstance(by, str) else f"{by.model} at {by.url}",
@@ -145,8 +149,18 @@ def _check(run: Run, folder: RoundsFolder, number: int, *, any_call: bool) -> No
 
 
 def _config(folder: RoundsFolder, number: int) -> dict[str, Any]:
-    """What annotate wrote down of a round."""
-    return dict(AnnotatedFolder(folder.annotated(number)).config())
+    """What annotate wrote down of a round, with what is needed of it."""
+    config = dict(AnnotatedFolder(folder.annotated(number)).config())
+    if type(config.get("passage_tokens")) is not int or not isinstance(config.get("model_fingerprint"), str):
+        raise _damaged(folder, number)
+    return config
+
+
+def _damaged(folder: RoundsFolder, number: int) -> DataError:
+    return DataError(
+        f"{folder.annotated(number) / 'config.json'} is damaged: remove the folder of round {number} and those behind "
+        "it, or choose another folder with --out"
+    )
 
 
 def _mark(folder: RoundsFolder, number: int) -> str:
@@ -156,8 +170,8 @@ def _mark(folder: RoundsFolder, number: int) -> str:
 
 def _thresholds(config: dict[str, Any]) -> dict[str, float]:
     """What was found for each tool; nothing where the lessons' own were taken."""
-    tools = (config.get("thresholds") or {}).get("tools", {})
-    return {name: float(one["value"]) for name, one in tools.items()}
+    said = config.get(THRESHOLDS)
+    return {} if said is None else Calibration.read(said).values
 
 
 def _together(folder: RoundsFolder, number: int) -> list[TogetherText]:

@@ -7,15 +7,16 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text as Styled
 
 from toolformer.calls import Call, CallSyntax
 from toolformer.chat import Chat
+from toolformer.commands.streams import check_text
 from toolformer.commands.talk import printable
 from toolformer.decode.events import Answered, Called, Ended, Event, Text, Undone
 from toolformer.errors import ConfigError, DataError, ToolformerError, unknown_name
 from toolformer.model import Toolformer
+from toolformer.screen import PipeConsole
 
 _CALL, _NOTE, _WRONG = "cyan", "dim", "red"
 _ENDS = {"context": "the context is full", "nan": "the model's answers were no numbers", "length": "…"}
@@ -28,7 +29,7 @@ class Conversation:
         self._toolformer, self._chat = toolformer, chat
         self._calling = False
         # No markup, no colours for numbers, no wrapping: what a model says is shown as it is.
-        self._console = Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
+        self._console = PipeConsole(markup=False, highlight=False, emoji=False, soft_wrap=True)
         self._commands: dict[str, tuple[Callable[[str], None], str]] = {
             "/tools": (self._tools, "the tools, and what each does"),
             "/k": (self._k, "how likely a call must be: among the k likeliest tokens; 0 disables calls"),
@@ -50,15 +51,21 @@ class Conversation:
             self._note("/help says what can be typed.\n")
         while True:
             try:
-                self._turn(input("> " if sys.stdin.isatty() else "").strip())
+                line = input("> " if sys.stdin.isatty() else "").strip()
+                self._turn(line)
             except EOFError:
                 return
             except KeyboardInterrupt:
                 self._note("\n/quit leaves.\n")
-            except ToolformerError as error:
-                self._show(f"{error}\n", _WRONG)
 
     def _turn(self, line: str) -> None:
+        """What is wrong with a line ends nothing; what is wrong with the input or the output does."""
+        try:
+            self._understood(check_text(line))
+        except ToolformerError as error:
+            self._show(f"{error}\n", _WRONG)
+
+    def _understood(self, line: str) -> None:
         if line.startswith("/"):
             self._command(line)
         elif line:

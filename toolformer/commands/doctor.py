@@ -40,10 +40,11 @@ def findings() -> Iterator[Finding]:
 
 
 def _shown(found: Iterator[Finding]) -> Iterator[Finding]:
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    from toolformer.screen import PipeConsole
+
+    console = PipeConsole(highlight=False, markup=False, emoji=False, soft_wrap=True)
     for one in found:
         console.print(Text(f"{one.state:<8}", style=_COLOURS[one.state]), f"{one.name:<11} {one.says}", sep="")
         if one.advice:

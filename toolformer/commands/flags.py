@@ -25,6 +25,7 @@ MARKERS = (
     tyro.conf.FlagCreatePairsOff,
     tyro.conf.PositionalMetavarFromFieldName,
 )
+_LARGEST = 10**18
 _SEEN = object()
 _UNSAID = tyro.conf.arg(help_behavior_hint="")
 
@@ -52,9 +53,12 @@ def _number(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
 def _numbers(kind: type[int | float], metavar: str, what: str) -> PrimitiveConstructorSpec[Any]:
     def read(words: list[str]) -> int | float:
         try:
-            return kind(words[0])
+            value = kind(words[0])
         except ValueError:
-            raise ValueError(f"{words[0]!r} is not {what}") from None
+            raise ValueError(f"{words[0][:60]!r} is not {what}") from None
+        if isinstance(value, int) and abs(value) >= _LARGEST:
+            raise ValueError(f"{words[0][:60]!r} is too large a number: 18 digits are enough")
+        return value
 
     return PrimitiveConstructorSpec(
         nargs=1,

@@ -12,6 +12,7 @@ import tyro
 
 from toolformer.catalog import DEFAULT, ToolSettings, make_tools
 from toolformer.commands.flags import LoadingFlags, Often
+from toolformer.commands.streams import check_text
 from toolformer.commands.tools import Settings
 from toolformer.decode.options import Options
 from toolformer.errors import ToolformerError
@@ -101,13 +102,20 @@ class Generate:
 def _answers(
     toolformer: "Toolformer", lines: Iterable[tuple[int, str]], options: Options
 ) -> Iterator[tuple[int, "Generation | ToolformerError"]]:
-    """The answers in the order of the lines; a line that is too long costs none of the others."""
-    context = toolformer.model.context
-    sizes = [(number, line, len(toolformer.model.encode(line).ids)) for number, line in lines]
-    made = iter(toolformer.generate([line for _, line, size in sizes if size <= context], options))
-    for number, _, size in sizes:
-        fits = size <= context
-        yield number, next(made) if fits else ToolformerError(f"{size:,} tokens do not fit into {context:,}")
+    """The answers in the order of the lines; a line that is too long, or no text, costs none of the others."""
+    wrong: dict[int, ToolformerError] = {}
+    asked = []
+    for number, line in (lines := list(lines)):
+        try:
+            size, context = len(toolformer.model.encode(check_text(line)).ids), toolformer.model.context
+            if size > context:
+                raise ToolformerError(f"{size:,} tokens do not fit into {context:,}")
+            asked.append(line)
+        except ToolformerError as error:
+            wrong[number] = error
+    made = iter(toolformer.generate(asked, options))
+    for number, _ in lines:
+        yield number, wrong.get(number) or next(made)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import tyro
 
 from toolformer.catalog import CATALOG, ToolSettings, make_tools
 from toolformer.commands.flags import Often
+from toolformer.commands.streams import check_text
 from toolformer.errors import ToolformerError
 
 Settings = Annotated[ToolSettings, Often("index", "contact", "knowledge")]
@@ -58,7 +59,7 @@ class CallTool:
             for number, line in enumerate(sys.stdin, 1):
                 text = line.rstrip("\n")
                 try:
-                    self._print(name, text, result=box.run(name, text))
+                    self._print(name, text, result=box.run(name, check_text(text)))
                 except ToolformerError as error:
                     failed += 1
                     self._print(name, text, error=str(error))

@@ -1,6 +1,7 @@
 """What a caller can say about decoding. Importing this loads nothing heavy."""
 
 import dataclasses
+import math
 from dataclasses import dataclass, fields
 from typing import Literal, Self
 
@@ -26,6 +27,17 @@ _LEAST = {
     "input_tokens": 1,
     "result_tokens": 1,
 }
+_MOST = {
+    "k": 1_000_000,
+    "calls": 10_000,
+    "branches": 100,
+    "calls_sampled": 1_000,
+    "max_new_tokens": 1_000_000,
+    "batch": 10_000,
+    "input_tokens": 100_000,
+    "result_tokens": 100_000,
+}
+"""Far beyond what anybody has had use for: more is a slip, and work without an end."""
 _WARM = 0.7
 """The temperature of several calls at one place, where nobody says another: below 1, most of them can be executed."""
 
@@ -93,6 +105,8 @@ class Options:
         for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, not {getattr(self, name)}")
+            if getattr(self, name) > _MOST[name]:
+                raise ConfigError(f"{name} must be at most {_MOST[name]:,}, not {getattr(self, name)}")
         stop: object = self.stop
         if isinstance(stop, str):
             raise ConfigError(f"stop is a tuple of strings: write stop=({stop!r},)")
@@ -104,6 +118,9 @@ class Options:
             raise ConfigError("call_temperature=0 makes all calls_sampled the same: give another, or leave it out")
         if self.call_temperature is not None and not 0 <= self.call_temperature < float("inf"):
             raise ConfigError(f"call_temperature must be at least 0, not {self.call_temperature}")
+        for name, value in vars(self).items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ConfigError(f"{name} must be a number, not {value}")
         idle = [name for name in _ONLY_SAMPLED if getattr(self, name) is not None]
         if idle and not self.do_sample:
             raise ConfigError(f"{idle[0]} has no effect without sampling: add do_sample=True, or leave it out")

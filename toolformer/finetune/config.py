@@ -9,6 +9,21 @@ from toolformer.loading import Loading
 How = Literal["lora", "prompt", "full"]
 
 
+_MOST = {
+    "rank": 10_000,
+    "prompt_length": 100_000,
+    "epochs": 1_000_000,
+    "steps": 1_000_000_000,
+    "batch_size": 1_000_000,
+    "device_batch": 1_000_000,
+    "max_length": 10_000_000,
+    "limit_per_tool": 1_000_000_000_000,
+    "held_out_most": 1_000_000_000_000,
+    "evaluate_every": 1_000_000_000,
+}
+"""Far beyond what anybody has had use for."""
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """How to finetune. The defaults suit LoRA on some hundred to some thousand texts; `PAPER` is the paper's."""
@@ -74,6 +89,15 @@ class TrainConfig:
             raise ConfigError(f"quantize={loading.quantize} freezes the weights: it goes with how=lora, not {self.how}")
         if loading.dtype not in ("auto", "float32") and self.how == "full":
             raise ConfigError(f"dtype={loading.dtype}: all weights are trained in float32; precision=bf16 saves time")
+        self._check_numbers()
+        if self.max_length < 16:
+            raise ConfigError(f"max_length={self.max_length}: a call does not fit; at least 16")
+        if self.anchor and self.how != "lora":
+            raise ConfigError(f"anchor needs the model as it was: it goes with how=lora, not {self.how}")
+        if self.pack and self.how == "prompt":
+            raise ConfigError("pack does not go with how=prompt: a learned prompt stands before every single text")
+
+    def _check_numbers(self) -> None:
         for name in ("learning_rate", "epochs", "steps", "batch_size", "device_batch", "rank", "prompt_length"):
             if (value := getattr(self, name)) is not None and not 0 < value < float("inf"):
                 raise ConfigError(f"{name}={value}: it has to be above 0")
@@ -83,12 +107,9 @@ class TrainConfig:
         for name, low, high in (("warmup", 0.0, 1.0), ("held_out", 0.0, 0.5), ("without_calls", 0.0, 100.0)):
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"{name}={getattr(self, name)}: it has to be from {low:g} to {high:g}")
-        if self.max_length < 16:
-            raise ConfigError(f"max_length={self.max_length}: a call does not fit; at least 16")
-        if self.anchor and self.how != "lora":
-            raise ConfigError(f"anchor needs the model as it was: it goes with how=lora, not {self.how}")
-        if self.pack and self.how == "prompt":
-            raise ConfigError("pack does not go with how=prompt: a learned prompt stands before every single text")
+        for name, most in _MOST.items():
+            if (getattr(self, name) or 0) > most:
+                raise ConfigError(f"{name}: it has to be at most {most:,}; more is a slip, and work without an end")
 
     def settings(self) -> dict[str, object]:
         """The settings as plain data."""

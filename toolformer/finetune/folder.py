@@ -19,6 +19,7 @@ from typing import Any, Self
 
 from toolformer.errors import DataError
 from toolformer.lock import LOCK, sole_writer
+from toolformer.own_json import fits, read_own
 from toolformer.same_settings import changes, refuse_changes
 from toolformer.whole_file import remove_unfinished, sync, whole_file
 
@@ -74,12 +75,9 @@ class TrainingFolder:
         """What training.json says."""
         file = self.path / "training.json"
         try:
-            content = json.loads(file.read_text("utf-8"))
+            return read_own(file, finite=False)  # a loss may have been no number
         except (OSError, ValueError) as error:
             raise DataError(f"{file} cannot be read ({error}): choose another folder") from error
-        if not isinstance(content, dict):
-            raise DataError(f"{file} is not what this program writes: choose another folder")
-        return content
 
     @property
     def results(self) -> Json | None:
@@ -88,8 +86,11 @@ class TrainingFolder:
 
     def last(self) -> Path | None:
         """The last complete checkpoint."""
-        done = [path for path in self.checkpoints.glob("checkpoint-*") if (path / _COMPLETE).exists()]
-        return max(done, key=step_of, default=None)
+        done = [path for path in self.checkpoints.glob("checkpoint-[0-9]*") if (path / _COMPLETE).exists()]
+        last = max(done, key=step_of, default=None)
+        if last is not None:
+            _check_state(last)
+        return last
 
     def complete(self, checkpoint: Path, best: int | None) -> None:
         """Say that a checkpoint is whole, and remove all others but the best."""
@@ -120,6 +121,24 @@ class TrainingFolder:
         """Put a file there whole or not at all."""
         with whole_file(self.path / name) as file:
             file.write(text.encode())
+
+
+def _check_state(checkpoint: Path) -> None:
+    """Refuse a checkpoint whose state is not one that transformers could have written."""
+    from transformers import TrainerState
+
+    known = {"global_step": int, "max_steps": int, "best_global_step": int | None, "log_history": list[dict[str, Any]]}
+    try:
+        state = read_own(checkpoint / "trainer_state.json", finite=False)
+        odd = [name for name, kind in known.items() if name in state and not fits(kind, state[name])]
+        odd += sorted(state.keys() - TrainerState.__dataclass_fields__.keys())
+        if odd or state.get("global_step") != step_of(checkpoint):
+            raise ValueError(f"{(odd or ['global_step'])[0]!r} is not what it was")
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"the checkpoint {checkpoint} is damaged ({error}): remove its folder to go on from the one before it, or "
+            "choose another folder with --out"
+        ) from error
 
 
 def step_of(checkpoint: Path) -> int:

@@ -19,7 +19,7 @@ def push_to_hub(folder: Path, repository: str, *, private: bool = False) -> str:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     from toolformer.hf.adapter import find_adapter
-    from toolformer.hf.source import base_of
+    from toolformer.hf.source import OWN, base_of
     from toolformer.reach import is_path
 
     if int(os.environ.get("RANK", "0")):
@@ -41,7 +41,7 @@ def push_to_hub(folder: Path, repository: str, *, private: bool = False) -> str:
             f"{repository} cannot be pushed to: {reason}. {folder} is as it was: push again later"
         ) from error
     adapter = find_adapter(str(folder), offline=True)
-    if adapter is not None and is_path(base := base_of(adapter)):
+    if adapter is not None and (base := base_of(adapter)) not in OWN and is_path(base):
         log.warning(
             "%s names its base model as %s, which nobody else has: push that too, and put its name into "
             "base_model_name_or_path of adapter_config.json",

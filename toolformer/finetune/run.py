@@ -26,8 +26,9 @@ from toolformer.finetune.rows import Example, Row, RowMaker
 from toolformer.finetune.trainer import CallTrainer, LossAtLabels
 from toolformer.hf import fetch
 from toolformer.hf.precision import check_words
-from toolformer.hf.source import OWN
+from toolformer.hf.source import lasting
 from toolformer.loading import Loading
+from toolformer.own_json import made_of
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -84,14 +85,22 @@ def train(
     device_kind(loading.device)
     callbacks = make_trackers(trackers)
     main = int(os.environ.get("RANK", "0")) == 0
-    name = str(Path(model).resolve()) if Path(model).exists() and model not in OWN else model
+    name = lasting(model)
     texts = choose(examples, plain, config, held)
     # One process is enough to look.
     name, mark = _check_model(name, made_with, loading) if main else (name, "")
     with TrainingFolder(out, _described(name, mark, texts, config, loading), main=main) as folder:
         if results := folder.results:
-            return Trained(out, **results)
+            return _known(out, results)
         return _run(folder, name, config, loading, texts, callbacks, on_progress)
+
+
+def _known(out: Path, results: Any) -> Trained:
+    """What a run that was finished before has written of itself."""
+    try:
+        return made_of(Trained, results, folder=out)
+    except ValueError as error:
+        raise DataError(f"{out / 'training.json'} has damaged results ({error}): choose another folder") from error
 
 
 def _check_model(name: str, made_with: str | None, loading: Loading) -> tuple[str, str]:

@@ -56,6 +56,12 @@ def find(name: str, loading: Loading) -> tuple[Source, Adapter | None]:
     return Source(base, place, revision, offline), found
 
 
+def lasting(name: str) -> str:
+    """The name such that it means the same from any folder: the whole path of what is here, but names of our own stay.
+    A folder that happens to be called `builtin` is meant by ./builtin alone, whoever is asked."""
+    return str(Path(name).resolve()) if name not in OWN and Path(name).exists() else name
+
+
 def base_of(adapter: Adapter) -> str:
     """The name or path of the model that an adapter is for."""
     return adapter.base(OWN)
