@@ -116,7 +116,7 @@ def test_what_tools_answered_once_is_not_asked_again(tmp_path: Path) -> None:
             return super().__call__(text)
 
     def once(out: str) -> dict[str, bytes]:
-        told = {"model": paper_model(), "lessons": [PAPER], "method": AS_PAPER}
+        told: dict[str, Any] = {"model": paper_model(), "lessons": [PAPER], "method": AS_PAPER}
         annotate(documents(4), [Counting()], tmp_path / out, memory=ResultMemory(tmp_path / "memory"), **told)
         return content(tmp_path / out)
 
