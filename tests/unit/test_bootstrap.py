@@ -20,7 +20,7 @@ from toolformer.cli import main
 from toolformer.data_gen.annotated_folder import AnnotatedFolder
 from toolformer.data_gen.method import Method
 from toolformer.data_gen.reread import Corpus
-from toolformer.errors import ConfigError, DataError
+from toolformer.errors import ConfigError, DataError, ToolUnavailable
 from toolformer.finetune import TrainConfig
 from toolformer.loading import Loading
 from toolformer.tools.calculator import Calculator
@@ -92,6 +92,26 @@ def test_what_is_known_of_each_round_is_written_down(whole: Path) -> None:
         assert done["tokens"]["annotated"] > done["tokens"]["learnt"] > 0
         assert done["thresholds"].keys() == {"Calculator"}
     assert "truth" not in (whole / "round-1" / "annotated" / "kept" / "00000.jsonl").read_text()
+
+
+def test_a_round_waits_for_the_network(tmp_path: Path) -> None:
+    class Reached(Calculator):
+        there = False
+        traits = replace(Calculator().traits, in_process=True)
+
+        def __call__(self, text: str, /) -> str:
+            if not Reached.there:
+                raise ToolUnavailable("no route to host")
+            return super().__call__(text)
+
+    def run() -> Rounds:
+        return bootstrap(CORPUS, [Reached()], tmp_path / "out", rounds=1, config=QUICK)
+
+    with pytest.raises(DataError, match="calls of round 1 failed for want of the network"):
+        run()
+    assert said(tmp_path / "out")["rounds"] == []
+    Reached.there = True
+    assert run().best.right > 0
 
 
 def test_a_finished_run_only_says_what_came_out(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -105,6 +105,11 @@ def annotated(run: Run, folder: RoundsFolder, number: int) -> Round:
         out = folder.annotated(number)
         told = {**told, "model": run.model, "loading": run.loading, "sampler": writer}
         progress = annotate(run.corpus, run.tools, out, on_progress=tell, **told)
+    if progress.unavailable:
+        raise DataError(
+            f"{progress.unavailable} calls of round {number} failed for want of the network, and a model would learn "
+            "without them: the same command tries them again"
+        )
     corpus, all_of_them = AnnotatedFolder(out), _together(folder, number)
     _check(run, folder, number, any_call=bool(all_of_them))
     kept = list(corpus.kept())
