@@ -21,7 +21,7 @@ FOLDERS = {
 LAYERS = [
     {"toolformer.errors", "toolformer.calls"},
     {"toolformer.whole_file", "toolformer.lock", "toolformer.same_settings", "toolformer.screen", "toolformer.page"}
-    | {"toolformer.reach", "toolformer.loading", "toolformer.user_cache"},
+    | {"toolformer.reach", "toolformer.loading", "toolformer.user_cache", "toolformer.own_json"},
     {"toolformer.tool", "toolformer.worker", "toolformer.toolbox", "toolformer.lm", "toolformer"},
     {"toolformer.hf", "toolformer.decode", "toolformer.finetune", "toolformer.model", "toolformer.chat"},
     {"toolformer.tools"},

@@ -28,7 +28,6 @@ _LEAST = {
     "result_tokens": 1,
 }
 _MOST = {
-    "k": 1_000_000,
     "calls": 10_000,
     "branches": 100,
     "calls_sampled": 1_000,
@@ -105,8 +104,9 @@ class Options:
         for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, not {getattr(self, name)}")
-            if getattr(self, name) > _MOST[name]:
-                raise ConfigError(f"{name} must be at most {_MOST[name]:,}, not {getattr(self, name)}")
+        for name, most in _MOST.items():
+            if getattr(self, name) > most:
+                raise ConfigError(f"{name} must be at most {most:,}, not {getattr(self, name)}")
         stop: object = self.stop
         if isinstance(stop, str):
             raise ConfigError(f"stop is a tuple of strings: write stop=({stop!r},)")
