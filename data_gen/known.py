@@ -119,6 +119,6 @@ def _known(one: object, place: str) -> KnownCall:
             f"{place}: a known call is {str(one)[:60]!r}, where it should be "
             '{"start": the character where its result begins, "input": "...", "result": "..."}'
         )
-    others = said.get("also") or ()
-    also = tuple(str(other) for other in (others if isinstance(others, list) else [others]) or ())
+    others = said.get("also") or []
+    also = tuple(str(other) for other in (others if isinstance(others, list) else [others]))
     return KnownCall(start, said["input"], said["result"], said.get("tool"), also, str(said.get("answer") or ""))
