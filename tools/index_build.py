@@ -31,7 +31,7 @@ from toolformer.tools.index_folder import (
     Manifest,
     Plan,
     check_files,
-    check_ours,
+    look_at_owner,
     read_manifest,
     seal,
     sha256,
@@ -80,7 +80,7 @@ def _build(passages: Path, out: Path, embedder: Embedder | None) -> Manifest:
     if embedder is not None:
         plan = Plan("dense", plan.input_sha256, embedder.name, embedder.fingerprint, embedder.dimension)
     out.mkdir(mode=0o755, parents=True, exist_ok=True)
-    check_ours(out, os.listdir(out))
+    look_at_owner(out, os.listdir(out))
     with sole_writer(out):
         if (out / MANIFEST).exists():
             return _finished(out, plan)

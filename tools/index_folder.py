@@ -12,6 +12,7 @@ The manifest is written last, so a folder without one is not finished. Nothing i
 import dataclasses
 import hashlib
 import json
+import logging
 import os
 import stat
 from collections.abc import Iterable
@@ -22,6 +23,8 @@ from typing import Literal
 from toolformer.errors import DataError
 from toolformer.own_json import made_of, read_own
 from toolformer.whole_file import sync, whole_file
+
+log = logging.getLogger("toolformer")
 
 FORMAT = 1
 MANIFEST, PASSAGES, OFFSETS, VECTORS = "manifest.json", "passages.jsonl", "offsets.npy", "vectors.f32"
@@ -120,9 +123,13 @@ def check_files(folder: Path, manifest: Manifest, *, hashes: bool) -> None:
             raise DataError(f"{path} is not what was built (its SHA-256 differs): damaged; build the index anew")
 
 
-def check_ours(folder: Path, names: Iterable[str]) -> None:
-    """Refuse a folder that somebody else could have filled: what an index says, a tool says to the model."""
+def look_at_owner(folder: Path, names: Iterable[str]) -> None:
+    """Refuse links, and warn of a folder that somebody else can change: what an index says, a tool says to the model.
+
+    A colleague's index is no danger by itself: nothing in it is run, and `verify` compares every file with its hash.
+    """
     trusted = {os.geteuid(), 0}
+    foreign: str | None = None
     for path in (folder.resolve(), *(folder / name for name in names)):
         try:
             info = path.lstat()
@@ -131,15 +138,11 @@ def check_ours(folder: Path, names: Iterable[str]) -> None:
         if stat.S_ISLNK(info.st_mode):
             raise DataError(f"{path} is a link: an index is read from plain files only; copy the file here")
         if info.st_uid not in trusted:
-            raise DataError(
-                f"{path} belongs to another user (uid {info.st_uid}), who can change it: build the index yourself, "
-                f"or copy it after you have looked at it, or take it over with `chown -R {os.geteuid()} {folder}`"
-            )
-        if info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise DataError(
-                f"{path} can be written by other users (mode {stat.filemode(info.st_mode)}): if you trust what is in "
-                f"it, run `chmod -R go-w {folder}`"
-            )
+            foreign = foreign or f"{path} belongs to another user (uid {info.st_uid})"
+        elif info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            foreign = foreign or f"{path} can be written by other users (mode {stat.filemode(info.st_mode)})"
+    if foreign:
+        log.warning("%s: what the index says is as good as whoever can change it", foreign)
 
 
 def seal(folder: Path, names: Iterable[str]) -> dict[str, Seal]:

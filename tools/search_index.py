@@ -23,7 +23,7 @@ from toolformer.tools.index_folder import (
     VECTORS,
     Manifest,
     check_files,
-    check_ours,
+    look_at_owner,
     read_manifest,
 )
 from toolformer.tools.passages import Passage
@@ -82,7 +82,7 @@ class SearchIndex:
         folder = Path(folder)
         try:
             manifest = read_manifest(folder)
-            check_ours(folder, [MANIFEST, *manifest.files])
+            look_at_owner(folder, [MANIFEST, *manifest.files])
             check_files(folder, manifest, hashes=verify)
             if model is not None and manifest.plan.kind != "dense":
                 raise DataError(f"{folder} is a BM25 index, made without a model: open it without {model!r}")

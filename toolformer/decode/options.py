@@ -17,26 +17,17 @@ _ONLY_SAMPLED = (
     "epsilon_cutoff",
     "eta_cutoff",
 )
-_LEAST = {
-    "k": 0,
-    "calls": 0,
-    "branches": 1,
-    "calls_sampled": 1,
-    "max_new_tokens": 1,
-    "batch": 1,
-    "input_tokens": 1,
-    "result_tokens": 1,
+_BOUNDS = {
+    "k": (0, float("inf")),
+    "calls": (0, 10_000),
+    "branches": (1, 100),
+    "calls_sampled": (1, 1_000),
+    "max_new_tokens": (1, 1_000_000),
+    "batch": (1, 10_000),
+    "input_tokens": (1, 100_000),
+    "result_tokens": (1, 100_000),
 }
-_MOST = {
-    "calls": 10_000,
-    "branches": 100,
-    "calls_sampled": 1_000,
-    "max_new_tokens": 1_000_000,
-    "batch": 10_000,
-    "input_tokens": 100_000,
-    "result_tokens": 100_000,
-}
-"""Far beyond what anybody has had use for: more is a slip, and work without an end."""
+"""What each is at least and at most: far beyond what anybody has had use for, more is a slip, and work without an end."""
 _WARM = 0.7
 """The temperature of several calls at one place, where nobody says another: below 1, most of them can be executed."""
 
@@ -101,12 +92,10 @@ class Options:
     """A longer result is cut."""
 
     def __post_init__(self) -> None:
-        for name, least in _LEAST.items():
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name} must be at least {least}, not {getattr(self, name)}")
-        for name, most in _MOST.items():
-            if getattr(self, name) > most:
-                raise ConfigError(f"{name} must be at most {most:,}, not {getattr(self, name)}")
+        for name, (least, most) in _BOUNDS.items():
+            if not least <= getattr(self, name) <= most:
+                bound = f"least {least}" if getattr(self, name) < least else f"most {most:,}"
+                raise ConfigError(f"{name} must be at {bound}, not {getattr(self, name)}")
         stop: object = self.stop
         if isinstance(stop, str):
             raise ConfigError(f"stop is a tuple of strings: write stop=({stop!r},)")
