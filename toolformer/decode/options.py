@@ -27,7 +27,7 @@ _BOUNDS = {
     "input_tokens": (1, 100_000),
     "result_tokens": (1, 100_000),
 }
-"""What each is at least and at most: far beyond what anybody has had use for, more is a slip, and work without an end."""
+"""What each is at least and at most. The latter is far beyond any use: more is a slip, and work without an end."""
 _WARM = 0.7
 """The temperature of several calls at one place, where nobody says another: below 1, most of them can be executed."""
 
