@@ -41,7 +41,12 @@ def test_reads_back_what_it_writes(formula: sympy.Expr) -> None:
         return
     text = spelled(formula)
     (node,) = parse(text)
-    assert build(node) == formula, text
+    assert build(node) == made_again(formula), text
+
+
+def made_again(formula: sympy.Basic) -> sympy.Basic:
+    """The same from its leaves up: sympy leaves |(|2x|)| as 2 |(|x|)|, where a second look makes it 2 |x|."""
+    return formula.func(*map(made_again, formula.args)) if formula.args else formula
 
 
 @given(st.lists(st.integers(-30, 30), min_size=1, max_size=4))

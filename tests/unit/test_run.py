@@ -359,10 +359,10 @@ def test_damage_is_said(tmp_path: Path) -> None:
         run(tmp_path / "out")
     whole = json.loads((tmp_path / "out" / "shards" / "00000.json").read_text())
     (tmp_path / "out" / "shards" / "00001.json").write_text(json.dumps(whole | {"failed": 3}))
-    with pytest.raises(DataError, match="00001.json is not what this program writes.*damaged"):
+    with pytest.raises(DataError, match="00001.json cannot be read.*damaged"):
         run(tmp_path / "out")
     (tmp_path / "out" / "shards" / "00001.json").write_text('{"documents": 4}')
-    with pytest.raises(DataError, match="00001.json is not what this program writes.*damaged"):
+    with pytest.raises(DataError, match="00001.json cannot be read.*damaged"):
         run(tmp_path / "out")
 
 
