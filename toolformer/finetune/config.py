@@ -32,56 +32,56 @@ class TrainConfig:
     """Train low-rank adapters and the call tokens (lora), a prompt of learned vectors (prompt), or all weights (full).
     A prompt leaves the vocabulary alone: such a model writes calls as plain text."""
     rank: int = 16
-    """Of the LoRA matrices, which go on all linear layers but the vocabulary head."""
+    """Rank of the LoRA matrices on all linear layers but the vocabulary head."""
     prompt_length: int = 20
-    """Learned vectors, for how = prompt."""
+    """Number of learned vectors, for how = prompt."""
     learning_rate: float = 1e-3
-    """At its height."""
+    """Peak learning rate."""
     warmup: float = 0.1
-    """The share of the steps in which the learning rate rises."""
+    """Share of the steps over which the learning rate rises."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    """What the learning rate does after that."""
+    """How the learning rate changes after the warmup."""
     epochs: float = 3.0
-    """How often each text is seen, if `steps` does not say otherwise."""
+    """Number of passes over the texts, unless `steps` is given."""
     steps: int | None = None
-    """Optimizer steps."""
+    """Number of optimizer steps."""
     batch_size: int = 32
-    """Texts a step, over all devices."""
+    """Texts per step, over all devices."""
     device_batch: int = 8
-    """Texts that go through one device at a time; gradients are added up until a batch is full."""
+    """Texts per forward pass on one device; gradients accumulate until a batch is full."""
     max_length: int = 1024
-    """Tokens of a text, calls included; what is longer is cut, though never inside a call."""
+    """Maximum number of tokens of a text, calls included. Longer texts are cut, but never inside a call."""
     limit_per_tool: int | None = None
-    """Texts that are used for each tool, at most."""
+    """Maximum number of texts for each tool."""
     held_out: float = 0.05
-    """The share of the texts that is measured on and not learnt from."""
+    """Share of the texts held out for evaluation."""
     held_out_most: int = 1000
-    """Texts held out, at most, of those with calls and of those without."""
+    """Maximum number of held-out texts, for those with calls and for those without."""
     without_calls: float = 1.0
-    """Copies without calls for each text with calls, so that the model stays as good as it was where calls are
-    disabled. Where a copy lacks a call, opening one is left out of the loss, so that it is not unlearnt."""
+    """Copies without calls for each text with calls: they keep the model as good as it was with calls disabled. Where
+    a copy lacks a call, the loss ignores the opening token, so that the model does not unlearn to call."""
     anchor: bool = False
-    """Up to a text's first call, learn what the model itself would have said instead of the text's words, and that no
-    call opens: so it stays what it was where it does not call, and learns no text by heart. With LoRA only."""
+    """Before a text's first call, train towards the base model's own distribution instead of the text, and towards no
+    call: the model stays as it was where it does not call, and learns no text by heart. LoRA only."""
     control: bool = False
-    """Train on the same texts without any call, to compare with."""
+    """Train on the same texts without any call, as a baseline."""
     mask_results: bool = False
-    """Leave the tools' results out of the loss."""
+    """Leave the results of tools out of the loss."""
     pack: bool = False
-    """Put several texts in one row. They do not see each other, and nothing changes but speed."""
+    """Pack several texts into one row. They do not attend to each other; only the speed changes."""
     checkpoint_gradients: bool = False
-    """Compute activations again in the backward pass: less memory, a third slower."""
+    """Recompute activations in the backward pass: less memory, a third slower."""
     optimizer: Literal["adamw", "adamw8bit"] = "adamw"
-    """adamw8bit keeps its state in 8 bits."""
+    """adamw8bit keeps the optimizer state in 8 bits."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """auto is bf16 on GPUs that have it, fp32 elsewhere."""
+    """auto is bf16 on GPUs that support it, and fp32 elsewhere."""
     evaluate_every: int | None = None
-    """Steps between measurements on held-out texts, each followed by a checkpoint; by default a tenth of the run."""
+    """Steps between evaluations, each followed by a checkpoint; by default a tenth of the run."""
     keep: Literal["both", "plain", "calls", "last"] = "both"
-    """Which checkpoint is kept in the end: the one with the lowest loss on all held-out texts, on those without calls,
-    on those with calls, or the last."""
+    """Which checkpoint to keep: the one with the lowest loss on all held-out texts, on those without calls, on those
+    with calls, or the last."""
     seed: int = 0
-    """Of everything that is random."""
+    """Random seed."""
 
     def check(self, loading: Loading = Loading()) -> None:
         """Refuse what cannot be, by itself or with a model that is loaded so, before anything is loaded."""
