@@ -14,15 +14,15 @@ class Method:
     seed: int = 0
     """Random seed of the samples."""
     filtering_threshold: Threshold = "auto"
-    """The gain that keeps a call: found for each tool from decoys (auto), or the lesson's own number (lesson)."""
+    """The gain that keeps a call: estimated for each tool from decoys (auto), or the lesson's own number (lesson)."""
     everywhere: bool = False
-    """Look at all places, as the paper does, and not only at those where the lesson says that a result could stand."""
+    """Look at all places, as the paper does, instead of only those where the lesson allows a result."""
     match: bool = False
-    """Score only calls whose result shares a word or a number with the words behind them."""
+    """Score only calls whose result shares a word or a number with the following words."""
     in_place: bool = False
-    """Score a call where it will stand, instead of before the whole text as in the paper."""
+    """Score a call in its place, instead of in front of the whole text as the paper does."""
     prune: Prune = "after"
-    """Drop hopeless places after the cut to the k likeliest, as the paper would, or before, so that others move up."""
+    """Drop hopeless places after selecting the k likeliest, as the paper would, or before, so that others move up."""
 
 
 PAPER = Method(filtering_threshold="lesson", everywhere=True)

@@ -42,54 +42,54 @@ class Options:
     k: int = 10
     """A call opens where its opening is among the k likeliest next tokens. 1 is plain decoding, 0 disables calls."""
     calls: int = 1
-    """Calls that one text may hold."""
+    """Maximum number of calls in one text."""
     branches: int = 1
-    """At each call, try so many of the likeliest tools, and go on from the result that the model goes on from best."""
+    """At each call, try this many of the likeliest tools, and keep the result behind which the text goes on best."""
     calls_sampled: int = 1
-    """At each call, write so many: the likeliest, and samples. One of them stays, by `choose`."""
+    """At each call, write this many: the likeliest one and samples. `choose` says which one stays."""
     choose: Choose = "votes"
     """Which of several calls stays: the one behind whose result the text goes on best, the likeliest call, or one whose
     result most of them have."""
     call_temperature: float | None = None
-    """What is written inside calls is sampled with this; 0 takes the likeliest token. By default, as the text is."""
+    """Temperature inside calls; 0 takes the likeliest token. By default, the text's own."""
     max_new_tokens: int = 256
-    """Tokens to write; calls and results come on top."""
+    """Maximum number of tokens to write, without calls and results."""
     stop: tuple[str, ...] = ()
-    """A text ends before the first of these."""
+    """Strings that end a text; the first one that is written does."""
     late_stop: bool = False
-    """A stop that is all white space, such as an empty line, ends no text that is all white space itself so far."""
+    """Ignore a stop of white space, such as an empty line, until the text holds something else."""
     do_sample: bool = False
-    """Sample; otherwise the likeliest token is taken."""
+    """Sample the next token; otherwise take the likeliest."""
     temperature: float | None = None
-    """Below 1 surer, above 1 more varied."""
+    """Temperature: below 1 the text varies less, above 1 more."""
     top_k: int | None = None
-    """Sample from the likeliest tokens, so many."""
+    """Sample from this many of the likeliest tokens."""
     top_p: float | None = None
-    """Sample from the likeliest tokens that together reach this probability."""
+    """Sample from the likeliest tokens whose probabilities add up to this."""
     min_p: float | None = None
-    """Sample from tokens at least so likely, as a share of the likeliest one's probability."""
+    """Sample from tokens with at least this share of the likeliest token's probability."""
     typical_p: float | None = None
-    """Sample from the most typical tokens that together reach this probability."""
+    """Sample from the most typical tokens whose probabilities add up to this."""
     top_h: float | None = None
     """Sample from the likeliest tokens, as many as this share of the entropy allows."""
     epsilon_cutoff: float | None = None
-    """Sample from tokens at least so likely."""
+    """Sample from tokens with at least this probability."""
     eta_cutoff: float | None = None
     """The same, by a threshold that depends on the entropy."""
     repetition_penalty: float | None = None
-    """Above 1: tokens that the text already has become less likely."""
+    """Above 1, tokens that are already in the text become less likely."""
     no_repeat_ngram_size: int | None = None
-    """No run of so many tokens comes twice."""
+    """No sequence of this many tokens appears twice."""
     min_new_tokens: int | None = None
-    """The text does not end before so many tokens."""
+    """Minimum number of tokens to write."""
     seed: int = 0
-    """A row's randomness comes from this, from its prompt, and from how often that prompt came before."""
+    """Random seed. A row's randomness depends on it, on the row's prompt, and on how often that prompt came before."""
     batch: int = 32
-    """Rows at once; when one is finished, another takes its place."""
+    """Number of rows at a time; when one is finished, another takes its place."""
     input_tokens: int = 64
-    """A call whose input is longer is undone."""
+    """Maximum number of tokens of a call's input; a longer one undoes the call."""
     result_tokens: int = 128
-    """A longer result is cut."""
+    """Maximum number of tokens of a result; a longer one is cut."""
 
     def __post_init__(self) -> None:
         for name, (least, most) in _BOUNDS.items():
