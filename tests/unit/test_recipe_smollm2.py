@@ -37,16 +37,15 @@ def lines(path: Path, rows: list[dict[str, Any]]) -> None:
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The recipe for a small folder of such files."""
     made, data = module("corpus"), tmp_path / "data"
-    problems: list[dict[str, Any]] = [{"id": f"p{n}", "text": f"{n} and 1 are {n + 1}.", "calls": []} for n in range(9)]
+    problems = [{"id": f"p{n}", "text": f"{n} and 1 are {n + 1}.", "calls": []} for n in range(9)]
     lines(data / made.BARE.file, problems)
-    lines(data / made.PROSE.file, [{**row, "text": row["text"].replace("are", "= are")} for row in problems])
     lines(data / made.WIKIPEDIA.file, [{"title": f"T{n}", "text": f"T{n} is a town."} for n in range(9)])
     lines(data / made.POSTS.file, [{"url": f"u{n}", "date": "2020-01-02", "text": f"Post {n}."} for n in range(9)])
     lines(data / made.MAWPS.file, [{"sQuestion": "?"}])
-    for name, texts in (("BARE", 4), ("PROSE", 3), ("WIKIPEDIA", 2), ("POSTS", 2), ("MAWPS", 0)):
+    for name, texts in (("BARE", 7), ("WIKIPEDIA", 2), ("POSTS", 2), ("MAWPS", 0)):
         source = getattr(made, name)
         monkeypatch.setattr(made, name, replace(source, texts=texts, sha256=made.digest(data / source.file)))
-    monkeypatch.setattr(made, "SOURCES", [made.BARE, made.PROSE, made.WIKIPEDIA, made.POSTS, made.MAWPS])
+    monkeypatch.setattr(made, "SOURCES", [made.BARE, made.WIKIPEDIA, made.POSTS, made.MAWPS])
     return made
 
 
@@ -68,9 +67,9 @@ def test_a_text_is_drawn_once_and_no_passage_is_a_text(
 def test_other_files_than_the_recipes_are_refused(
     recipe: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "data" / recipe.PROSE.file).write_text("{}\n")
+    (tmp_path / "data" / recipe.BARE.file).write_text("{}\n")
     monkeypatch.setattr("sys.argv", ["corpus.py", str(tmp_path / "data"), str(tmp_path / "out")])
-    with pytest.raises(SystemExit, match="another gsm8k/train_prose.jsonl than this recipe was made with"):
+    with pytest.raises(SystemExit, match="another gsm8k/train_bare.jsonl than this recipe was made with"):
         recipe.main()
     assert not (tmp_path / "out").exists()
 
