@@ -8,11 +8,13 @@ from itertools import takewhile
 from typing import Any
 
 import pytest
+import torch
 
 from tests.fakes import END, Next, ScriptedLM, ScriptedRows, script
 from toolformer import Call, CallSyntax, Toolbox, ToolError, Traits
 from toolformer.calls import Part
 from toolformer.decode.branches import score
+from toolformer.decode.choice import CallChooser
 from toolformer.decode.decoder import Decoder
 from toolformer.decode.events import Answered, Called, Ended, Event, Opened, Text, Undone
 from toolformer.decode.options import Options
@@ -524,6 +526,12 @@ def test_a_call_is_sampled_as_the_text_is_unless_it_is_said_otherwise(options: d
         events = decode(named_name, tools=tools, seed=seed, **options)
         inputs |= {event.call.input for event in events if isinstance(event, Answered)}
     assert inputs == ({"1", "2", "3"} if warm else {"1"})
+
+
+@pytest.mark.parametrize(("logits", "temperature"), [([1.0, math.inf, 2.0], 1.0), ([1.0, 3.0, 2.0], 1e-40)])
+def test_a_call_goes_on_where_scores_are_beyond_numbers(logits: list[float], temperature: float) -> None:
+    chooser = CallChooser(Options(call_temperature=temperature))
+    assert chooser.choose(torch.tensor(logits), 1, seed=0, sample=0, step=0) == 1
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,8 @@ class CallChooser:
         scores = logits[None]
         for warp in self._warpers:
             scores = warp(torch.zeros(1, 0, dtype=torch.long, device=logits.device), scores)
-        return choose(scores, [[uniform(seed, step)]], 1.0, 1.0)[0][0]
+        chosen = choose(scores, [[uniform(seed, step)]], 1.0, 1.0)[0][0]
+        return best if chosen < 0 else chosen  # from scores that are no numbers, nothing can be sampled
 
 
 def _penalties(options: Options) -> list[Process]:
