@@ -482,6 +482,21 @@ def test_of_several_sampled_calls_one_stays(choose: str, stays: str) -> None:
     assert (text(events), ending(events)) == ("abcde", "end")
 
 
+@pytest.mark.parametrize("length", range(7))
+def test_branches_may_all_end_with_the_last_token_that_they_are_scored_by(length: int) -> None:
+    """The end is a token like others: whoever is not chosen ends there, and not once more."""
+
+    def short(said: str) -> dict[str, float]:
+        rest = said.partition(CLOSE)[2]
+        return {END: SURE} if CLOSE in said and len(rest) == length else named_name(said)
+
+    tools = [Fake("Ask", lambda text: {"1": "B", "2": "Q", "3": "C"}[text])]
+    events = decode(short, "x", "x", tools=tools, calls_sampled=12, choose="text")
+    for row in (0, 1):
+        assert kinds([event for event in events if event.row == row])[-1] is Ended
+        assert text(events, row) == "abcde"[:length]
+
+
 def test_a_result_that_most_samples_have_wins_however_they_got_it() -> None:
     """2 and 3 together have six votes in ten, and 1, the likeliest, has four."""
     wins: Counter[str] = Counter()

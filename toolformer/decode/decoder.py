@@ -146,6 +146,8 @@ class _Run:
         """One more token of the text."""
         if row.fork:
             self._calls.scored(row, logits, token)
+            if row.over:  # another branch lives
+                return
         if token in self._model.ends or token < 0:
             self._end(row, "nan" if token < 0 else "end")
             return
