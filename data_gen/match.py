@@ -36,16 +36,22 @@ def match(
     """The candidates that go on: all, unless they will be `ranked`, or have to share a word."""
     matching = []
     for one in executed:
-        result, following = one.call.result or "", one.place.following
-        if ranked and lessons[one.call.tool].must_name and not names(result, one.call.input):
-            reason = "the result is about something else"
-        elif says_next(result, following) if ranked else not shared or shares(result, following):
+        reason = _mismatch(one, must_name=lessons[one.call.tool].must_name, ranked=ranked, shared=shared)
+        if reason is None:
             matching.append(one)
-            continue
         else:
-            reason = "the result is not what the text says next"
-        rejected.append(Rejected(one.place, "match", reason, one.call))
+            rejected.append(Rejected(one.place, "match", reason, one.call))
     return matching
+
+
+def _mismatch(one: Candidate, *, must_name: bool, ranked: bool, shared: bool) -> str | None:
+    """Why a candidate goes no further, if so."""
+    result, following = one.call.result or "", one.place.following
+    if ranked and must_name and not names(result, one.call.input):
+        return "the result is about something else"
+    if (ranked and not says_next(result, following)) or (not ranked and shared and not shares(result, following)):
+        return "the result is not what the text says next"
+    return None
 
 
 def names(result: str, asked: str) -> bool:

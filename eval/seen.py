@@ -22,7 +22,7 @@ class Seen:
 
     examples: int
     short: int
-    """Examples of fewer words, of which it cannot be told."""
+    """Examples of fewer words, which are not checked."""
     seen: Sequence[str]
     """Ids of those that share so many words with a text."""
 
@@ -58,7 +58,7 @@ def said(found: Mapping[str, Seen]) -> str:
     """In one line."""
     parts = [f"{name} {len(one.seen)} of {one.examples}" for name, one in found.items()]
     short = sum(one.short for one in found.values())
-    rest = f"; {short} have fewer than {WORDS} words, and cannot be told" if short else ""
+    rest = f"; {short} have fewer than {WORDS} words and were not checked" if short else ""
     return f"examples that share {WORDS} words in a row with what was learnt: {', '.join(parts)}{rest}"
 
 

@@ -35,11 +35,11 @@ class Asking:
     vote: int = 1
     """Sample so many texts for each example, and take the answer that most of them give."""
     calls_sampled: int = 1
-    """At each call, write so many, and go on from the one that `choose` says."""
+    """At each call, write this many: the likeliest one and samples. `choose` says which one stays."""
     choose: Choose = "votes"
-    """text, call or votes: behind whose result the text goes on best, the likeliest call, or the result of most."""
+    """Which of several calls stays: see `toolformer generate --help-all`."""
     call_temperature: float | None = None
-    """What is written inside calls is sampled with this; 0 takes the likeliest token. By default, as the text is."""
+    """Temperature inside calls; 0 takes the likeliest token. By default, the text's own."""
     seed: int = 0
     """Decides what is sampled, and which examples a limit leaves."""
     batch: int = 32

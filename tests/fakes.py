@@ -11,6 +11,7 @@ import torch
 
 from toolformer.calls import CallSyntax, Part
 from toolformer.lm import WINDOW, Continuation, Counter, Draw, Encoded, Ids, Prompted, Sample, Window
+from toolformer.tools.calculator import Calculator
 
 END = "\0END"
 """The end of a text, as a piece in a script."""
@@ -218,3 +219,16 @@ class ScriptedRows:
         self._said += [[*prompt] for prompt in prompts]
         self._logits += [self._model.logits(self._model.decode(prompt)) for prompt in prompts]
         self._model.counter.tokens += sum(map(len, prompts))
+
+
+class CountingCalculator:
+    """A calculator that notes what it is asked."""
+
+    name, description, traits = Calculator.name, Calculator.description, Calculator().traits
+
+    def __init__(self, asked: list[str]) -> None:
+        self._asked = asked
+
+    def __call__(self, text: str, /) -> str:
+        self._asked.append(text)
+        return Calculator()(text)

@@ -52,7 +52,7 @@ class ToolSettings:
     target: str = "English"
     """Translate: the language to translate to."""
     remember: Path | None = None
-    """Keep in this file what searches and models answered, and ask nobody a second time."""
+    """Store the answers of searches and models in this file, and reuse them."""
 
     def memory(self) -> "ResultMemory | None":
         """What tools answered before, where it is to be kept."""

@@ -142,7 +142,7 @@ def look_at_owner(folder: Path, names: Iterable[str]) -> None:
         elif info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             foreign = foreign or f"{path} can be written by other users (mode {stat.filemode(info.st_mode)})"
     if foreign:
-        log.warning("%s: what the index says is as good as whoever can change it", foreign)
+        log.warning("%s: others can change what this index says", foreign)
 
 
 def seal(folder: Path, names: Iterable[str]) -> dict[str, Seal]:

@@ -67,7 +67,7 @@ class Lesson:
     """Who proposes calls where rules do: the name of a rule (see proposals.py), or in Python a function of the document
     that gives `Proposed` calls. Without one, rules propose none for this tool."""
     must_name: bool = False
-    """Where rules propose, a result that does not name its input is about something else, and goes no further."""
+    """Where rules propose, reject a call whose result does not contain its input: it is about something else."""
     temperature: float = 1.0
     top_p: float = 1.0
     max_tokens: int = 64

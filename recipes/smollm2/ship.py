@@ -14,8 +14,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from toolformer.hf.adapter import SETTINGS, WEIGHTS
+
 SHIPPED = Path(__file__).parents[2] / "toolformer" / "builtin" / "smollm2_adapter"
-WEIGHTS, SETTINGS, CARD = "adapter_model.safetensors", "adapter_config.json", "README.md"
+CARD = "README.md"
 MOST = 6_000_000
 """Bytes of weights."""
 

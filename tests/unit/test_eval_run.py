@@ -4,7 +4,6 @@ import copy
 import json
 import os
 import signal
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import torch
 from transformers import AutoModelForSeq2SeqLM
 
 from tests import tiny_models
-from tests.fakes import ScriptedLM
+from tests.fakes import CountingCalculator, ScriptedLM
 from toolformer.calls import CallSyntax
 from toolformer.errors import ConfigError, DataError
 from toolformer.eval.carried import same
@@ -296,16 +295,10 @@ def test_sampled_calls_are_other_calls_and_the_folder_says_so(data: Path, tmp_pa
 def test_what_tools_answered_once_is_asked_of_them_no_more(data: Path, tmp_path: Path) -> None:
     asked: list[str] = []
 
-    class Counting(Calculator):
-        traits = replace(Calculator().traits, remember=True, in_process=True)
-
-        def __call__(self, text: str, /) -> str:
-            asked.append(text)
-            return super().__call__(text)
-
     for out in ("one", "two"):
         memory = ResultMemory(tmp_path / "memory")
-        evaluate(ScriptedLM(follows=follows), [Counting()], settings(data, k=(3,)), tmp_path / out, memory=memory)
+        model, tool = ScriptedLM(follows=follows), CountingCalculator(asked)
+        evaluate(model, [tool], settings(data, k=(3,)), tmp_path / out, memory=memory)
     assert sorted(asked) == [f"{eggs} + 3" for eggs in range(1, 7)]
 
 

@@ -23,7 +23,7 @@ def test_thirteen_words_in_a_row_are_enough_and_twelve_are_not() -> None:
     assert find_seen(tasks, [" ".join(words[2 : 1 + WORDS])])["sums"].seen == []
     assert said(found) == (
         "examples that share 13 words in a row with what was learnt: sums 1 of 2, short 0 of 1; "
-        "1 have fewer than 13 words, and cannot be told"
+        "1 have fewer than 13 words and were not checked"
     )
 
 

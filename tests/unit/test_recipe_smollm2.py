@@ -14,6 +14,7 @@ import torch
 from tests.finetune_texts import SMALL, saved, trained
 from toolformer.calls import CallSyntax, Part
 from toolformer.hf import load
+from toolformer.hf.adapter import SETTINGS, WEIGHTS
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "smollm2"
 
@@ -79,8 +80,8 @@ def test_what_is_shipped_is_the_adapter_in_half_the_bytes(tmp_path: Path, monkey
     base = saved("llama", tmp_path / "base")
     trained(base, tmp_path / "run", replace(SMALL, learning_rate=0.1))
     ship.ship(tmp_path / "run", tmp_path / "shipped")
-    assert {path.name for path in (tmp_path / "shipped").iterdir()} == {ship.WEIGHTS, ship.SETTINGS, ship.CARD}
-    assert (tmp_path / "shipped" / ship.WEIGHTS).stat().st_size < 0.6 * (tmp_path / "run" / ship.WEIGHTS).stat().st_size
+    assert {path.name for path in (tmp_path / "shipped").iterdir()} == {WEIGHTS, SETTINGS, ship.CARD}
+    assert (tmp_path / "shipped" / WEIGHTS).stat().st_size < 0.6 * (tmp_path / "run" / WEIGHTS).stat().st_size
     run, shipped = (load(base, adapter=str(tmp_path / name)) for name in ("run", "shipped"))
     control = [Part(token, control=True) for token in CallSyntax.TOKENS.control_tokens]
     assert run.encode_parts(control) == shipped.encode_parts(control)

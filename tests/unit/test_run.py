@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes import CountingCalculator
 from tests.unit.test_annotator import PAPER, TEXT, paper_model
 from toolformer import (
     ConfigError,
@@ -108,16 +109,10 @@ def test_the_folder_loads_with_datasets(tmp_path: Path) -> None:
 def test_what_tools_answered_once_is_not_asked_again(tmp_path: Path) -> None:
     asked: list[str] = []
 
-    class Counting(Calculator):
-        traits = replace(Calculator().traits, remember=True, in_process=True)
-
-        def __call__(self, text: str, /) -> str:
-            asked.append(text)
-            return super().__call__(text)
-
     def once(out: str) -> dict[str, bytes]:
         told: dict[str, Any] = {"model": paper_model(), "lessons": [PAPER], "method": AS_PAPER}
-        annotate(documents(4), [Counting()], tmp_path / out, memory=ResultMemory(tmp_path / "memory"), **told)
+        tool, memory = CountingCalculator(asked), ResultMemory(tmp_path / "memory")
+        annotate(documents(4), [tool], tmp_path / out, memory=memory, **told)
         return content(tmp_path / out)
 
     assert once("one") == once("two")

@@ -107,8 +107,8 @@ def annotated(run: Run, folder: RoundsFolder, number: int) -> Round:
         progress = annotate(run.corpus, run.tools, out, on_progress=tell, **told)
     if progress.unavailable:
         raise DataError(
-            f"{progress.unavailable} calls of round {number} failed for want of the network, and a model would learn "
-            "without them: the same command tries them again"
+            f"{progress.unavailable} calls of round {number} failed because a server could not be reached: run the "
+            "same command again to try them before training"
         )
     corpus, all_of_them = AnnotatedFolder(out), _together(folder, number)
     _check(run, folder, number, any_call=bool(all_of_them))

@@ -38,8 +38,8 @@ class Demo:
     out: Path = Path("demo")
     """The folder to write. The same command again goes on where it was stopped."""
     model: Literal["builtin", "smollm2"] = "builtin"
-    """builtin comes with the package; smollm2 is a real model of 135 M parameters, which is fetched first, on 60 of the
-    texts."""
+    """builtin comes with the package. smollm2 is a real model of 135 M parameters: it is downloaded first, and uses 60
+    of the texts."""
 
     def run(self) -> None:
         """Do the three steps, showing how each goes; what it prints at the end was measured just then."""
@@ -77,9 +77,17 @@ class Demo:
         from toolformer.data_gen.progress import Display
 
         tools = make_tools(ToolSettings(), TOOLS)
-        told = {"model": self.model, "sampler": walk.sampler, "method": walk.method, "limit": walk.texts}
         with Display(walk.texts or len(corpus.read_bytes().splitlines())) as display:
-            annotate(corpus, tools, self.out / "annotated", on_progress=display.show, **told)  # type: ignore[arg-type]
+            annotate(
+                corpus,
+                tools,
+                self.out / "annotated",
+                model=self.model,
+                sampler=walk.sampler,
+                method=walk.method,
+                limit=walk.texts,
+                on_progress=display.show,
+            )
 
     def _train(self, corpus: Path, walk: Walk) -> None:
         from toolformer.builtin.corpus import PLAIN_FILE

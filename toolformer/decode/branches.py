@@ -44,7 +44,7 @@ class Fork:
     def joined(self, row: Row, asked: Call) -> bool:
         """Whether another sample has written the same call: it gets this one's vote, and this one is over."""
         for other in self.members:
-            before = other.answered.call if other.call is None and other.answered else other.call and other.call.asked
+            before = _asked(other)
             if other is not row and before and (before.tool, before.input) == (asked.tool, asked.input):
                 other.votes += row.votes
                 self.drop(row)
@@ -97,6 +97,13 @@ class Fork:
         self.members = [member for member in self.members if member is not row]
         row.over = bool(self.members)
         return row.over
+
+
+def _asked(row: Row) -> Call | None:
+    """The call that a branch has written, once it is whole."""
+    if row.call is not None:
+        return row.call.asked
+    return row.answered.call if row.answered else None
 
 
 def _result(row: Row) -> str | None:

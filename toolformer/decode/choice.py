@@ -121,10 +121,13 @@ def _warpers(options: Options, temperature: float | None) -> list[Process]:
 
 def row_seed(seed: int, prompt: Ids, before: int) -> int:
     """The seed of one row: the prompt's own, whatever else is asked; the same prompt again gets another."""
-    key = f"{seed}:{before}:{','.join(map(str, prompt))}"
-    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big")
+    return _hashed(f"{seed}:{before}:{','.join(map(str, prompt))}")
 
 
 def call_seed(seed: int, said: int, sample: int) -> int:
     """The seed of a call that opens behind so many tokens of a row's text, or of one of several samples of it."""
-    return int.from_bytes(hashlib.blake2b(f"{seed}:call:{said}:{sample}".encode(), digest_size=8).digest(), "big")
+    return _hashed(f"{seed}:call:{said}:{sample}")
+
+
+def _hashed(key: str) -> int:
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big")
