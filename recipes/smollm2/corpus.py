@@ -2,11 +2,11 @@
 
     python recipes/smollm2/corpus.py DATA OUT
 
-DATA holds the files of `SOURCES`. OUT gets
+DATA holds the files of `SOURCES`; the package's own texts and facts are mixed in. OUT gets
 
-    corpus.jsonl      the texts of all kinds, mixed; word problems keep the calls that their authors wrote down, from
-                      which nothing is learnt: they count how many of the annotator's are right
-    passages.jsonl    introductions that are in no text: a search must not find the text itself
+    corpus.jsonl      the texts of all kinds, mixed. Some keep the calls that their authors wrote down: they serve to
+                      count how many of the annotator's calls are right, and nothing is learnt from them
+    passages.jsonl    introductions that are in no text, since a search must not find the text itself; and our facts
     validation/       MAWPS's training split in the place of its test split, for settings to be chosen by
 """
 
@@ -19,8 +19,11 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
+
+from toolformer.builtin import knowledge
 
 SEED = 16
 Json = dict[str, Any]
@@ -28,23 +31,27 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Source:
-    """A file of texts, and how many of them are taken."""
+    """A file of texts, and how many texts are taken from it."""
 
     file: str
     sha256: str
     texts: int
+    longest: int | None = None
+    """Only texts of at most so many characters."""
 
 
-BARE = Source("gsm8k/train_bare.jsonl", "fc6ad918497a7fd679a66c367ffd9e27c1499f42566234323aa2d7463639e328", 500)
-"""Solved word problems without the expressions before their results."""
+BARE = Source("gsm8k/train_bare.jsonl", "fc6ad918497a7fd679a66c367ffd9e27c1499f42566234323aa2d7463639e328", 600, 300)
+"""Solved word problems without the expressions before their results. Short ones take one or two steps."""
 WIKIPEDIA = Source(
-    "wikipedia/passages.jsonl.gz", "b9bd4ab634adf009b68b318be28f4543a30cc337de6873975982ee523fccb425", 120
+    "wikipedia/passages.jsonl.gz", "b9bd4ab634adf009b68b318be28f4543a30cc337de6873975982ee523fccb425", 80
 )
-POSTS = Source("webtext/posts.jsonl.gz", "489fad6d5f2b891c71779c7a3813bf2e3e71f41d94455d45f3b956d967f89f62", 40)
+POSTS = Source("webtext/posts.jsonl.gz", "489fad6d5f2b891c71779c7a3813bf2e3e71f41d94455d45f3b956d967f89f62", 12, 3000)
 """Web pages with their dates."""
 MAWPS = Source("mawps/trainset.json", "2b64752c55d451a157b6aec2ffddfe67a64ec3a67e3e7c7d4eb7a02ce2ed05dc", 0)
 """Not learnt from: settings are chosen by it."""
 SOURCES = (BARE, WIKIPEDIA, POSTS, MAWPS)
+OWN = {"sum": 330, "date": 160, "today": 10, "fact": 240}
+"""Texts of each kind from the package's own corpus."""
 
 
 def main() -> None:
@@ -73,14 +80,27 @@ def drawn(data: Path) -> tuple[list[Json], list[Json]]:
     rng.shuffle(introductions)
     texts = [{"id": f"wikipedia-{number}", **row} for number, row in enumerate(introductions[: WIKIPEDIA.texts])]
     posts = [{"id": row["url"], **row} for row in taken(rng, data, POSTS)]
-    mixed = [*problems, *({"id": row["id"], "text": row["text"]} for row in texts), *posts]
+    mixed = [*problems, *({"id": row["id"], "text": row["text"]} for row in texts), *posts, *own(rng)]
     rng.shuffle(mixed)
-    return mixed, introductions[WIKIPEDIA.texts :]
+    facts = [{"title": fact.subject, "text": fact.sentences[0]} for fact in knowledge.load()]
+    return mixed, [*introductions[WIKIPEDIA.texts :], *facts]
 
 
 def taken(rng: random.Random, data: Path, source: Source) -> list[Json]:
-    """So many rows of a source as it says."""
-    return rng.sample([*rows(data / source.file)], source.texts)
+    """As many rows of a source as it says."""
+    longest = source.longest
+    return rng.sample(
+        [row for row in rows(data / source.file) if longest is None or len(row["text"]) <= longest], source.texts
+    )
+
+
+def own(rng: random.Random) -> Iterator[Json]:
+    """Short texts about sums, dates and facts that come with the package."""
+    texts = [*rows(Path(str(files("toolformer.builtin") / "corpus.jsonl")))]
+    for kind, count in OWN.items():
+        for row in rng.sample([row for row in texts if row["kind"] == kind], count):
+            dated = {name: row[name] for name in ("date", "url") if name in row}
+            yield {"id": f"own-{row['id']}", "text": row["text"], **dated, "calls": row["truth"]}
 
 
 def rows(path: Path) -> Iterator[Json]:

@@ -39,6 +39,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The recipe for a small folder of such files."""
     made, data = module("corpus"), tmp_path / "data"
     problems = [{"id": f"p{n}", "text": f"{n} and 1 are {n + 1}.", "calls": []} for n in range(9)]
+    problems.append({"id": "long", "text": "1 and 1 are 2. " * 9, "calls": []})
     lines(data / made.BARE.file, problems)
     lines(data / made.WIKIPEDIA.file, [{"title": f"T{n}", "text": f"T{n} is a town."} for n in range(9)])
     lines(data / made.POSTS.file, [{"url": f"u{n}", "date": "2020-01-02", "text": f"Post {n}."} for n in range(9)])
@@ -46,6 +47,8 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     for name, texts in (("BARE", 7), ("WIKIPEDIA", 2), ("POSTS", 2), ("MAWPS", 0)):
         source = getattr(made, name)
         monkeypatch.setattr(made, name, replace(source, texts=texts, sha256=made.digest(data / source.file)))
+    monkeypatch.setattr(made, "BARE", replace(made.BARE, texts=9, longest=100))
+    monkeypatch.setattr(made, "OWN", {"today": 3, "fact": 2})
     monkeypatch.setattr(made, "SOURCES", [made.BARE, made.WIKIPEDIA, made.POSTS, made.MAWPS])
     return made
 
@@ -57,10 +60,11 @@ def test_a_text_is_drawn_once_and_no_passage_is_a_text(
         monkeypatch.setattr("sys.argv", ["corpus.py", str(tmp_path / "data"), str(tmp_path / out)])
         recipe.main()
     texts, passages = ([*recipe.rows(tmp_path / "one" / name)] for name in ("corpus.jsonl", "passages.jsonl"))
-    assert (len(texts), len({row["id"] for row in texts}), len(passages)) == (11, 11, 7)
+    assert (len(texts), len({row["id"] for row in texts}), len(passages)) == (18, 18, 7 + 3221)
     assert not {row["text"] for row in texts} & {row["text"] for row in passages}
-    assert sum("calls" in row for row in texts) == 7
-    assert sum("date" in row for row in texts) == 2
+    assert sum("calls" in row for row in texts) == 9 + 3 + 2
+    assert sum("date" in row for row in texts) == 2 + 3
+    assert "long" not in {row["id"] for row in texts}
     assert (tmp_path / "one" / "corpus.jsonl").read_bytes() == (tmp_path / "two" / "corpus.jsonl").read_bytes()
     assert (tmp_path / "one" / "validation" / "mawps" / "testset.json").exists()
 
