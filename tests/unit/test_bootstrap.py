@@ -21,7 +21,7 @@ from toolformer.data_gen.annotated_folder import AnnotatedFolder
 from toolformer.data_gen.method import Method
 from toolformer.data_gen.reread import Corpus
 from toolformer.errors import ConfigError, DataError, ToolUnavailable
-from toolformer.finetune import TrainConfig
+from toolformer.finetune import TrainConfig, train
 from toolformer.loading import Loading
 from toolformer.tools.calculator import Calculator
 
@@ -92,6 +92,26 @@ def test_what_is_known_of_each_round_is_written_down(whole: Path) -> None:
         assert done["tokens"]["annotated"] > done["tokens"]["learnt"] > 0
         assert done["thresholds"].keys() == {"Calculator"}
     assert "truth" not in (whole / "round-1" / "annotated" / "kept" / "00000.jsonl").read_text()
+
+
+def test_a_round_learns_nothing_of_places_that_were_left_undecided(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[dict[str, Any]] = []
+    real = train
+
+    def spy(*args: Any, **more: Any) -> Any:
+        given.append(more)
+        return real(*args, **more)
+
+    monkeypatch.setattr("toolformer.finetune.train", spy)
+    rounds(tmp_path / "out", 1, replace(QUICK, spare_undecided=True))
+    rejected = list(AnnotatedFolder(tmp_path / "out" / "round-1" / "annotated").rejected())
+    starts = {start for places in given[0]["undecided"].values() for start in places}
+    assert starts
+    assert starts <= {one.start for one in rejected if one.result is not None}
+    rounds(tmp_path / "other", 1)
+    assert given[1]["undecided"] == {}
 
 
 def test_a_round_waits_for_the_network(tmp_path: Path) -> None:

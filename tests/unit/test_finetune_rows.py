@@ -90,6 +90,19 @@ def test_where_a_copy_lacks_a_call_opening_one_is_not_asked() -> None:
     assert codec().decode([*row.ids[place:-1]]) == " 29% of all."
 
 
+def test_where_annotating_did_not_decide_opening_a_call_is_not_asked() -> None:
+    places = {WORDS: {WORDS.index(" 400"), WORDS.index(" 29%")}}
+    made = maker(undecided=places)
+    row = made.with_calls(ONE)
+    (place,) = row.quiet  # behind the call that is there, no other one is to be opened
+    assert codec().decode([*row.ids[place:-1]]).startswith(" 400 are<API>")
+    for copy in (made.without_calls(ONE), made.without_calls(PlainText(WORDS))):
+        said = {codec().decode([*copy.ids[place:-1]]) for place in copy.quiet}
+        assert said == {" 400 are 29% of all.", " 29% of all."}
+    behind = maker(undecided={WORDS: {WORDS.index(" of all")}}).with_calls(ONE)
+    assert [codec().decode([*behind.ids[place:-1]]) for place in behind.quiet] == [" of all."]
+
+
 def test_what_is_too_long_is_cut_but_never_inside_a_call() -> None:
     whole = maker().with_calls(ONE)
     for most in range(16, len(whole.ids) + 1):
@@ -146,6 +159,8 @@ def test_the_digest_is_of_texts_and_calls() -> None:
     other = [*texts()[:-1], text("19 and 22 are 41.", (" 41.", "19 + 22", "42"))]
     assert choose(other, [], SMALL).digest != same
     assert choose(texts(), ["plain"], SMALL).digest != same
+    assert choose(texts(), [], SMALL, undecided={texts()[0].text: {3}}).digest != same
+    assert choose(texts(), [], SMALL, undecided={"elsewhere": {3}}).digest == same
 
 
 def test_nothing_to_learn_is_said() -> None:

@@ -20,6 +20,7 @@ from toolformer.data_gen.reread import Corpus
 from toolformer.data_gen.run import Progress, annotate
 from toolformer.data_gen.samplers.server import Server
 from toolformer.data_gen.together import TogetherText, together
+from toolformer.data_gen.undecided import undecided
 from toolformer.errors import ConfigError, DataError
 from toolformer.finetune.config import TrainConfig
 from toolformer.loading import Loading
@@ -190,6 +191,7 @@ def trained(run: Run, folder: RoundsFolder, one: Round) -> Round:
 
     begun, learnt = time.monotonic(), 0
     texts, held = _together(folder, one.number), _held(run, folder)
+    rounds = (AnnotatedFolder(folder.annotated(n)) for n in range(1, one.number + 1))
     elsewhere = _ids_of(run.corpus, {example.text for example in held.plain})
     with run.watch.training(one.number) as tell:
 
@@ -206,6 +208,7 @@ def trained(run: Run, folder: RoundsFolder, one: Round) -> Round:
             loading=run.loading,
             plain=(document.text for document in run.corpus),
             held=held,
+            undecided=undecided(rounds, run.corpus) if run.config.spare_undecided else {},
             made_with=_mark(folder, 1),
             on_progress=told,
         )

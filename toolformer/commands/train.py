@@ -60,13 +60,14 @@ class Train:
     def _train(self) -> None:
         from toolformer.data_gen.annotated_folder import AnnotatedFolder
         from toolformer.data_gen.corpus import read_corpus
+        from toolformer.data_gen.undecided import undecided
         from toolformer.finetune import train
         from toolformer.finetune.hub import push_to_hub
         from toolformer.finetune.progress import Display
 
         corpus = AnnotatedFolder(self.folder)
         made_with = corpus.config().get("model_fingerprint")
-        texts = (document.text for document in read_corpus(self.plain, **asdict(self.rows))) if self.plain else ()
+        plain = list(read_corpus(self.plain, **asdict(self.rows))) if self.plain else []
         with Display() as display:
             train(
                 corpus.kept(),
@@ -74,7 +75,8 @@ class Train:
                 model=self.model,
                 config=self.config,
                 loading=self.loading,
-                plain=texts,
+                plain=(document.text for document in plain),
+                undecided=undecided([corpus], plain) if self.config.spare_undecided else {},
                 made_with=None if self.any_corpus or made_with is None else str(made_with),
                 trackers=[name for name in self.trackers.split(",") if name],
                 on_progress=display.show,

@@ -60,6 +60,9 @@ class TrainConfig:
     without_calls: float = 1.0
     """Copies without calls for each text with calls: they keep the model as good as it was with calls disabled. Where
     a copy lacks a call, the loss ignores the opening token, so that the model does not unlearn to call."""
+    spare_undecided: bool = False
+    """Where the annotator dropped a call whose result is what the text says next, leave the opening token out of the
+    loss: the model learns neither to call there nor not to."""
     anchor: bool = False
     """Before a text's first call, train towards the base model's own distribution instead of the text, and towards no
     call: the model stays as it was where it does not call, and learns no text by heart. LoRA only."""

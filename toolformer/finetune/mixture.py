@@ -4,8 +4,9 @@ import hashlib
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from toolformer.calls import Call
 from toolformer.errors import DataError
@@ -32,6 +33,8 @@ class Texts:
     held_plain: Sequence[Example]
     digest: str
     """A hash of all of them."""
+    undecided: Mapping[str, Collection[int]]
+    """The characters of texts at which the loss does not ask whether a call is opened."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,13 @@ class Mixture:
     """Without."""
 
 
-def choose(examples: Iterable[Example], plain: Iterable[str], config: TrainConfig, held: Held | None = None) -> Texts:
+def choose(
+    examples: Iterable[Example],
+    plain: Iterable[str],
+    config: TrainConfig,
+    held: Held | None = None,
+    undecided: Mapping[str, Collection[int]] = MappingProxyType({}),
+) -> Texts:
     """Take the texts of a run, at most so many for each tool, and hold some out. No text is on both sides.
 
     Of the plain ones, those that kept a call are left out. With `held`, those are held out and no others.
@@ -74,7 +83,8 @@ def choose(examples: Iterable[Example], plain: Iterable[str], config: TrainConfi
     if not learnt:
         raise DataError(f"{len(annotated)} texts are too few: none is left to learn from once some are held out")
     rest = [example for example in others if example.text not in out]
-    return Texts(learnt, rest, held.calls, held.plain, _digest([*learnt, *rest, *held.calls, *held.plain]))
+    digest = _digest([*learnt, *rest, *held.calls, *held.plain], undecided)
+    return Texts(learnt, rest, held.calls, held.plain, digest, undecided)
 
 
 def _hold_out(annotated: Sequence[Example], others: Sequence[Example], config: TrainConfig) -> Held:
@@ -153,11 +163,15 @@ def _holds(document: str, begun: Mapping[str, Sequence[str]], reach: int) -> boo
     return False
 
 
-def _digest(examples: Sequence[Example]) -> str:
-    """A hash of texts and calls, whatever their order."""
+def _digest(examples: Sequence[Example], undecided: Mapping[str, Collection[int]]) -> str:
+    """A hash of texts, calls and undecided places, whatever their order."""
 
     def said(call: Call, start: int) -> list[object]:
         return [start, call.tool, call.input, call.result]
 
-    lines = sorted(json.dumps([e.text, [said(p.call, p.start) for p in e.calls]]) for e in examples)
+    def described(one: Example) -> list[object]:
+        places = sorted(undecided.get(one.text, ()))
+        return [one.text, [said(p.call, p.start) for p in one.calls], *([places] if places else [])]
+
+    lines = sorted(json.dumps(described(one)) for one in examples)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -7,8 +7,9 @@ text goes on with its own first token. Whatever the text looks like, it cannot b
 import random
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 from toolformer.calls import Call, CallSyntax, Part
@@ -82,13 +83,16 @@ class RowMaker:
         *,
         decoder_start: int | None = None,
         mask_results: bool = False,
+        undecided: Mapping[str, Collection[int]] = MappingProxyType({}),
     ) -> None:
-        """`most` is how many tokens a row may have. With `decoder_start`, the rows are for an encoder-decoder."""
+        """`most` is how many tokens a row may have. With `decoder_start`, the rows are for an encoder-decoder.
+        `undecided` are the characters of texts where the loss does not ask whether a call is opened."""
         self.cut = 0
         """Texts that were longer than a row may be."""
         self._codec, self._syntax = codec, syntax
         self._most = most
         self._mask_results = mask_results
+        self._undecided = undecided
         self._decoder_start = decoder_start
         start = codec.start if decoder_start is None else decoder_start
         self._start = [] if start is None else [start]
@@ -100,18 +104,33 @@ class RowMaker:
         """The text with its calls. The seed says where an encoder-decoder's text goes on in the decoder."""
         pieces = list(self._pieces(example))
         ids, places = self._joined(pieces)
+        quiet = self._quiet(example, places)
         calls = [(place, piece.result) for place, piece in places if piece.result]
         results = {at for place, (begin, end) in calls for at in range(place + begin, place + end)}
         ignored = results if self._mask_results else set()
         first = min((place for place, _ in calls), default=len(ids))
-        return self._row(ids, ignored, set(), first, seed)
+        return self._row(ids, ignored, quiet, first, seed)
 
     def without_calls(self, example: Example, seed: str = "") -> Row:
         """The text alone. Where a call stood, the loss does not ask whether one is opened."""
         encoded = self._codec.encode(example.text)
         ids, _ = self._joined([_Piece(encoded.ids)])
-        quiet = {len(self._start) + token_at(encoded.starts, call.start, example.text) for call in example.calls}
+        starts = {call.start for call in example.calls}.union(self._undecided.get(example.text, ()))
+        quiet = {len(self._start) + token_at(encoded.starts, start, example.text) for start in starts}
         return self._row(ids, set(), {place for place in quiet if place < len(ids)}, len(ids), seed)
+
+    def _quiet(self, example: Example, places: Sequence[tuple[int, _Piece]]) -> set[int]:
+        """Where the tokens at undecided characters are among the ids. Behind a call, no other one is to be opened."""
+        starts = self._codec.encode(example.text).starts
+        tokens = {token_at(starts, start, example.text) for start in self._undecided.get(example.text, ())}
+        tokens -= {token_at(starts, call.start, example.text) for call in example.calls}
+        found: set[int] = set()
+        before = 0
+        for place, piece in places:
+            if piece.result is None:
+                found |= {place + token - before for token in tokens if before <= token < before + len(piece.ids)}
+                before += len(piece.ids)
+        return found
 
     def _pieces(self, example: Example) -> Iterator[_Piece]:
         """The text's tokens and its calls, in turn."""

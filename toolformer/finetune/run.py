@@ -2,11 +2,12 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from transformers import TrainerCallback, TrainerState
@@ -62,6 +63,7 @@ def train(
     loading: Loading = Loading(),
     plain: Iterable[str] = (),
     held: Held | None = None,
+    undecided: Mapping[str, Collection[int]] = MappingProxyType({}),
     made_with: str | None = None,
     trackers: Sequence[str] = (),
     on_progress: Callable[[Progress], None] | None = None,
@@ -76,6 +78,8 @@ def train(
         loading: How the model is loaded: `quantize` is QLoRA, and an adapter goes on to be trained.
         plain: Texts to learn from as they are, but for those that kept a call; some are held out.
         held: Texts to measure on, so that several runs are measured on the same; by default a share of the others.
+        undecided: For a text, the characters at which the loss does not ask whether a call is opened, such as
+            `data_gen.undecided` finds them.
         made_with: The fingerprint of the model that judged the calls, which has to be this one.
         trackers: Whom to report to, as transformers calls them: tensorboard, wandb, mlflow, ...
         on_progress: Called after each step.
@@ -86,7 +90,7 @@ def train(
     callbacks = make_trackers(trackers)
     main = int(os.environ.get("RANK", "0")) == 0
     name = lasting(model)
-    texts = choose(examples, plain, config, held)
+    texts = choose(examples, plain, config, held, undecided)
     # One process is enough to look.
     name, mark = _check_model(name, made_with, loading) if main else (name, "")
     with TrainingFolder(out, _described(name, mark, texts, config, loading), main=main) as folder:
@@ -154,7 +158,7 @@ def _run(
     prepared = prepare(name, config, replace(loading, device=str(arguments.device), dtype=dtype))
     if config.pack:
         check_packing(prepared)
-    maker = _row_maker(prepared, config)
+    maker = _row_maker(prepared, config, texts.undecided)
     mixture = make_rows(texts, maker, config)
     planned = schedule(arguments, config, mixture.rows)
     groups = partial(
@@ -197,7 +201,7 @@ def _run(
     return Trained(folder.path, **results)
 
 
-def _row_maker(prepared: Prepared, config: TrainConfig) -> RowMaker:
+def _row_maker(prepared: Prepared, config: TrainConfig, undecided: Mapping[str, Collection[int]]) -> RowMaker:
     network = prepared.network.config
     context = min(
         (value for name in ("max_position_embeddings", "n_positions") if (value := getattr(network, name, None))),
@@ -209,6 +213,7 @@ def _row_maker(prepared: Prepared, config: TrainConfig) -> RowMaker:
         min(config.max_length, context - (config.prompt_length if config.how == "prompt" else 0)),
         decoder_start=network.decoder_start_token_id if network.is_encoder_decoder else None,
         mask_results=config.mask_results,
+        undecided=undecided,
     )
 
 
