@@ -6,6 +6,7 @@ come from anyone: whoever gets a record from here may rely on its types and on i
 
 import itertools
 import math
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +92,17 @@ class AnnotatedFolder:
         """What was rejected, in the corpus's order."""
         return map(_rejected, self._lines("rejected"))
 
+    def both(self) -> Iterator[tuple[KeptText, tuple[RejectedCall, ...]]]:
+        """Each text with the calls of its own that were rejected. One shard's are held at a time."""
+        for name in self._names("kept"):
+            rejected: dict[str, list[RejectedCall]] = defaultdict(list)
+            for line in self._shard("rejected", name):
+                one = _rejected(line)
+                rejected[one.id].append(one)
+            for line in self._shard("kept", name):
+                text = _kept(line)
+                yield text, tuple(rejected.get(text.id, ()))
+
     def funnel(self) -> Funnel:
         """For each tool of the run how many came how far."""
         if shards := self._done():
@@ -111,16 +123,23 @@ class AnnotatedFolder:
 
     def _lines(self, kind: str) -> "Iterator[_Fields]":
         """The records of all finished shards, shard after shard."""
-        names = sorted(path.stem for path in self.path.glob("shards/*.json")) or sorted(
+        for name in self._names(kind):
+            yield from self._shard(kind, name)
+
+    def _names(self, kind: str) -> list[str]:
+        """The finished shards."""
+        return sorted(path.stem for path in self.path.glob("shards/*.json")) or sorted(
             path.stem for path in self.path.glob(f"{kind}/*.jsonl")
         )
-        for name in names:
-            path = self.path / kind / f"{name}.jsonl"
-            if not path.is_file():
-                raise DataError(f"{path} is missing: the folder is damaged, or was not copied whole")
-            with path.open("rb") as file:
-                for number, line in enumerate(file, 1):
-                    yield _parsed(line, f"{path}, line {number}")
+
+    def _shard(self, kind: str, name: str) -> "Iterator[_Fields]":
+        """The records of one shard."""
+        path = self.path / kind / f"{name}.jsonl"
+        if not path.is_file():
+            raise DataError(f"{path} is missing: the folder is damaged, or was not copied whole")
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                yield _parsed(line, f"{path}, line {number}")
 
     def _object(self, name: str) -> "_Fields":
         path = self.path / name

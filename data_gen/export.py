@@ -4,6 +4,8 @@
     messages   {"messages": [...], "tools": [...]}: OpenAI's form, as TRL and chat templates read it
     sharegpt   {"conversations": [...], "tools": "..."}: human, function_call, observation, gpt, as in LLaMA-Factory
     parquet    all fields of the records, as a table
+    preference {"prompt", "chosen", "rejected"}: as TRL's DPOTrainer reads it, and LLaMA-Factory with ranking: true
+    kto        {"prompt", "completion", "label"}: the same, one by one, as TRL's KTOTrainer reads it
 
 A plain text has no user. In the chat forms the user gives its beginning and asks for the rest; the assistant writes it
 and calls tools where the annotation has them. What user and assistant say is the text, character for character.
@@ -26,10 +28,11 @@ from typing import BinaryIO, Literal, get_args
 from toolformer.calls import Call
 from toolformer.data_gen.annotated_folder import AnnotatedFolder, KeptText, Numbers
 from toolformer.data_gen.corpus import storable
+from toolformer.data_gen.preference import preferences
 from toolformer.errors import ConfigError, DataError, unknown_name
 from toolformer.whole_file import whole_file
 
-Format = Literal["text", "messages", "sharegpt", "parquet"]
+Format = Literal["text", "messages", "sharegpt", "parquet", "preference", "kto"]
 Arguments = Literal["object", "string"]
 Json = dict[str, object]
 
@@ -51,7 +54,7 @@ def export(
     descriptions: Mapping[str, str] | None = None,
     arguments: Arguments = "object",
 ) -> int:
-    """Write the kept texts of an annotated folder to one file, in full or not at all, and say how many there are.
+    """Write the kept texts of an annotated folder to one file, in full or not at all, and say how many rows there are.
 
     `descriptions` says of each tool what it does, for the chat forms. The `arguments` of a call in `messages` are an
     object, which chat templates need; with "string" they are the JSON text that OpenAI's own API takes.
@@ -62,6 +65,8 @@ def export(
             raise ConfigError(unknown_name(what, name, get_args(known)))
     texts = _some(source)
     with whole_file(out) as file:
+        if format in ("preference", "kto"):
+            return _write_lines(_compared(source, format), file)
         if format == "parquet":
             return _write_parquet(texts, file)
         return _write_lines(map(_row_maker(source, format, descriptions or {}, arguments), texts), file)
@@ -74,6 +79,19 @@ def _some(source: AnnotatedFolder) -> Iterator[KeptText]:
     if first is None:
         raise DataError(f"{source.path} holds no kept text: there is nothing to export. `toolformer report` says why")
     return chain([first], texts)
+
+
+def _compared(source: AnnotatedFolder, format_: Format) -> Iterator[Json]:
+    """The rows of the forms that compare two ways to go on; of these there must be one."""
+    pairs = (pair for text, dropped in source.both() for pair in preferences(text, dropped))
+    if (first := next(pairs, None)) is None:
+        raise DataError(f"{source.path} has no place where one way to go on was better than another")
+    for pair in chain([first], pairs):
+        if format_ == "preference":
+            yield dict(vars(pair))
+        else:
+            yield {"prompt": pair.prompt, "completion": pair.chosen, "label": True}
+            yield {"prompt": pair.prompt, "completion": pair.rejected, "label": False}
 
 
 def _row_maker(

@@ -239,7 +239,7 @@ def test_a_large_corpus_is_written_group_by_group(tmp_path: Path) -> None:
 NASTY = 'line\u2028end\r\n\0 </s><|im_end|> <API> "quoted" \\ 👩‍🚀 lone \ud800 29%'
 
 
-@pytest.mark.parametrize("name", get_args(Format))
+@pytest.mark.parametrize("name", [name for name in get_args(Format) if name not in ("preference", "kto")])
 def test_nasty_text_comes_through(tmp_path: Path, name: Format) -> None:
     one = call(NASTY, "29%", "Calculator", NASTY, NASTY)
     folder = write_folder(tmp_path / "run", [kept(NASTY, NASTY, one)])
@@ -257,7 +257,7 @@ def test_nasty_text_comes_through(tmp_path: Path, name: Format) -> None:
 
 
 def test_an_unknown_format_is_said(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no format is called 'mesages': did you mean messages\?.* parquet, share"):
+    with pytest.raises(ConfigError, match=r"called 'mesages': did you mean messages\?.* parquet, preference, share"):
         export(folder, "mesages", tmp_path / "out")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="no form of arguments is called 'json'"):
         export(folder, "messages", tmp_path / "out", arguments="json")  # type: ignore[arg-type]

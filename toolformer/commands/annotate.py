@@ -152,8 +152,9 @@ class Export:
 
     folder: tyro.conf.Positional[Path]
     """What `toolformer annotate` wrote."""
-    format: Literal["text", "messages", "sharegpt", "parquet"]
-    """Annotated text, OpenAI-style messages with tool_calls and a tools column, ShareGPT, or the kept rows."""
+    format: Literal["text", "messages", "sharegpt", "parquet", "preference", "kto"]
+    """Annotated text, OpenAI-style messages with tool_calls and a tools column, ShareGPT, the kept rows, or pairs of a
+    better and a worse way to go on, for DPO (preference) or KTO."""
     out: Path
     """The file to write."""
     arguments: Literal["object", "string"] = "object"
@@ -165,4 +166,4 @@ class Export:
 
         descriptions = {name: entry.description for name, entry in CATALOG.items()}
         rows = export(self.folder, self.format, self.out, descriptions=descriptions, arguments=self.arguments)
-        print(f"{self.out}: {rows:,} texts")
+        print(f"{self.out}: {rows:,} rows")
