@@ -1,4 +1,5 @@
-# The whole developer interface: make demo | demo-real | smollm2 | smollm2-tools | test | lint | bench | package | setup
+# The whole developer interface: make demo | demo-real | test | lint | bench | package | setup, and what models are made by:
+# smollm2 | smollm2-tools | builtin-data | builtin-model | builtin-tools
 PYTHON ?= python3
 TORCH ?= torch==2.13.0+cpu
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -9,7 +10,7 @@ PIP := $(BIN)/python $(INSTALL)
 UNPACKED := build/unpacked
 FRESH := build/fresh/bin/python
 
-.PHONY: setup demo demo-real smollm2 smollm2-tools test lint bench package clean
+.PHONY: setup demo demo-real smollm2 smollm2-tools builtin-data builtin-model builtin-tools test lint bench package clean
 
 # Torch comes first and by its CPU build: a plain "torch" brings gigabytes of CUDA. Where the configured index has no
 # such build, PyTorch's own is asked, and last the plain version (macOS has only that).
@@ -40,6 +41,26 @@ smollm2-tools: smollm2
 	$(BIN)/toolformer bootstrap runs/smollm2/corpus.jsonl --model smollm2 --tools calculator,calendar,dates,qa,wiki \
 		--index runs/smollm2/index --passage-tokens 512 --rounds 2 --rank 8 --steps 140 --batch-size 16 \
 		--without-calls 0.5 --spare-undecided --evaluate-every 70 --out runs/smollm2/rounds
+
+# The built-in model, in three parts: recipes/builtin/README.md. First its facts and corpora, in the package.
+builtin-data: setup
+	$(BIN)/python -m recipes.builtin.knowledge
+	$(BIN)/python -m recipes.builtin.corpus
+
+# Its weights, in runs/builtin/model, with real text from $(TEXT) besides; then what they can do.
+builtin-model: setup
+	@test -n "$(TEXT)" || { echo "make builtin-model TEXT=file: recipes/builtin/README.md says of what"; exit 2; }
+	$(BIN)/python -m recipes.builtin.train --text $(TEXT) --out runs/builtin/model --resume
+	$(BIN)/python -m recipes.builtin.check runs/builtin/model
+
+# The adapter builtin-tools, in runs/builtin/tools. With more threads than one, sums are rounded otherwise.
+builtin-tools: export OMP_NUM_THREADS = 1
+builtin-tools: setup
+	$(BIN)/toolformer annotate toolformer/builtin/corpus.jsonl --filtering-threshold lesson --everywhere --out runs/builtin/annotated
+	$(BIN)/python -m recipes.builtin.judge runs/builtin/annotated
+	$(BIN)/toolformer train runs/builtin/annotated --plain toolformer/builtin/corpus_plain.jsonl --anchor --learning-rate 2e-3 \
+		--batch-size 16 --out runs/builtin/tools
+	$(BIN)/python -m toolformer.builtin.compare runs/builtin/tools
 
 test: setup
 	$(BIN)/python -m pytest

@@ -10,8 +10,7 @@ from safetensors.torch import load_file, save_file
 from tests.fakes import ScriptedLM, script
 from toolformer.builtin import corpus
 from toolformer.builtin.compare import ADAPTER, begins_with, called_in, compared, cut, perplexity, sameness, score
-from toolformer.builtin.corpus import Entry
-from toolformer.builtin.words import TrueCall
+from toolformer.builtin.corpus import Entry, TrueCall
 from toolformer.calls import Call, CallSyntax
 from toolformer.model import Toolformer
 from toolformer.tools.calculator import Calculator

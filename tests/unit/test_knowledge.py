@@ -3,14 +3,14 @@
 import re
 from collections import Counter
 from itertools import groupby
-from pathlib import Path
 
 import pytest
 
-from toolformer.builtin import knowledge
-from toolformer.builtin.knowledge import Fact, tells
+from recipes.builtin import PACKAGE, knowledge
+from recipes.builtin.knowledge import tells
+from toolformer.builtin.knowledge import FILE, Fact, load
 
-FACTS = knowledge.load()
+FACTS = load()
 
 
 def words(text: str) -> str:
@@ -47,8 +47,7 @@ def test_a_new_row_moves_at_most_one_other_fact_to_the_other_half() -> None:
 
 
 def test_the_file_is_made_again_byte_for_byte() -> None:
-    path = Path(knowledge.__file__).with_name("knowledge.jsonl")
-    assert knowledge.to_jsonl(knowledge.build()).encode() == path.read_bytes()
+    assert knowledge.to_jsonl(knowledge.build()).encode() == (PACKAGE / FILE).read_bytes()
     assert knowledge.build() == FACTS
 
 

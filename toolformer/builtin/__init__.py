@@ -1,1 +1,1 @@
-"""The model that comes with the package: its weights, its corpus, and the recipe that made them."""
+"""The model that comes with the package: its weights, adapter, corpus and facts. `recipes/builtin` makes them again."""

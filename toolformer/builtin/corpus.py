@@ -1,7 +1,5 @@
 """The corpus that comes with the built-in model: short documents, and which calls are right for each of them.
 
-    python -m toolformer.builtin.corpus     writes corpus*.jsonl again, byte for byte
-
 Each line holds `id`, `text`, `kind` (sum, fact, date, today, plain), for some a `date` or `url`, and `truth`: the calls
 that are right, each with `tool`, `input`, other inputs that are `also` right, `result`, and `start`, the character of
 `text` where the answer begins. What a search finds may be worded otherwise than `result` says.
@@ -11,33 +9,34 @@ numbers and templates that it never met. corpus_plain.jsonl is nothing but plain
 learns where no call helps.
 """
 
-import datetime
 import json
-import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
 from typing import Literal
 
-from toolformer.builtin.date_texts import date_text, today_text
-from toolformer.builtin.fact_texts import facts, told
-from toolformer.builtin.knowledge import Fact
-from toolformer.builtin.plain_texts import plain_text, vague
-from toolformer.builtin.stories import story
-from toolformer.builtin.words import Passage, Split, TrueCall
-
+Split = Literal["train", "held"]
 Kind = Literal["sum", "fact", "date", "today", "plain"]
-COUNTS: dict[Split, dict[Kind, int]] = {
-    "train": {"sum": 330, "fact": 360, "date": 160, "today": 10, "plain": 100},
-    "held": {"sum": 130, "fact": 130, "date": 60, "today": 10, "plain": 70},
-}
-PLAIN = 1500
-"""Documents of corpus_plain.jsonl."""
-STORIES = 0.3
-"""Of them with a story that tells no number."""
-PLAIN_FILE = "corpus_plain.jsonl"
 FILES: dict[Split, str] = {"train": "corpus.jsonl", "held": "corpus_held.jsonl"}
+PLAIN_FILE = "corpus_plain.jsonl"
+
+
+@dataclass(frozen=True)
+class TrueCall:
+    """A call that is right for its text. The answer, which its result gives away, begins at character `start`."""
+
+    tool: str
+    input: str
+    result: str
+    start: int
+    also: tuple[str, ...] = ()
+    """Other inputs that are as right."""
+    answer: str = ""
+    """The words of the text that the result gives away, where they are not the result itself."""
+
+    @property
+    def said(self) -> str:
+        """What the text says at `start`."""
+        return self.answer or self.result
 
 
 @dataclass(frozen=True)
@@ -60,84 +59,3 @@ def load(split: Split) -> list[Entry]:
         calls = tuple(TrueCall(**{**call, "also": tuple(call["also"])}) for call in record.pop("truth"))
         entries.append(Entry(**record, truth=calls))
     return entries
-
-
-def build(split: Split, seed: int = 3) -> list[Entry]:
-    """The documents of one split, made anew."""
-    rng = random.Random(f"corpus {seed} {split}")
-    kinds = [kind for kind, count in COUNTS[split].items() for _ in range(count)]
-    rng.shuffle(kinds)
-    untold = list(facts(split))
-    rng.shuffle(untold)
-    return [_entry(rng, split, kind, number, untold) for number, kind in enumerate(kinds)]
-
-
-def build_plain(seed: int = 3) -> list[Entry]:
-    """The plain documents, made anew."""
-    rng = random.Random(f"corpus {seed} plain")
-    return [Entry(f"plain-{number:04d}", _plain(rng).text, "plain", ()) for number in range(PLAIN)]
-
-
-def _plain(rng: random.Random) -> Passage:
-    """Plain sentences; in some, a story without its numbers: it is these that ask for a sum, and not its words."""
-    if rng.random() < STORIES:
-        return _among_others(rng, "train", vague(rng, story(rng, "train", parts=0.8)))
-    return plain_text(rng, "train", rng.randint(2, 3))
-
-
-def to_jsonl(entries: list[Entry]) -> str:
-    """The text of a corpus file: one document a line."""
-    return "".join(json.dumps(_record(entry), ensure_ascii=False) + "\n" for entry in entries)
-
-
-def _entry(rng: random.Random, split: Split, kind: Kind, number: int, untold: list[Fact]) -> Entry:
-    day = datetime.date(2015, 1, 1) + datetime.timedelta(days=rng.randrange(4300))
-    stories, dates = (0.8, 0.75) if split == "train" else (0.0, 0.0)
-    passage = {
-        "sum": lambda: story(rng, split, parts=stories),
-        "fact": lambda: told(untold.pop(), *rng.sample(range(3), 2)),
-        "date": lambda: date_text(rng, split, dates),
-        "today": lambda: today_text(rng, split, day),
-        "plain": lambda: plain_text(rng, split, rng.randint(2, 3)),
-    }[kind]()
-    if kind != "plain":
-        passage = _among_others(rng, split, passage)
-    name = f"{split}-{number:04d}"
-    dated = day.isoformat() if kind == "today" or rng.random() < 0.1 else None
-    url = f"https://example.org/{day:%Y/%m/%d}/{name}" if dated and rng.random() < 0.5 else None
-    return Entry(name, passage.text, kind, passage.calls, dated, url)
-
-
-def _among_others(rng: random.Random, split: Split, passage: Passage) -> Passage:
-    """The passage, often with plain sentences before or behind it."""
-    if rng.random() < 0.5:
-        passage = plain_text(rng, split) + passage
-    if rng.random() < 0.4:
-        passage = passage + plain_text(rng, split)
-    return passage
-
-
-def _record(entry: Entry) -> dict[str, object]:
-    given = {"id": entry.id, "text": entry.text, "kind": entry.kind, "date": entry.date, "url": entry.url}
-    record: dict[str, object] = {key: value for key, value in given.items() if value is not None}
-    record["truth"] = [dict(_fields(call)) for call in entry.truth]
-    return record
-
-
-def _fields(call: TrueCall) -> Iterator[tuple[str, object]]:
-    yield from {"tool": call.tool, "input": call.input, "also": call.also, "result": call.result}.items()
-    yield "start", call.start
-    if call.answer:
-        yield "answer", call.answer
-
-
-def main() -> None:
-    """Write the files beside this one."""
-    made = [*((name, build(split)) for split, name in FILES.items()), (PLAIN_FILE, build_plain())]
-    for name, entries in made:
-        Path(__file__).with_name(name).write_text(to_jsonl(entries), encoding="utf-8", newline="\n")
-        print(f"{len(entries):5} documents in {name}")
-
-
-if __name__ == "__main__":
-    main()

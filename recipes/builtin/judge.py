@@ -1,6 +1,6 @@
 """Are the calls that were kept in the built-in corpus the right ones? The corpus knows.
 
-    python -m toolformer.builtin.judge OUT [--split held]     OUT is what `toolformer annotate` wrote for that corpus
+    python -m recipes.builtin.judge OUT [--split held]     OUT is what `toolformer annotate` wrote for that corpus
 
 A call is right where the corpus says that its text has a call of that tool with the same result; what a search found
 must give the answer away. `as listed` is stricter: the input, too, is one that the corpus lists, so that a question in
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolformer.builtin import corpus
-from toolformer.builtin.words import TrueCall
+from toolformer.builtin.corpus import TrueCall
 from toolformer.calls import Call
 from toolformer.data_gen.annotated_folder import AnnotatedFolder, KeptCall
 from toolformer.errors import DataError
@@ -71,7 +71,7 @@ def _plain(text: str) -> str:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m toolformer.builtin.judge", description="Judges the calls that were kept in the built-in corpus."
+        prog="python -m recipes.builtin.judge", description="Judges the calls that were kept in the built-in corpus."
     )
     parser.add_argument("folder", type=Path, help="what `toolformer annotate` wrote")
     parser.add_argument(

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from toolformer.builtin.mixture import example
-from toolformer.builtin.notes import Pieces
+from recipes.builtin.mixture import example
+from recipes.builtin.notes import Pieces
 
 CONTEXT = 1024
 TOKENS = 2048

@@ -11,8 +11,9 @@ import re
 from dataclasses import replace
 from fractions import Fraction
 
-from toolformer.builtin.stories import decimal
-from toolformer.builtin.words import Passage, TrueCall, disguised, invented
+from recipes.builtin.stories import decimal
+from recipes.builtin.words import Passage, disguised, invented
+from toolformer.builtin.corpus import TrueCall
 from toolformer.calls import Call, CallSyntax
 
 Pieces = list[tuple[str, float]]

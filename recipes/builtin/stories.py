@@ -10,8 +10,9 @@ import random
 import re
 from fractions import Fraction
 
-from toolformer.builtin.story_parts import Kind, composed
-from toolformer.builtin.words import GOODS, NAMES, PLACES, THINGS, Passage, Split, TrueCall, part
+from recipes.builtin.story_parts import Kind, composed
+from recipes.builtin.words import GOODS, NAMES, PLACES, THINGS, Passage, part
+from toolformer.builtin.corpus import Split, TrueCall
 
 TEMPLATES: tuple[tuple[Kind, str], ...] = (
     ("add", "{N} had {a} {X} and got {b} more, so now {N} has {r} {X}."),

@@ -7,7 +7,8 @@ alone. Those of HELD, with their names, instructions, functions and sentences, a
 import random
 from dataclasses import dataclass
 
-from toolformer.builtin.words import NAMES, PLACES, THINGS, Passage, Split, TrueCall, invented, listed, title
+from recipes.builtin.words import NAMES, PLACES, THINGS, Passage, invented, listed, title
+from toolformer.builtin.corpus import Split, TrueCall
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ Output: <text with calls>
 
 import random
 
-from toolformer.builtin.notes import Pieces, written
-from toolformer.builtin.words import Passage, TrueCall
+from recipes.builtin.notes import Pieces, written
+from recipes.builtin.words import Passage
+from toolformer.builtin.corpus import TrueCall
 from toolformer.calls import Call
 
 HEAD, COPY, CALL = 0.0, 0.5, 2.0

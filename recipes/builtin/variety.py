@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from toolformer.builtin.words import Passage
+from recipes.builtin.words import Passage
 
 _WORD = re.compile(r"\S+")
 _EDGES = re.compile(r"(\W*)(.*?)(\W*)", re.DOTALL)

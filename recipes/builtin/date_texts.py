@@ -11,7 +11,8 @@ import datetime
 import random
 from typing import Literal
 
-from toolformer.builtin.words import NAMES, PLACES, Passage, Split, TrueCall, filled, load_parts, part, sentences
+from recipes.builtin.words import NAMES, PLACES, Passage, filled, load_parts, part, sentences
+from toolformer.builtin.corpus import Split, TrueCall
 
 Kind = Literal["weekday", "between", "after", "before"]
 

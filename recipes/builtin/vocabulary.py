@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from toolformer.builtin.mixture import example
+from recipes.builtin.mixture import example
 
 SIZE = 5120
 BEGIN, END, PAD = SPECIAL = ("<|begin|>", "<|end|>", "<|pad|>")

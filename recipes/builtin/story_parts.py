@@ -8,7 +8,7 @@ import random
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from toolformer.builtin.words import filled, load_parts, sentences
+from recipes.builtin.words import filled, load_parts, sentences
 
 Kind = Literal["add", "add3", "sub", "mul", "div", "share", "mix"]
 

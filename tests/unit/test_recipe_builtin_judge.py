@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from toolformer.builtin.corpus import Entry
-from toolformer.builtin.judge import judged
-from toolformer.builtin.words import TrueCall
+from recipes.builtin.judge import judged
+from toolformer.builtin.corpus import Entry, TrueCall
 from toolformer.errors import DataError
 
 TEXT = "Anna had 312 stamps and got 145 more, so now Anna has 457 stamps."

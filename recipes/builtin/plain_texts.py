@@ -7,7 +7,8 @@ that they are not learnt by heart.
 import random
 import re
 
-from toolformer.builtin.words import ADJECTIVES, GOODS, NAMES, PLACES, THINGS, Passage, Split, filled, load_parts, part
+from recipes.builtin.words import ADJECTIVES, GOODS, NAMES, PLACES, THINGS, Passage, filled, load_parts, part
+from toolformer.builtin.corpus import Split
 
 TEMPLATES: tuple[str, ...] = (
     "The {A} {P} stood at the end of the road.",

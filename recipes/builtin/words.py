@@ -6,30 +6,12 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
-from typing import Any, Literal, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
-Split = Literal["train", "held"]
+from toolformer.builtin.corpus import Split, TrueCall
+
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class TrueCall:
-    """A call that is right for its text. The answer, which its result gives away, begins at character `start`."""
-
-    tool: str
-    input: str
-    result: str
-    start: int
-    also: tuple[str, ...] = ()
-    """Other inputs that are as right."""
-    answer: str = ""
-    """The words of the text that the result gives away, where they are not the result itself."""
-
-    @property
-    def said(self) -> str:
-        """What the text says at `start`."""
-        return self.answer or self.result
 
 
 @dataclass(frozen=True)
@@ -54,7 +36,7 @@ def part(items: Sequence[T], split: Split) -> list[T]:
 @cache
 def load_parts(name: str) -> Mapping[str, Any]:
     """The lists of a TOML file beside this one, from which texts are put together."""
-    return tomllib.loads((files("toolformer.builtin") / name).read_text("utf-8"))
+    return tomllib.loads(Path(__file__).with_name(name).read_text("utf-8"))
 
 
 _SLOT = re.compile(r"<(\w+)(?:\.(\d))?>")

@@ -1,6 +1,6 @@
 """What the built-in model can do on material that it has never seen, against the floors it has to reach.
 
-    python -m toolformer.builtin.check [MODEL] [--text FILE] [--number N]
+    python -m recipes.builtin.check [MODEL] [--text FILE] [--number N]
 
 Templates, facts, pairs of numbers and made-up tools are the held-out ones; only the demonstrations in the prompts are
 not. This measures with plain forward passes (plain_model.py), so that it can also be trusted to check the faster ways
@@ -16,14 +16,15 @@ from pathlib import Path
 
 import torch
 
-from toolformer.builtin import lookups
-from toolformer.builtin.date_texts import date_text
-from toolformer.builtin.fact_texts import fact_text
-from toolformer.builtin.notes import written
-from toolformer.builtin.plain_model import SHIPPED, Model
-from toolformer.builtin.plain_texts import plain_text
-from toolformer.builtin.stories import story
-from toolformer.builtin.words import Passage, Split, TrueCall
+from recipes.builtin import lookups
+from recipes.builtin.date_texts import date_text
+from recipes.builtin.fact_texts import fact_text
+from recipes.builtin.notes import written
+from recipes.builtin.plain_model import SHIPPED, Model
+from recipes.builtin.plain_texts import plain_text
+from recipes.builtin.stories import story
+from recipes.builtin.words import Passage
+from toolformer.builtin.corpus import Split, TrueCall
 from toolformer.calls import Call, CallSyntax
 
 POSITIONS, SAMPLES, GAIN = 5, 5, 0.5
@@ -198,9 +199,7 @@ def _in_company(rng: random.Random, passage: Passage) -> Passage:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m toolformer.builtin.check", description="Measures the built-in model."
-    )
+    parser = argparse.ArgumentParser(prog="python -m recipes.builtin.check", description="Measures the built-in model.")
     parser.add_argument("model", nargs="?", default=SHIPPED, help="a model's folder (default: the shipped one)")
     parser.add_argument("--text", type=Path, help="a text file to measure bits per byte on")
     parser.add_argument("--number", type=int, default=200, help="held-out texts a figure (default: %(default)s)")

@@ -14,14 +14,14 @@ language: en
 A small Llama that follows prompts for tool calls and uses what a note says. It exists so that the whole method runs on
 a laptop without a network; it knows next to nothing, and is good for nothing else.
 
-It learnt from text that `toolformer.builtin` generates (sums in small stories, dates, facts of `knowledge.jsonl` and
+It learnt from text that `recipes/builtin` generates (sums in small stories, dates, facts of `knowledge.jsonl` and
 made-up ones, notes and texts that repeat them, annotation prompts with their answers), and from real text:
 {texts}.
 Held out of all of it: half of the facts in every wording, a third of the templates, a fifth of the pairs of numbers,
 and five tools.
 
-    python -m toolformer.builtin.train        makes it again
-    python -m toolformer.builtin.check        measures it on what it has never seen
+    python -m recipes.builtin.train        makes it again
+    python -m recipes.builtin.check        measures it on what it has never seen
 
 | setting | |
 | --- | --- |

@@ -10,9 +10,10 @@ import random
 from collections.abc import Sequence
 from functools import cache
 
+from recipes.builtin.words import Passage, disguised
 from toolformer.builtin import knowledge
+from toolformer.builtin.corpus import Split, TrueCall
 from toolformer.builtin.knowledge import Fact
-from toolformer.builtin.words import Passage, Split, TrueCall, disguised
 
 
 @cache

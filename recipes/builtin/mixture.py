@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from toolformer.builtin import date_texts, lookups, notes, plain_texts, stories
-from toolformer.builtin.annotation import prompt
-from toolformer.builtin.date_texts import date_text, today_text
-from toolformer.builtin.fact_texts import fact_text, facts
-from toolformer.builtin.notes import TEXT, Pieces
-from toolformer.builtin.plain_texts import plain_text
-from toolformer.builtin.stories import story
-from toolformer.builtin.variety import varied
-from toolformer.builtin.words import ADJECTIVES, GOODS, NAMES, PLACES, THINGS, Passage, part
+from recipes.builtin import date_texts, lookups, notes, plain_texts, stories
+from recipes.builtin.annotation import prompt
+from recipes.builtin.date_texts import date_text, today_text
+from recipes.builtin.fact_texts import fact_text, facts
+from recipes.builtin.notes import TEXT, Pieces
+from recipes.builtin.plain_texts import plain_text
+from recipes.builtin.stories import story
+from recipes.builtin.variety import varied
+from recipes.builtin.words import ADJECTIVES, GOODS, NAMES, PLACES, THINGS, Passage, part
 
 Source = Callable[[random.Random], Passage]
 

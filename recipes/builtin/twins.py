@@ -6,7 +6,7 @@ Only numbers and what begins with a capital letter are paired; other pieces with
 
 import torch
 
-from toolformer.builtin.vocabulary import SPACE
+from recipes.builtin.vocabulary import SPACE
 
 
 class Twins:

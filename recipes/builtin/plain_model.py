@@ -6,9 +6,11 @@ from typing import Any
 
 import torch
 
-from toolformer.builtin.words import Passage, TrueCall
+from recipes.builtin import PACKAGE
+from recipes.builtin.words import Passage
+from toolformer.builtin.corpus import TrueCall
 
-SHIPPED = Path(__file__).parent / "model"
+SHIPPED = PACKAGE / "model"
 
 
 class Model:

@@ -1,6 +1,6 @@
 """Makes the built-in model again.
 
-    python -m toolformer.builtin.train --out DIR --text passages.jsonl.gz
+    python -m recipes.builtin.train --text passages.jsonl.gz [--out DIR]
 
 The data is generated as training goes (see mixture.py); files named with --text are read besides. The same settings
 give the same model on the same machine, also through --resume, which goes on from the last checkpoint of DIR.
@@ -19,13 +19,13 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
-from toolformer.builtin import together
-from toolformer.builtin.batches import BATCHES, CONTEXT, TOKENS, Batch, steps
-from toolformer.builtin.card import write_card
-from toolformer.builtin.mixture import read_texts
-from toolformer.builtin.optim import Muon
-from toolformer.builtin.twins import Twins
-from toolformer.builtin.vocabulary import SPACE, build
+from recipes.builtin import together
+from recipes.builtin.batches import BATCHES, CONTEXT, TOKENS, Batch, steps
+from recipes.builtin.card import write_card
+from recipes.builtin.mixture import read_texts
+from recipes.builtin.optim import Muon
+from recipes.builtin.twins import Twins
+from recipes.builtin.vocabulary import SPACE, build
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -220,9 +220,9 @@ def _tell(recipe: Recipe, texts: list[str], run: Run) -> None:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m toolformer.builtin.train", description="Makes the built-in model.")
+    parser = argparse.ArgumentParser(prog="python -m recipes.builtin.train", description="Makes the built-in model.")
     parser.add_argument(
-        "--out", type=Path, default=Path("builtin-model"), help="the folder to write (default: %(default)s)"
+        "--out", type=Path, default=Path("runs/builtin/model"), help="the folder to write (default: %(default)s)"
     )
     parser.add_argument(
         "--text", type=Path, action="append", default=[], help="real text besides: .txt, .jsonl, .jsonl.gz"
