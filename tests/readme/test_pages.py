@@ -33,14 +33,15 @@ from toolformer import cli
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-PAGES = [README, *sorted(path for path in (ROOT / "docs").glob("*.md") if path.name != "log.md")]
-"""All but the log, which says what was, not what is."""
+LOG = ROOT / "docs" / "log"
+PAGES = [README, LOG / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+"""Of the log only its index: a day says what was, not what is."""
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 PRINTS = re.compile(r"^\s*print\(.*\)  # (.*)$", re.MULTILINE)
 CODE = [path for folder in ("toolformer", "tools", "data_gen", "eval") for path in (ROOT / folder).rglob("*.py")]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_a_page_shows_is_what_happens(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in ("toolformer", "docs", "tests"):  # a reader is in the repository
         (tmp_path / folder).symlink_to(ROOT / folder)
@@ -65,7 +66,7 @@ def test_what_a_page_shows_is_what_happens(page: Path, tmp_path: Path, monkeypat
             assert not re.search(r"^(?:\$ |toolformer |python |make |pip )", text, re.MULTILINE), text
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_in_sentences_are_right(page: Path) -> None:
     known = {name for group in cli.COMMANDS.values() for name in group}
     for code in re.findall(r"`([^`]+)`", _prose(page)):
@@ -76,7 +77,7 @@ def test_commands_in_sentences_are_right(page: Path) -> None:
             _parse(" ".join(words))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_a_page_leads_to_is_there(page: Path) -> None:
     for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", _prose(page)):
         assert "://" in link or (page.parent / link).exists(), link
@@ -195,6 +196,11 @@ def test_the_method_lives_where_its_page_says() -> None:
 def test_the_tree_names_the_code_that_is_there() -> None:
     tree = next(text for _, text in FENCED.findall(README.read_text("utf-8")) if "pyproject.toml" in text)
     assert set(re.findall(r"\w+\.py\b", tree)) == {path.name for path in CODE} - {"__init__.py"}
+
+
+def test_the_log_lists_every_day_the_newest_first() -> None:
+    listed = re.findall(r"^\| \[([\d-]+)\]\(\1\.md\)", (LOG / "README.md").read_text("utf-8"), re.MULTILINE)
+    assert listed == sorted((path.stem for path in LOG.glob("2*.md")), reverse=True)
 
 
 def test_the_readme_is_short() -> None:
