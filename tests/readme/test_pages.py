@@ -34,7 +34,7 @@ from toolformer import cli
 ROOT = Path(__file__).parents[2]
 README, METHOD, ARCHITECTURE = ROOT / "README.md", ROOT / "docs" / "method.md", ROOT / "docs" / "architecture.md"
 LOG = ROOT / "docs" / "log"
-PAGES = [README, LOG / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [README, ROOT / "CONTRIBUTING.md", LOG / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 """Of the log only its index: a day says what was, not what is."""
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 PRINTS = re.compile(r"^\s*print\(.*\)  # (.*)$", re.MULTILINE)
