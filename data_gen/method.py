@@ -9,7 +9,7 @@ Threshold = Literal["auto", "lesson"]
 
 @dataclass(frozen=True)
 class Method:
-    """How the calls are found and judged, beyond what each lesson says."""
+    """How calls are found and judged, for all lessons."""
 
     seed: int = 0
     """Random seed of the samples."""

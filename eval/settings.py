@@ -22,18 +22,18 @@ TASKS = (*(name for names in GROUPS.values() for name in names), *ALONE)
 
 @dataclass(frozen=True, kw_only=True)
 class Asking:
-    """How much of each task is asked, where it is from, and how it is answered."""
+    """Data of the tasks, and how the model answers."""
 
     data: Path | None = None
-    """The folder of the publishers' files; without it, the hub's copies are read where there are any."""
+    """The folder with the publishers' files; by default, the copies on the hub are read, where there are any."""
     text: Path | None = None
-    """For the task text: a text, or a .jsonl file with a field `text`, whose perplexity is measured."""
+    """For the task text: a text file, or a .jsonl file with a field `text`, to measure the perplexity of."""
     pairs: Path | None = None
-    """For the task pairs: a .jsonl file with `prompt` and `references`, scored by ROUGE and BLEU."""
+    """For the task pairs: a .jsonl file with `prompt` and `references`, to score by ROUGE and BLEU."""
     limit: int | None = None
-    """At most so many examples of a task, drawn at random, the same every time."""
+    """Maximum number of examples of a task. The seed decides which ones are drawn."""
     vote: int = 1
-    """Sample so many texts for each example, and take the answer that most of them give."""
+    """Sample this many texts for each example, and take the answer that most of them give."""
     calls_sampled: int = 1
     """At each call, write this many: the likeliest one and samples. `choose` says which one stays."""
     choose: Choose = "votes"
@@ -41,9 +41,9 @@ class Asking:
     call_temperature: float | None = None
     """Temperature inside calls; 0 takes the likeliest token. By default, the text's own."""
     seed: int = 0
-    """Decides what is sampled, and which examples a limit leaves."""
+    """Random seed of the samples, and of the examples that a limit leaves."""
     batch: int = 32
-    """Texts written at once."""
+    """Number of texts written at a time."""
 
 
 @dataclass(frozen=True)

@@ -26,27 +26,27 @@ log = logging.getLogger("toolformer")
 
 @dataclass(frozen=True)
 class ToolSettings:
-    """What the tools of the package can be told."""
+    """Settings of the package's tools."""
 
     date: datetime.date | None = None
-    """Calendar and Dates: the day that is today (YYYY-MM-DD); by default, the clock's."""
+    """Calendar and Dates: the date of today (YYYY-MM-DD); by default, the clock's."""
     decimals: int = 2
-    """Calculator: decimals of an answer."""
+    """Calculator: number of decimals of an answer."""
     index: Path | None = None
     """WikiSearch and QA: search this folder, made by `toolformer index build`."""
     contact: str | None = None
-    """WikiSearch: search Wikipedia, which asks for your mail address or page ($TOOLFORMER_CONTACT). With neither this
-    nor an index, the facts that come with the package are searched."""
+    """WikiSearch: search Wikipedia, which asks for your mail address or page ($TOOLFORMER_CONTACT). Without this and
+    without an index, it searches the facts of the package."""
     language: str = "en"
     """WikiSearch on Wikipedia: the language's code."""
     endpoint: str | None = None
     """WikiSearch: the api.php of another MediaWiki to ask instead of Wikipedia."""
     knowledge: Path | None = None
-    """QA: a table of questions and answers (JSONL); by default, the one that comes with the package."""
+    """QA: a table of questions and answers (JSONL); by default, the package's own."""
     reader: str | None = None
-    """QA: a reading model by name or path; it reads what the search finds, and no table is used."""
+    """QA: a reading model by name or path, which reads what the search finds, instead of a table."""
     reader_kind: Literal["extractive", "text-to-text"] = "extractive"
-    """QA: whether the reading model marks the answer in a passage or writes it."""
+    """QA: the reading model marks the answer in a passage, or writes it."""
     translator: str = "facebook/nllb-200-distilled-600M"
     """Translate: a translation model by name or path."""
     target: str = "English"

@@ -38,11 +38,11 @@ class Runs(Protocol):
 
 
 COMMANDS: dict[str, dict[str, type[Runs]]] = {
-    "To begin with": {"doctor": Doctor, "demo": Demo, "fetch": Fetch, "completion": Completion},
-    "Tools by themselves": {"tools": ListTools, "call": CallTool, "index": Index},
-    "A corpus with calls": {"annotate": Annotate, "report": Report, "export": Export},
-    "A model that calls tools": {"train": Train, "bootstrap": Bootstrap, "generate": Generate, "chat": Chat},
-    "How good, how fast": {"eval": Eval, "bench": Bench},
+    "Setup": {"doctor": Doctor, "demo": Demo, "fetch": Fetch, "completion": Completion},
+    "Tools": {"tools": ListTools, "call": CallTool, "index": Index},
+    "Corpora with calls": {"annotate": Annotate, "report": Report, "export": Export},
+    "Models that call tools": {"train": Train, "bootstrap": Bootstrap, "generate": Generate, "chat": Chat},
+    "Accuracy and speed": {"eval": Eval, "bench": Bench},
 }
 """Every command by its name, as `toolformer --help` lists them. What each does is the first line of its docstring."""
 
@@ -52,21 +52,20 @@ usage: toolformer COMMAND ...
 Teach a language model to use tools from plain text alone.
 {commands}
 
-toolformer COMMAND --help says what a command takes, --help-all all of it.
-toolformer --version says which this is. With --json, commands that answer do so
-for machines.
+toolformer COMMAND --help explains the common flags, --help-all every flag.
+toolformer --version prints the version. With --json, a command prints JSON.
 
 Exit status
-  0    it is done
-  1    a fault of toolformer's own, with a traceback: please report it
-  2    it is not done, and standard error says why and what to do
-  130  it was stopped by Ctrl-C; what is written stays
+  0    success
+  1    a bug in toolformer, with a traceback: please report it
+  2    failure: standard error says why and what to do
+  130  stopped by Ctrl-C; what was written stays
 
 Environment
-  NO_COLOR            no colours; files and pipes never get any
-  HF_HUB_OFFLINE=1    nothing is fetched from the Hugging Face hub
-  HF_HOME             where its models and data are kept
-  TOOLFORMER_CACHE    where models are kept that come from elsewhere
+  NO_COLOR            disables colours; files and pipes never get any
+  HF_HUB_OFFLINE=1    fetches nothing from the Hugging Face hub
+  HF_HOME             the folder of the hub's models and datasets
+  TOOLFORMER_CACHE    the folder of models from elsewhere
   TOOLFORMER_CONTACT  your mail address or page, which Wikipedia asks for
   OPENAI_API_KEY      the key of a server that samples calls"""
 

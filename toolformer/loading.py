@@ -11,14 +11,14 @@ class Loading:
     """How the model is loaded."""
 
     device: str = "auto"
-    """cpu, cuda, mps, ...; auto is the GPU where there is one."""
+    """cpu, cuda, mps, ...; auto is the GPU, if there is one."""
     dtype: str = "auto"
-    """float32, bfloat16 or float16; auto is the checkpoint's own where the device computes in it, or else float32."""
+    """float32, bfloat16 or float16; auto is the checkpoint's own, if the device supports it, or else float32."""
     revision: str | None = None
-    """Of a model on the hub: a branch, a tag or a commit."""
+    """A branch, a tag or a commit of a model on the hub."""
     quantize: Quantize | None = None
     """Load the weights in 8 or 4 bits."""
     adapter: str | None = None
     """A LoRA or prompt-tuning adapter for the model, by name or path."""
     offline: bool = False
-    """Fetch nothing: what is on this machine has to do."""
+    """Use only models and files that are on this machine."""

@@ -52,7 +52,7 @@ def test_the_sdist_holds_what_a_user_needs_and_builds_the_same_wheel(sdist: Path
     there = {str(file.relative_to(source)) for file in source.rglob("*") if file.is_file()}
     packages = tuple(f"{folder}/" for folder in FOLDERS.values())
     wanted = {name for name in tracked() if name.startswith((*packages, "docs/"))}
-    wanted |= {"README.md", "LICENSE", "CHANGELOG.md", "constraints.txt", "pyproject.toml"}
+    wanted |= {"README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "constraints.txt", "pyproject.toml"}
     made = {name for name in there if ".egg-info/" in name} | {"PKG-INFO", "setup.cfg", "MANIFEST.in"}
     assert there - made == wanted
     assert contents(build("wheel", source, tmp_path / "wheel")) == contents(wheel)

@@ -9,7 +9,7 @@ earlier one made. What a block is says how:
     json       the same, without that line
     sh         is not run, but every word of it is read by the parser that would read it, so that a wrong flag is seen;
                what runs only with a GPU or a network says so, for people to know: `# needs a GPU`, `# needs a network`
-    text, math    are nothing that could be run
+    text, math, mermaid    are nothing that could be run
 """
 
 import ast
@@ -32,10 +32,11 @@ import pytest
 from toolformer import cli
 
 ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
+README, METHOD, ARCHITECTURE = ROOT / "README.md", ROOT / "docs" / "method.md", ROOT / "docs" / "architecture.md"
+LOG = ROOT / "docs" / "log"
 RECIPES = sorted((ROOT / "recipes").glob("*/README.md"))
-PAGES = [README, *RECIPES, *sorted(path for path in (ROOT / "docs").glob("*.md") if path.name != "log.md")]
-"""All but the log, which says what was, not what is."""
+PAGES = [README, ROOT / "CONTRIBUTING.md", LOG / "README.md", *RECIPES, *sorted((ROOT / "docs").glob("*.md"))]
+"""Of the log only its index: a day says what was, not what is."""
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 PRINTS = re.compile(r"^\s*print\(.*\)  # (.*)$", re.MULTILINE)
 FOLDERS = ("toolformer", "tools", "data_gen", "eval", "recipes")
@@ -63,7 +64,7 @@ def test_what_a_page_shows_is_what_happens(page: Path, tmp_path: Path, monkeypat
             for command in _commands(text):
                 _parse(command)
         else:
-            assert kind in ("text", "math"), f"what is a block of the kind {kind!r}?"
+            assert kind in ("text", "math", "mermaid"), f"what is a block of the kind {kind!r}?"
             assert not re.search(r"^(?:\$ |toolformer |python |make |pip )", text, re.MULTILINE), text
 
 
@@ -150,7 +151,7 @@ def _parse(command: str) -> None:
             assert all((ROOT / path).exists() for path in paths), command
         case ["pip", "install", *wanted]:
             extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
-            assert set(re.findall(r"toolformer\[(\w+)\]", " ".join(wanted))) <= extras.keys()
+            assert set(re.findall(r"\[(\w+)\]", " ".join(wanted))) <= extras.keys()
         case _:
             assert words[0] in ("git", "cd", "nvidia-smi", "export"), f"nothing here can read {command!r}"
 
@@ -185,19 +186,36 @@ def _strings() -> list[str]:
     return found
 
 
-def test_the_method_lives_where_its_page_says() -> None:
-    page = (ROOT / "docs" / "method.md").read_text("utf-8")
-    named = re.findall(r"`(?:(\w+)(?:\.\w+)?`(?:,| \()\s*`)?([\w/]+\.py)`", page)
+NAMED = re.compile(r"`(?:(\w+)(?:\.\w+)?`(?:,| \()\s*`)?([\w/]+\.py)`")
+
+
+@pytest.mark.parametrize("page", [METHOD, ARCHITECTURE], ids=lambda page: page.name)
+def test_the_code_lives_where_a_page_says(page: Path) -> None:
+    named = NAMED.findall(page.read_text("utf-8"))
     assert len([name for name, _ in named if name]) >= 15
     for name, path in named:
         code = (ROOT / path).read_text("utf-8")
         assert re.search(rf"^(?:\s*def |class )?{name}\b", code, re.MULTILINE), f"{name} in {path}"
 
 
+def test_a_walk_is_short_and_never_goes_back() -> None:
+    sections = re.split(r"^## ", ARCHITECTURE.read_text("utf-8"), flags=re.MULTILINE)
+    walks = [hops for one in sections if (hops := re.findall(r"^\d+\. `\w+` \(`([\w/]+\.py)`\)", one, re.MULTILINE))]
+    assert len(walks) == 2
+    for hops in walks:
+        assert 10 <= len(hops) <= 15
+        assert len({*hops}) == len(hops)
+
+
 def test_the_tree_names_the_code_that_is_there() -> None:
-    tree = next(text for _, text in FENCED.findall(README.read_text("utf-8")) if "pyproject.toml" in text)
+    tree = next(text for _, text in FENCED.findall(ARCHITECTURE.read_text("utf-8")) if "pyproject.toml" in text)
     assert set(re.findall(r"\w+\.py\b", tree)) == {path.name for path in CODE} - {"__init__.py"}
 
 
+def test_the_log_lists_every_day_the_newest_first() -> None:
+    listed = re.findall(r"^\| \[([\d-]+)\]\(\1\.md\)", (LOG / "README.md").read_text("utf-8"), re.MULTILINE)
+    assert listed == sorted((path.stem for path in LOG.glob("2*.md")), reverse=True)
+
+
 def test_the_readme_is_short() -> None:
-    assert len(README.read_text("utf-8").splitlines()) <= 200
+    assert len(README.read_text("utf-8").splitlines()) <= 100

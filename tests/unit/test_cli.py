@@ -122,16 +122,16 @@ def test_flags_stand_in_groups_under_what_they_decide(capsys: pytest.CaptureFixt
     brief = capsys.readouterr().out
     assert brief.startswith("usage: toolformer annotate CORPUS --out PATH [FLAGS]\n\nFind the calls that help a model")
     assert re.findall(r"^[A-Z].*[^.\n]$", brief, re.MULTILINE) == [
-        "Where in its rows the corpus has what",
+        "Columns of the corpus",
         "How the model is loaded",
-        "Who proposes and samples the calls, where it is not the model that judges them",
-        "How the calls are found and judged, beyond what each lesson says",
-        "What the tools of the package can be told",
+        "What proposes the calls, if not the model that judges them",
+        "How calls are found and judged, for all lessons",
+        "Settings of the package's tools",
     ]
     assert "\n  also --id-column --date-column --url-column --split\n" in brief
     assert "\n  --split STR " not in brief
     assert status("annotate", "--help-all") == 0
-    assert re.search(r"^  --split STR +Which split of a dataset\. \(default: train\)$", capsys.readouterr().out, re.M)
+    assert re.search(r"^  --split STR +The split of a dataset\. \(default: train\)$", capsys.readouterr().out, re.M)
 
 
 def test_help_is_asked_for_in_more_ways_than_one(capsys: pytest.CaptureFixture[str]) -> None:
@@ -294,7 +294,7 @@ def test_what_the_system_refuses_is_no_traceback(
     def refuse(self: object) -> None:
         raise raised
 
-    monkeypatch.setattr(COMMANDS["Tools by themselves"]["tools"], "run", refuse)
+    monkeypatch.setattr(COMMANDS["Tools"]["tools"], "run", refuse)
     assert status("tools") == 2
     assert capsys.readouterr() == ("", said)
 

@@ -104,8 +104,8 @@ def test_commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
         f"2 turns in {file}",
         f"{file}: File exists; nothing was saved",
         "name a file: /save FILE",
-        "taken back",
-        "nothing was said yet",
+        "removed",
+        "the conversation is empty",
         f"{tmp_path}/a/b: No such file or directory; nothing was saved",
         "no command is called '/tool': did you mean /tools? There is: /help, /k, /quit, /save, /tools, /undo.",
     ]
@@ -146,15 +146,15 @@ def test_ctrl_c_stops_the_answer_and_not_the_program() -> None:
                 os.write(ours, key)
 
     try:
-        until("/help says what can be typed.")
+        until("/help lists the commands.")
         os.write(ours, b"One day\n")
         # It has begun to answer, and has hundreds of tokens to go.
         until(r"One day\r\n[\s\S]{40}")
         until(r"\(stopped\)", key=b"\x03")
         os.write(ours, b"/undo\n")
-        until("taken back")
+        until("removed")
         until("> ")
-        until("/quit leaves", key=b"\x03")
+        until("Type /quit to leave", key=b"\x03")
         os.write(ours, b"/quit\n")
         assert process.wait(20) == 0
     finally:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rows:
-    """Where in its rows the corpus has what."""
+    """Columns of the corpus."""
 
     text_column: str = "text"
     """The column with the text."""
@@ -32,22 +32,22 @@ class Rows:
     url_column: str | None = None
     """The column with the address, which may tell the date: by default "url" where there is one."""
     split: str = "train"
-    """Which split of a dataset."""
+    """The split of a dataset."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """Who proposes and samples the calls, where it is not the model that judges them."""
+    """What proposes the calls, if not the model that judges them."""
 
     sampler: str | None = None
-    """self, the model itself, as where nothing is said; rules, the lessons' own, ranked by the model; rules,self;
-    another model, by name or path; or the URL of an OpenAI-compatible server."""
+    """self, the model itself (the default of annotate); rules, those of the lessons, whose calls the model ranks;
+    rules,self for both; another model, by name or path; or the URL of an OpenAI-compatible server."""
     sampler_model: str | None = None
-    """Which of the server's models. Its key, if it wants one, is read from $OPENAI_API_KEY."""
+    """The model on the server. If the server needs a key, it is read from $OPENAI_API_KEY."""
     sampler_by: Literal["completions", "chat"] = "completions"
-    """How the server is asked: to go on with a text, or, where it does nothing else, by chat."""
+    """Ask the server to continue a text, or, if it can only chat, by chat."""
     sampler_parallel: int = 8
-    """Requests to the server at a time."""
+    """Number of requests to the server at a time."""
 
     def made(self) -> "str | Server | None":
         """What `data_gen.annotate` takes."""
@@ -71,21 +71,22 @@ class Annotate:
     corpus: tyro.conf.Positional[str]
     """A .jsonl, .parquet or .txt file, a folder, a dataset as NAME or NAME:CONFIGURATION, or "-" for standard input."""
     out: Path
-    """The folder to write. The same command again goes on where it was stopped."""
+    """The folder to write. Run the same command again to resume."""
     tools: str = "calculator,dates,qa,wiki"
-    """Their names, with commas, as `toolformer tools` lists them."""
+    """Names of the tools, with commas, as `toolformer tools` lists them."""
     model: str = "builtin"
-    """The model that judges the calls: the one to be finetuned. By name or path."""
+    """The model that judges the calls and that you will finetune, by name or path."""
     lesson: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """A lesson of your own for one of the tools (TOML); may be given again."""
+    """Your own lesson for one of the tools (TOML); may be given several times."""
     limit: int | None = None
-    """Stop after so many documents; with a higher one, the same command goes on."""
+    """Stop after this many documents. With a higher limit, the same command resumes."""
     passage_tokens: int = 1024
-    """Longer documents are cut at sentence ends."""
+    """Maximum number of tokens of a text. Longer documents are cut at sentence ends."""
     shard_size: int = 128
-    """Texts that are annotated and written together."""
+    """Number of texts that are annotated and written together."""
     workers: int = 1
-    """Shards annotated at a time, each with models of its own: one for each GPU, say. The bytes are the same."""
+    """Number of shards annotated at a time, each with its own models, such as one for each GPU. The output is the
+    same."""
     rows: Annotated[Rows, Often("text_column")] = field(default_factory=Rows)
     loading: LoadingFlags = field(default_factory=Loading)
     sampling: Annotated[Sampling, Often("sampler")] = field(default_factory=Sampling)
@@ -127,13 +128,13 @@ class Report:
     """Write an HTML page that shows an annotated corpus."""
 
     folder: tyro.conf.Positional[Path]
-    """What `toolformer annotate` wrote."""
+    """A folder of `toolformer annotate`."""
     out: Path | None = None
-    """The file to write; by default report.html in the folder."""
+    """The file to write; by default, report.html in the folder."""
     limit: int = 2000
-    """How many texts, and how many rejected calls, are shown. The counts are of all."""
+    """Maximum number of texts, and of rejected calls, to show. The counts include all."""
     json: bool = False
-    """Print a line of JSON: page, documents, and for each tool how many came how far (funnel)."""
+    """Print one line of JSON: page, documents, and funnel, the count of calls after each stage by tool."""
 
     def run(self) -> None:
         """Write it and say where it is."""
@@ -148,17 +149,18 @@ class Report:
 
 @dataclass(frozen=True)
 class Export:
-    """Write an annotated corpus in a form that trainers read."""
+    """Write an annotated corpus in a format that trainers read."""
 
     folder: tyro.conf.Positional[Path]
-    """What `toolformer annotate` wrote."""
+    """A folder of `toolformer annotate`."""
     format: Literal["text", "messages", "sharegpt", "parquet", "preference", "kto"]
-    """Annotated text, OpenAI-style messages with tool_calls and a tools column, ShareGPT, the kept rows, or pairs of a
-    better and a worse way to go on, for DPO (preference) or KTO."""
+    """text: annotated text; messages: OpenAI-style, with tool_calls and a tools column; sharegpt; parquet: the kept
+    rows; preference and kto: a better and a worse way to go on, for DPO and KTO."""
     out: Path
     """The file to write."""
     arguments: Literal["object", "string"] = "object"
-    """In messages: a call's arguments as an object, for chat templates, or as JSON text, as in OpenAI's API."""
+    """For messages: write the arguments of a call as an object, as chat templates want them, or as a JSON string, as
+    in OpenAI's API."""
 
     def run(self) -> None:
         """Write it and say how much it is."""

@@ -17,26 +17,26 @@ from toolformer.loading import Loading
 
 @dataclass(frozen=True)
 class BenchAnnotate:
-    """Time the annotator against a plain rendering of the method, and check that both keep the same calls."""
+    """Time the annotator against a plain version of the method, and check that both keep the same calls."""
 
     corpus: Path | None = None
-    """Texts to annotate; by default, those that come with the built-in model."""
+    """Texts to annotate; by default, those of the built-in model."""
     tools: str = "calculator,dates,qa"
-    """Their names, with commas."""
+    """Names of the tools, with commas, as `toolformer tools` lists them."""
     model: str = "builtin"
     """A causal model by name or path."""
     texts: int = 64
-    """How many, of about 100 words each."""
+    """Number of texts, of about 100 words each."""
     plain_texts: int = 8
-    """How many of them the plain rendering, which is slow, gets."""
+    """Number of these texts for the plain version, which is slow."""
     positions: int = 5
-    """k, for every lesson."""
+    """k, the number of places in a text, for every lesson."""
     samples: int = 5
-    """m, for every lesson."""
+    """m, the number of samples at a place, for every lesson."""
     sampler: Literal["self", "rules"] = "self"
-    """Who proposes the calls: the model itself, or rules, of whose proposals it takes the likeliest."""
+    """What proposes the calls: the model itself, or rules, whose calls the model ranks."""
     json: bool = False
-    """Print a line of JSON with the figures."""
+    """Print one line of JSON with the figures."""
     loading: LoadingFlags = field(default_factory=Loading)
     settings: Settings = field(default_factory=ToolSettings)
 
@@ -64,11 +64,11 @@ class BenchDecode:
     """Time the decoder against `generate` of transformers, on the same tokens."""
 
     corpus: Path | None = None
-    """Texts whose beginnings are gone on from; by default, those that come with the built-in model."""
+    """Texts whose beginnings are the prompts; by default, those of the built-in model."""
     model: str = "builtin"
     """A causal model by name or path."""
     rounds: int = 5
-    """How often the two sides take turns; medians are compared."""
+    """Number of runs of each side, taken in turns. The medians are compared."""
     json: bool = False
     """Print a line of JSON for each comparison."""
     loading: LoadingFlags = field(default_factory=Loading)
@@ -99,7 +99,7 @@ def _at_least_one(**numbers: int) -> None:
 
 @dataclass(frozen=True)
 class Bench:
-    """Time it against something plain that gives the same answers."""
+    """Time the annotator or the decoder against a plain version."""
 
     command: (
         Annotated[BenchAnnotate, tyro.conf.subcommand("annotate")]

@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reading(Rows):
-    """Where in its rows the corpus has what, and how much of it is taken at a time."""
+    """Columns of the corpus, and how much of it is read at a time."""
 
     limit: int | None = None
-    """Read so many documents; by default, all."""
+    """Maximum number of documents; by default, all."""
     passage_tokens: int = 1024
-    """Longer documents are cut at sentence ends."""
+    """Maximum number of tokens of a text. Longer documents are cut at sentence ends."""
     shard_size: int = 128
-    """Texts that are annotated and written together."""
+    """Number of texts that are annotated and written together."""
     workers: int = 1
-    """Shards annotated at a time, each with models of its own: one for each GPU, say."""
+    """Number of shards annotated at a time, each with its own models, such as one for each GPU."""
 
 
 @dataclass(frozen=True)
@@ -37,30 +37,30 @@ class Training(TrainConfig):
     """How each round's model is trained."""
 
     seed: tyro.conf.Suppress[int] = 0
-    """That of the samples is training's, too."""
+    """Training uses the seed of the samples."""
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """Annotate and train by turns, with the calls of each new model.
+    """Annotate and train in rounds, each with calls of the last model.
 
-    What a round is, and when they end: docs/annotate.md.
+    What a round is, and when the rounds end: docs/annotate.md.
     """
 
     corpus: tyro.conf.Positional[str]
-    """A .jsonl, .parquet or .txt file, a folder, or a dataset, as for annotate."""
+    """A .jsonl, .parquet or .txt file, a folder, or a dataset, as `toolformer annotate` reads it."""
     out: Path
-    """The folder to write. The same command again goes on where it was stopped, and with more rounds."""
+    """The folder to write. Run the same command again to resume, or with more rounds to go further."""
     rounds: int = 3
-    """So many at most: the first one that gains nothing is the last."""
+    """Maximum number of rounds. The first round that gains nothing is the last."""
     tools: str = "calculator,dates,qa,wiki"
-    """Their names, with commas, as `toolformer tools` lists them."""
+    """Names of the tools, with commas, as `toolformer tools` lists them."""
     model: str = "builtin"
-    """The model that judges all calls, and that each round finetunes anew. By name or path."""
+    """The model that judges all calls and that each round finetunes anew, by name or path."""
     known: str | None = None
-    """The column that says which calls are right, to count them: by default "calls" where there is one; "" for none."""
+    """The column with the known right calls, which are only counted. By default "calls", if it exists; "" for none."""
     lesson: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """A lesson of your own for one of the tools (TOML); may be given again."""
+    """Your own lesson for one of the tools (TOML); may be given several times."""
     loading: LoadingFlags = field(default_factory=Loading)
     reading: Annotated[Reading, Often("text_column", "limit")] = field(default_factory=Reading)
     sampling: Annotated[Sampling, Often("sampler")] = field(default_factory=lambda: Sampling(sampler="rules"))

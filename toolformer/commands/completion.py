@@ -19,13 +19,13 @@ _FILES = {
 
 @dataclass(frozen=True)
 class Completion:
-    """Print what lets a shell complete commands and flags.
+    """Print a shell script that completes commands and flags.
 
-    In ~/.bashrc: eval "$(toolformer completion bash)"
+    For bash, put this into ~/.bashrc: eval "$(toolformer completion bash)"
 
-    For zsh, into a folder of $fpath: toolformer completion zsh > FOLDER/_toolformer
+    For zsh, write it into a folder of $fpath: toolformer completion zsh > FOLDER/_toolformer
 
-    In fish's config.fish: toolformer completion fish | source
+    For fish, put this into config.fish: toolformer completion fish | source
     """
 
     shell: tyro.conf.Positional[Literal["bash", "zsh", "fish"]]

@@ -19,7 +19,7 @@ from toolformer.model import Toolformer
 from toolformer.screen import PipeConsole
 
 _CALL, _NOTE, _WRONG = "cyan", "dim", "red"
-_ENDS = {"context": "the context is full", "nan": "the model's answers were no numbers", "length": "…"}
+_ENDS = {"context": "the context is full", "nan": "the model's scores are not numbers", "length": "…"}
 
 
 class Conversation:
@@ -31,12 +31,12 @@ class Conversation:
         # No markup, no colours for numbers, no wrapping: what a model says is shown as it is.
         self._console = PipeConsole(markup=False, highlight=False, emoji=False, soft_wrap=True)
         self._commands: dict[str, tuple[Callable[[str], None], str]] = {
-            "/tools": (self._tools, "the tools, and what each does"),
-            "/k": (self._k, "how likely a call must be: among the k likeliest tokens; 0 disables calls"),
-            "/undo": (self._undo, "take the last question and its answer back"),
-            "/save": (self._save, "write the conversation to a file, a line of JSON for each turn"),
-            "/help": (self._help, "this list"),
-            "/quit": (self._quit, "leave; so does the end of input"),
+            "/tools": (self._tools, "list the tools, and what each one does"),
+            "/k": (self._k, "/k N opens calls that are among the N likeliest tokens; 0 disables calls"),
+            "/undo": (self._undo, "remove the last question and its answer"),
+            "/save": (self._save, "/save FILE writes the conversation, one line of JSON for each turn"),
+            "/help": (self._help, "show this list"),
+            "/quit": (self._quit, "leave, as at the end of input"),
         }
 
     def run(self) -> None:
@@ -48,7 +48,7 @@ class Conversation:
             self._note(
                 f"{self._toolformer.model.name}, with {', '.join(self._toolformer.toolbox.names) or 'no tools'}. "
             )
-            self._note("/help says what can be typed.\n")
+            self._note("/help lists the commands.\n")
         while True:
             try:
                 line = input("> " if sys.stdin.isatty() else "").strip()
@@ -56,7 +56,7 @@ class Conversation:
             except EOFError:
                 return
             except KeyboardInterrupt:
-                self._note("\n/quit leaves.\n")
+                self._note("\nType /quit to leave.\n")
 
     def _turn(self, line: str) -> None:
         """What is wrong with a line ends nothing; what is wrong with the input or the output does."""
@@ -116,7 +116,7 @@ class Conversation:
         self._note(f"k = {self._chat.options.k}\n")
 
     def _undo(self, argument: str) -> None:  # noqa: ARG002 - as above
-        self._note("taken back\n" if self._chat.undo() else "nothing was said yet\n")
+        self._note("removed\n" if self._chat.undo() else "the conversation is empty\n")
 
     def _save(self, argument: str) -> None:
         if not argument:
@@ -136,7 +136,7 @@ class Conversation:
         for name, (_, what) in self._commands.items():
             self._show(f"{name:<7}", _CALL)
             self._show(f" {what}\n")
-        self._note("Ctrl-C stops an answer. Anything else is said to the model.\n")
+        self._note("Ctrl-C stops an answer. Everything else goes to the model.\n")
 
     def _quit(self, argument: str) -> None:  # noqa: ARG002 - as above
         raise EOFError

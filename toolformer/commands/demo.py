@@ -33,13 +33,13 @@ WALKS: Mapping[str, Walk] = {
 
 @dataclass(frozen=True)
 class Demo:
-    """The whole method in minutes: annotate, train, compare."""
+    """Run the whole method in minutes: annotate, train, compare."""
 
     out: Path = Path("demo")
-    """The folder to write. The same command again goes on where it was stopped."""
+    """The folder to write. Run the same command again to resume."""
     model: Literal["builtin", "smollm2"] = "builtin"
-    """builtin comes with the package. smollm2 is a real model of 135 M parameters: it is downloaded first, and uses 60
-    of the texts."""
+    """builtin comes with the package. smollm2 is a real model of 135 M parameters: the demo downloads it first, and
+    annotates 60 of the texts with it."""
 
     def run(self) -> None:
         """Do the three steps, showing how each goes; what it prints at the end was measured just then."""

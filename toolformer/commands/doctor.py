@@ -13,10 +13,10 @@ _COLOURS = {"ok": "green", "missing": "yellow", "failed": "bold red"}
 
 @dataclass(frozen=True)
 class Doctor:
-    """Say what works here, what is missing, and what to do about it."""
+    """Check what works on this machine, and say how to fix the rest."""
 
     json: bool = False
-    """Print a line of JSON with all findings: name, state (ok, missing, failed), says, advice."""
+    """Print one line of JSON with all findings: name, state (ok, missing, failed), says, advice."""
 
     def run(self) -> None:
         """Try everything and show each finding when it is there. Only what failed is an error: the rest is optional."""

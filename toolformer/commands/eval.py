@@ -30,34 +30,35 @@ _PAPER_K = "0,1,3,10"
 
 @dataclass(frozen=True)
 class Eval:
-    """Measure a model with and without its tools, beside the paper's.
+    """Measure a model with and without its tools, beside the paper.
 
-    Accuracy, tool calls and whether they were right, as tables and a page: docs/eval.md.
+    It reports accuracy, tool calls, and whether the calls were right: docs/eval.md.
     """
 
     out: Path
-    """The folder to write. The same command again goes on where it was stopped."""
+    """The folder to write. Run the same command again to resume."""
     model: str = "builtin"
-    """By name or path: a plain model, or what `toolformer train` wrote."""
+    """By name or path: a plain model, or a folder of `toolformer train`."""
     tasks: str | None = None
-    """Names with commas: lama, math, qa, dates, bbh, mmlu, ppl, or single ones, such as svamp; also mawps_all, text and
-    pairs. By default, all groups, without TempLAMA."""
+    """Groups or single tasks, with commas: lama, math, qa, dates, bbh, mmlu, ppl, or svamp, say; also mawps_all, text
+    and pairs. By default, all groups, without TempLAMA."""
     k: str | None = None
-    """Numbers with commas: a call opens where its opening is among the k likeliest tokens; 0 disables calls. By
+    """Values of k, with commas: a call opens where its opening is among the k likeliest tokens; 0 disables calls. By
     default, 0,1,3,10."""
     preset: Literal["paper"] | None = None
-    """The tasks, tools and k of the paper, for what is not said otherwise."""
+    """Use the tasks, tools and k of the paper, unless a flag says otherwise."""
     tools: str | None = None
-    """Their names, with commas, as `toolformer tools` lists them; "none" for a plain model. By default, calculator,
-    calendar, dates, qa and wiki."""
+    """Names of the tools, with commas, as `toolformer tools` lists them; "none" for a plain model. By default,
+    calculator, calendar, dates, qa and wiki."""
     label: str | None = None
-    """What the model is called in tables; by default, its name."""
+    """Name of the model in the tables; by default, its own name."""
     learnt: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """A corpus that the model learnt from, or what annotate wrote: examples that share 13 words with it are counted."""
+    """A training corpus of the model, or a folder of `toolformer annotate`: count the examples that share 13 words in a
+    row with it. May be given several times."""
     beside: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """Another folder of results to show in the same tables; may be given several times."""
+    """Another folder of results, to show in the same tables; may be given several times."""
     json: bool = False
-    """Print a line of JSON, what results.json holds, instead of the tables."""
+    """Print results.json on one line instead of the tables."""
     loading: LoadingFlags = field(default_factory=Loading)
     asking: Annotated[Asking, Often("data", "limit", "vote", "calls_sampled", "batch")] = field(default_factory=Asking)
     settings: Settings = field(default_factory=ToolSettings)

@@ -8,17 +8,17 @@ import tyro
 
 @dataclass(frozen=True)
 class Fetch:
-    """Fetch a model ahead of time.
+    """Download a model ahead of time.
 
-    `smollm2`, a small real one, or any other by its name. Commands fetch what they need themselves, too.
+    Commands also download the models that they need by themselves.
     """
 
     model: tyro.conf.Positional[str]
-    """Its name: `smollm2`, or one of the Hugging Face hub; an adapter brings its base model."""
+    """`smollm2`, a small real model, or a name on the Hugging Face hub. An adapter comes with its base model."""
     revision: str | None = None
-    """On the hub: a branch, a tag or a commit."""
+    """A branch, a tag or a commit on the hub."""
     json: bool = False
-    """Print a line of JSON: model, fingerprint."""
+    """Print one line of JSON: model, fingerprint."""
 
     def run(self) -> None:
         """Fetch it, and say what it is."""

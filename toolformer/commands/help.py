@@ -107,7 +107,7 @@ def _overview(kind: type, under: dict[str, type], prog: str, screen: _Screen) ->
     yield ""
     for name, one in under.items():
         yield from screen.row(name, inspect.getdoc(one) or "", max(map(len, under)))
-    yield f"\n{prog} COMMAND --help says what a command takes."
+    yield f"\n{prog} COMMAND --help explains the flags of a command."
 
 
 def _groups(kind: Any, default: Any, often: Often | None = None) -> Iterator[tuple[str, list[_Flag]]]:

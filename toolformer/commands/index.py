@@ -11,14 +11,14 @@ from toolformer.commands.stopping import stopping
 
 @dataclass(frozen=True)
 class BuildIndex:
-    """Make a search index from a file of passages."""
+    """Build a search index from a file of passages."""
 
     passages: tyro.conf.Positional[Path]
-    """JSONL with `title` and `text`, or text with a passage a line; either may be .gz."""
+    """JSONL with `title` and `text`, or a text file with one passage a line; either may be compressed (.gz)."""
     out: Path
-    """The folder to make."""
+    """The folder to write. Run the same command again to resume."""
     dense: str | None = None
-    """An embedding model (sentence-transformers) by name or path; without one, the index goes by words (BM25)."""
+    """An embedding model (sentence-transformers) by name or path; by default, the index ranks by words (BM25)."""
 
     def run(self) -> None:
         """Build it, or go on where an earlier build was stopped."""
@@ -30,10 +30,10 @@ class BuildIndex:
 
 @dataclass(frozen=True)
 class VerifyIndex:
-    """Read a whole search index and say whether it is as it was built."""
+    """Read a whole search index and check that it is as it was built."""
 
     folder: tyro.conf.Positional[Path]
-    """The index."""
+    """The folder of the index."""
 
     def run(self) -> None:
         """Print what it holds."""
@@ -44,7 +44,7 @@ class VerifyIndex:
 
 @dataclass(frozen=True)
 class Index:
-    """Build a search index over passages of your own, or verify one."""
+    """Build a search index over your own passages, or verify one."""
 
     command: (
         Annotated[BuildIndex, tyro.conf.subcommand("build")] | Annotated[VerifyIndex, tyro.conf.subcommand("verify")]

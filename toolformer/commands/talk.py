@@ -36,9 +36,9 @@ class Who:
     """Which model, and with which tools."""
 
     model: str = "builtin-tools"
-    """By name or path: `builtin-tools`, what `toolformer train` wrote, or any other."""
+    """By name or path: `builtin-tools`, a folder of `toolformer train`, or any other model."""
     tools: str = ",".join(DEFAULT).lower()
-    """Their names, with commas, as `toolformer tools` lists them; empty for none."""
+    """Names of the tools, with commas, as `toolformer tools` lists them; empty for none."""
 
     def toolformer(self, loading: Loading, settings: ToolSettings) -> "Toolformer":
         """The model with its tools."""
@@ -55,13 +55,13 @@ Decoding = Annotated[
 
 @dataclass(frozen=True)
 class Generate:
-    """Go on from a text, or from each line of standard input.
+    """Continue a text, or each line of standard input.
 
     How a model writes and calls: docs/decode.md.
     """
 
     text: tyro.conf.Positional[str] = "-"
-    """What to go on from; with "-" or nothing, each line of standard input."""
+    """The text to continue; with "-" or nothing, each line of standard input."""
     json: bool = False
     """Write a line of JSON for each text: text, calls, raw, end."""
     raw: bool = False
@@ -120,13 +120,13 @@ def _answers(
 
 @dataclass(frozen=True)
 class Chat:
-    """Talk to a model and see it use its tools.
+    """Chat with a model and see it use its tools.
 
-    /help says what can be typed; docs/decode.md how a model writes and calls.
+    /help lists the commands. How a model writes and calls: docs/decode.md.
     """
 
     system: str | None = None
-    """A first turn that says how to answer, for models that know such."""
+    """System prompt, for models whose chat template has one."""
     who: Who = field(default_factory=Who)
     loading: LoadingFlags = field(default_factory=Loading)
     options: Decoding = field(default_factory=Options)

@@ -18,7 +18,7 @@ Settings = Annotated[ToolSettings, Often("index", "contact", "knowledge")]
 
 @dataclass(frozen=True)
 class ListTools:
-    """List the tools: what each does, and a call to try."""
+    """List the tools: what each one does, and an example call."""
 
     json: bool = False
     """Print a line of JSON for each tool: name, short, description, example."""
@@ -39,11 +39,11 @@ class CallTool:
     """Run one tool and print its answer."""
 
     tool: tyro.conf.Positional[str]
-    """The tool's name, as `toolformer tools` lists it."""
+    """The name of the tool, as `toolformer tools` lists it."""
     input: tyro.conf.Positional[str] = ""
-    """What to ask it; with "-", each line of standard input is asked."""
+    """The input; with "-", each line of standard input is one."""
     json: bool = False
-    """Print a line of JSON for each input: tool, input, result; or error, where there is no result."""
+    """Print a line of JSON for each input: tool, input, and result or error."""
     settings: ToolSettings = field(default_factory=ToolSettings)
 
     def run(self) -> None:

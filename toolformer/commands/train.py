@@ -23,19 +23,19 @@ class Train:
     """
 
     folder: tyro.conf.Positional[Path]
-    """What `toolformer annotate` wrote."""
+    """A folder of `toolformer annotate`."""
     out: Path
-    """The folder to write. The same command again goes on where it was stopped."""
+    """The folder to write. Run the same command again to resume."""
     model: str = "builtin"
     """The model to finetune, by name or path: the one that judged the calls."""
     plain: str | None = None
-    """Texts to learn from as they are, such as the corpus that was annotated: those of them that kept no call."""
+    """Texts to train on without calls, such as the annotated corpus, of which only texts that kept no call are used."""
     any_corpus: bool = False
     """Allow a corpus whose calls another model judged."""
     trackers: str = ""
-    """Whom to report to, with commas: tensorboard, wandb, mlflow, ..."""
+    """Trackers to report to, with commas: tensorboard, wandb, mlflow, ..."""
     push: str | None = None
-    """In the end, put the folder on the hub, as this repository."""
+    """In the end, upload the folder to this repository on the hub."""
     preset: Literal["small", "paper"] = "small"
     """Defaults of the flags below: for LoRA on small corpora, or those of Schick et al. 2023."""
     rows: Annotated[Rows, Often()] = field(default_factory=Rows)
