@@ -21,13 +21,14 @@ from toolformer.errors import (
 )
 from toolformer.tool import DocumentFacts, FunctionTool, Tool, Traits, tool
 from toolformer.toolbox import ResultMemory, Toolbox
+from toolformer.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from toolformer.catalog import default_tools
     from toolformer.decode.options import Options
+    from toolformer.generation import Generation
     from toolformer.hf import load
-    from toolformer.model import Generation, Toolformer
-
-__version__ = "0.1.0"
+    from toolformer.model import Toolformer
 
 __all__ = [
     "Call",
@@ -59,9 +60,10 @@ __all__ = [
 
 
 _AT_FIRST_USE = {
-    "Generation": "toolformer.model",
+    "Generation": "toolformer.generation",
     "Options": "toolformer.decode.options",
     "Toolformer": "toolformer.model",
+    "default_tools": "toolformer.catalog",
     "load": "toolformer.hf",
 }
 """Names whose modules need torch, or are of use only with those that do."""
@@ -72,10 +74,3 @@ def __getattr__(name: str) -> object:
     if name not in _AT_FIRST_USE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_AT_FIRST_USE[name]), name)
-
-
-def default_tools() -> list[Tool]:
-    """The tools of the package that need neither a network nor a model: what a Toolformer has if none are given."""
-    from toolformer.catalog import default_tools
-
-    return default_tools()

@@ -18,9 +18,6 @@ import difflib
 from collections.abc import Iterable
 from typing import ClassVar
 
-DISTRIBUTION = "toolformer-kit"
-"""What pip calls this package: on PyPI, toolformer is another project."""
-
 
 class ToolformerError(Exception):
     """The root of the tree: catch this to catch everything this package raises on purpose."""

@@ -17,11 +17,11 @@ from typing import TypeVar
 import httpx
 import wikipediaapi
 
-from toolformer import __version__
 from toolformer.errors import ConfigError, ToolError, ToolUnavailable
 from toolformer.tools.passages import Passage
 from toolformer.tools.polite_http import fetch
 from toolformer.tools.safe_http import Deadline, address
+from toolformer.version import __version__
 
 CONTACT_VARIABLE = "TOOLFORMER_CONTACT"
 

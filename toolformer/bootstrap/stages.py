@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import toolformer
 from toolformer.bootstrap.folder import RoundsFolder
 from toolformer.bootstrap.rounds import Round
 from toolformer.data_gen.annotated_folder import AnnotatedFolder
@@ -24,6 +23,7 @@ from toolformer.errors import ConfigError, DataError
 from toolformer.finetune.config import TrainConfig
 from toolformer.loading import Loading
 from toolformer.tool import Tool, traits_of
+from toolformer.version import __version__
 
 if TYPE_CHECKING:
     from toolformer.finetune.mixture import Held
@@ -81,7 +81,7 @@ class Run:
 
         by, told = self.sampler, self.annotating
         return {
-            "toolformer": toolformer.__version__,
+            "toolformer": __version__,
             "corpus": self.corpus.digest(),
             "model": lasting(self.model),
             "tools": {tool.name: traits_of(tool).version for tool in self.tools},

@@ -15,8 +15,9 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from toolformer.errors import DISTRIBUTION, ToolTimeout
+from toolformer.errors import ToolTimeout
 from toolformer.tool import Traits, tool
+from toolformer.version import DISTRIBUTION
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

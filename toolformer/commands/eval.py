@@ -12,10 +12,11 @@ from toolformer.catalog import ToolSettings, make_tools
 from toolformer.commands.flags import LoadingFlags, Often
 from toolformer.commands.stopping import stopping
 from toolformer.commands.tools import Settings
-from toolformer.errors import DISTRIBUTION, ConfigError
+from toolformer.errors import ConfigError
 from toolformer.eval.settings import Asking
 from toolformer.eval.settings import Settings as Asked
 from toolformer.loading import Loading
+from toolformer.version import DISTRIBUTION
 from toolformer.whole_file import make_folder
 
 if TYPE_CHECKING:
@@ -72,11 +73,11 @@ class Eval:
             import lm_eval  # noqa: F401
         except ImportError as error:
             raise ConfigError(f"lm-eval is not installed: pip install '{DISTRIBUTION}[eval]'") from error
-        from toolformer import load
         from toolformer.eval import run
         from toolformer.eval.progress import Display
         from toolformer.eval.report import write_reports
         from toolformer.eval.results import results, write_results
+        from toolformer.hf import load
 
         paper = self.preset == "paper"
         names, k = self.tasks or (_PAPER_TASKS if paper else _TASKS), self.k or _PAPER_K

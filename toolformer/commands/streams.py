@@ -9,6 +9,7 @@ import codecs
 import contextlib
 import io
 import os
+import re
 import sys
 from typing import Any, NoReturn
 
@@ -17,6 +18,7 @@ from toolformer.errors import ConfigError, DataError
 _BY_NUMBER = "toolformer.by_number"
 _NO_TEXT = {chr(code) for code in range(0xDC80, 0xDD00)}
 """What Python reads bytes as that are no text."""
+_HOSTILE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
 
 def settle_streams() -> None:
@@ -46,6 +48,11 @@ def check_text(line: str) -> str:
             "iconv -f LATIN1 -t UTF-8"
         )
     return line
+
+
+def printable(text: str) -> str:
+    """The text without what could steer a terminal or turn its lines around: a model may say anything."""
+    return _HOSTILE.sub("\ufffd", text)
 
 
 def _text(stream: Any, encoding: str) -> io.TextIOWrapper:

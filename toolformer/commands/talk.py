@@ -1,7 +1,6 @@
 """`toolformer generate` and `toolformer chat`: a model that uses its tools, in a terminal."""
 
 import json
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -12,7 +11,7 @@ import tyro
 
 from toolformer.catalog import DEFAULT, ToolSettings, make_tools
 from toolformer.commands.flags import LoadingFlags, Often
-from toolformer.commands.streams import check_text
+from toolformer.commands.streams import check_text, printable
 from toolformer.commands.tools import Settings
 from toolformer.decode.options import Options
 from toolformer.errors import ToolformerError
@@ -23,12 +22,6 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 512
 """Lines of standard input that are read before the first is answered."""
-_HOSTILE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
-
-
-def printable(text: str) -> str:
-    """The text without what could steer a terminal or turn its lines around: a model may say anything."""
-    return _HOSTILE.sub("\ufffd", text)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from transformers import TrainerCallback, TrainerState
 
-import toolformer
 from toolformer.calls import Call, CallSyntax, Part
 from toolformer.errors import DataError
 from toolformer.finetune.arguments import device_kind, make_trackers, measure, schedule, training_arguments
@@ -29,6 +28,7 @@ from toolformer.hf.precision import check_words
 from toolformer.hf.source import lasting
 from toolformer.loading import Loading
 from toolformer.own_json import made_of
+from toolformer.version import __version__
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -120,7 +120,7 @@ def _described(name: str, mark: str, texts: Texts, config: TrainConfig, loading:
     tools = sorted({placed.call.tool for example in texts.learnt for placed in example.calls})
     syntax = CallSyntax.TEXT if config.how == "prompt" else CallSyntax.TOKENS
     return {
-        "toolformer": toolformer.__version__,
+        "toolformer": __version__,
         "model": name,
         "model_fingerprint": mark,
         "data": texts.digest,
