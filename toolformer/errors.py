@@ -82,6 +82,11 @@ def plain_tool_error(error: ToolError, text: str) -> ToolError:
     return next(kind for kind in reversed(TOOL_ERRORS) if isinstance(error, kind))(text)
 
 
+def first_line(error: BaseException) -> str:
+    """What a library says, without the advice below it; the kind of error where it says nothing."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """The message for a name nobody has: the near matches first, then everything there is."""
     options = sorted(known)

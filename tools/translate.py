@@ -11,9 +11,10 @@ code in it is spelled out.
 from typing import Any
 
 from toolformer.errors import ConfigError, ToolError
+from toolformer.text_file import storable
 from toolformer.tool import Traits
 from toolformer.tools.languages import LANGUAGES, Language, identify, language
-from toolformer.tools.pretrained import Pretrained, encodable, generate
+from toolformer.tools.pretrained import Pretrained, generate
 
 MAX_TOKENS = 512
 """In a text to translate: a longer one is refused, for half a translation looks like a whole one."""
@@ -42,7 +43,7 @@ class Translate:
 
     def __call__(self, text: str, /) -> str:
         """The translation. Text that is in the target language already is a ToolError: there is nothing to gain."""
-        text = encodable(" ".join(text.split()))
+        text = storable(" ".join(text.split()))
         if not text:
             raise ToolError("there is nothing to translate")
         source = identify(text, self.target)

@@ -1,6 +1,7 @@
 """What may import what, and how light the package is."""
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
@@ -22,7 +23,13 @@ FOLDERS = {
 
 ORDER = [
     *("toolformer.version", "toolformer.errors", "toolformer.calls", "toolformer.loading"),
-    *("toolformer.own_json", "toolformer.whole_file", "toolformer.lock", "toolformer.same_settings"),
+    *(
+        "toolformer.text_file",
+        "toolformer.own_json",
+        "toolformer.whole_file",
+        "toolformer.lock",
+        "toolformer.same_settings",
+    ),
     *("toolformer.reach", "toolformer.user_cache", "toolformer.screen", "toolformer.page"),
     *("toolformer.tool", "toolformer.worker", "toolformer.toolbox"),
     *("toolformer.lm", "toolformer.hf", "toolformer.decode", "toolformer.generation", "toolformer.chat"),
@@ -71,8 +78,8 @@ def place(module: str) -> int:
     return ORDER.index(name)
 
 
-def imported(file: Path) -> set[str]:
-    """What a file imports of ours: at its top, within functions, where that makes starting faster, or for types."""
+def named(file: Path) -> set[str]:
+    """What a file imports: at its top, within functions, where that makes starting faster, or for types."""
     names = set()
     for node in ast.walk(ast.parse(file.read_text("utf-8"))):
         if isinstance(node, ast.Import):
@@ -81,7 +88,12 @@ def imported(file: Path) -> set[str]:
             assert node.level == 0, f"{file}: relative import"
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
             names |= inner if inner <= modules().keys() else inner | {node.module or ""}
-    return names & modules().keys()
+    return names
+
+
+def imported(file: Path) -> set[str]:
+    """What it imports of ours."""
+    return named(file) & modules().keys()
 
 
 @pytest.mark.parametrize("module", sorted(modules()))
@@ -145,3 +157,17 @@ def test_the_exported_names_are_chosen() -> None:
     assert all(hasattr(toolformer, name) for name in toolformer.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'tols'"):
         toolformer.tols  # noqa: B018
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_only_commands_speak_of_flags(module: str) -> None:
+    if module.startswith(("toolformer.commands", "toolformer.cli")):
+        return
+    said = [
+        text.value
+        for call in ast.walk(ast.parse(modules()[module].read_text("utf-8")))
+        if isinstance(call, ast.Call) and re.search(r"Error$|^log\.", ast.unparse(call.func))
+        for text in ast.walk(call)
+        if isinstance(text, ast.Constant) and isinstance(text.value, str)
+    ]
+    assert not [text for text in said if re.search(r"--[a-z]", text)]

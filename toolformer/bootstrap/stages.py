@@ -143,13 +143,13 @@ def _check(run: Run, folder: RoundsFolder, number: int, *, any_call: bool) -> No
     if not any_call:
         raise DataError(
             f"round {number} kept no call in {folder.annotated(number)}, so there is nothing to learn: give more "
-            "texts, other tools, or a lesson with a lower filtering_threshold and --filtering-threshold lesson; "
+            "texts, other tools, or a lesson with a lower filtering_threshold and filtering_threshold='lesson'; "
             "`toolformer report` shows what was tried. They need another folder"
         )
     if _mark(folder, number) != _mark(folder, 1):
         raise DataError(
             f"the calls of round {number} were judged by another model than those of round 1: {run.model} has changed. "
-            "Restore it and remove that round's folder, or choose another folder with --out"
+            "Restore it and remove that round's folder, or choose another folder"
         )
 
 
@@ -164,7 +164,7 @@ def _config(folder: RoundsFolder, number: int) -> dict[str, Any]:
 def _damaged(folder: RoundsFolder, number: int) -> DataError:
     return DataError(
         f"{folder.annotated(number) / 'config.json'} is damaged: remove the folder of round {number} and those behind "
-        "it, or choose another folder with --out"
+        "it, or choose another folder"
     )
 
 

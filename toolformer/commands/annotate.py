@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from toolformer.catalog import CATALOG, ToolSettings, make_tools
+from toolformer.catalog import CATALOG, TAUGHT, ToolSettings, make_tools
 from toolformer.commands.flags import LoadingFlags, Often
 from toolformer.commands.stopping import stopping
 from toolformer.commands.tools import Settings
@@ -72,7 +72,7 @@ class Annotate:
     """A .jsonl, .parquet or .txt file, a folder, a dataset as NAME or NAME:CONFIGURATION, or "-" for standard input."""
     out: Path
     """The folder to write. The same command again goes on where it was stopped."""
-    tools: str = "calculator,dates,qa,wiki"
+    tools: str = ",".join(TAUGHT)
     """Their names, with commas, as `toolformer tools` lists them."""
     model: str = "builtin"
     """The model that judges the calls: the one to be finetuned. By name or path."""

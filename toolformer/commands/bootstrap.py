@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from toolformer.catalog import ToolSettings, make_tools
+from toolformer.catalog import TAUGHT, ToolSettings, make_tools
 from toolformer.commands.annotate import Rows, Sampling
 from toolformer.commands.flags import LoadingFlags, Often
 from toolformer.commands.stopping import stopping
@@ -53,7 +53,7 @@ class Bootstrap:
     """The folder to write. The same command again goes on where it was stopped, and with more rounds."""
     rounds: int = 3
     """So many at most: the first one that gains nothing is the last."""
-    tools: str = "calculator,dates,qa,wiki"
+    tools: str = ",".join(TAUGHT)
     """Their names, with commas, as `toolformer tools` lists them."""
     model: str = "builtin"
     """The model that judges all calls, and that each round finetunes anew. By name or path."""

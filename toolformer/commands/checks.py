@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from toolformer.errors import ToolTimeout
+from toolformer.errors import ToolTimeout, first_line
 from toolformer.tool import Traits, tool
 from toolformer.version import DISTRIBUTION
 
@@ -117,7 +117,7 @@ def _tried(name: str, use: Callable[[], None], says: str) -> Finding:
     try:
         use()
     except Exception as error:  # noqa: BLE001 - what does not work on a machine says so in any way
-        why = f"not possible here: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        why = f"not possible here: {type(error).__name__}: {first_line(error)}"
         return Finding(name, "missing", why, "do without: float32 works everywhere")
     return Finding(name, "ok", says)
 
@@ -172,7 +172,7 @@ def _problem(status: "Future[int]") -> str:
     except TimeoutError:
         return f"no answer within {HUB_SECONDS:g} s"
     if error is not None:
-        return str(error).splitlines()[0] if str(error) else type(error).__name__
+        return first_line(error)
     return f"it answers with HTTP {status.result()}" if status.result() >= 500 else ""
 
 

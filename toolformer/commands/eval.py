@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from toolformer.catalog import ToolSettings, make_tools
+from toolformer.catalog import MEASURED, PAPER, ToolSettings, make_tools
 from toolformer.commands.flags import LoadingFlags, Often
 from toolformer.commands.stopping import stopping
 from toolformer.commands.tools import Settings
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 _TASKS = "lama,math,qa,dateset,bbh,mmlu,ppl"
 _PAPER_TASKS = "lama,asdiv,svamp,mawps,qa,dates,ppl"
-_TOOLS = "calculator,calendar,dates,qa,wiki"
-_PAPER_TOOLS = "calculator,calendar,qa,wiki"
 _PAPER_K = "0,1,3,10"
 
 
@@ -41,8 +39,8 @@ class Eval:
     model: str = "builtin"
     """By name or path: a plain model, or what `toolformer train` wrote."""
     tasks: str | None = None
-    """Names with commas: lama, math, qa, dates, bbh, mmlu, ppl, or single ones, such as svamp; also mawps_all, text and
-    pairs. By default, all groups, without TempLAMA."""
+    """Names with commas: lama, math, qa, dates, bbh, mmlu, ppl, or single ones, such as svamp; also mawps_all,
+    triviaqa_rc, text and pairs. By default, all groups, without TempLAMA."""
     k: str | None = None
     """Numbers with commas: a call opens where its opening is among the k likeliest tokens; 0 disables calls. By
     default, 0,1,3,10."""
@@ -82,7 +80,7 @@ class Eval:
         paper = self.preset == "paper"
         names, k = self.tasks or (_PAPER_TASKS if paper else _TASKS), self.k or _PAPER_K
         chosen = Asked(tasks=_names(names), k=_numbers(k), **vars(self.asking))
-        tools = self.tools or (_PAPER_TOOLS if paper else _TOOLS)
+        tools = self.tools or ",".join(PAPER if paper else MEASURED)
         made = [] if tools == "none" else make_tools(self.settings, _names(tools))
         # Before the model, which may take long: what is missing is said at once.
         for folder in self.beside:

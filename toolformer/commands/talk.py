@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from toolformer.catalog import DEFAULT, ToolSettings, make_tools
+from toolformer.catalog import ALONE, ToolSettings, make_tools
 from toolformer.commands.flags import LoadingFlags, Often
 from toolformer.commands.streams import check_text, printable
 from toolformer.commands.tools import Settings
@@ -30,7 +30,7 @@ class Who:
 
     model: str = "builtin-tools"
     """By name or path: `builtin-tools`, what `toolformer train` wrote, or any other."""
-    tools: str = ",".join(DEFAULT).lower()
+    tools: str = ",".join(ALONE)
     """Their names, with commas, as `toolformer tools` lists them; empty for none."""
 
     def toolformer(self, loading: Loading, settings: ToolSettings) -> "Toolformer":

@@ -110,7 +110,7 @@ def _check_model(name: str, made_with: str | None, loading: Loading) -> tuple[st
     if made_with is not None and mark != made_with:
         raise DataError(
             f"the corpus was made with another model (fingerprint {made_with}; {name} has {mark}), so its calls may "
-            "not help this one: name the model that it was made with, or say --any-corpus"
+            "not help this one: name the model that it was made with, or allow any corpus"
         )
     return name, mark
 
