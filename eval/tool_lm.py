@@ -200,7 +200,7 @@ def _options(base: Options, given: Mapping[str, Any]) -> Options:
     """The options of a request: what its task says of length, ends and sampling; the rest is the run's."""
     asked = dict(given)
     stop = asked.pop("until", ())
-    changes: dict[str, object] = {
+    changes: dict[str, Any] = {
         "stop": (stop,) if isinstance(stop, str) else tuple(one for one in stop if one),
         "max_new_tokens": asked.pop("max_gen_toks", None) or asked.pop("max_new_tokens", None) or _MOST_NEW,
     }

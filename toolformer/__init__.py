@@ -25,24 +25,34 @@ from toolformer.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from toolformer.catalog import default_tools
+    from toolformer.chat import Chat, Turn
+    from toolformer.decode.events import Answered, Called, Ended, Event, Opened, Text, Undone
     from toolformer.decode.options import Options
-    from toolformer.generation import Generation
+    from toolformer.generation import Generation, MadeCall
     from toolformer.hf import load
     from toolformer.model import Toolformer
 
 __all__ = [
+    "Answered",
     "Call",
     "CallFormatError",
     "CallSyntax",
+    "Called",
+    "Chat",
     "ConfigError",
     "DataError",
     "DocumentFacts",
+    "Ended",
+    "Event",
     "Found",
     "FunctionTool",
     "Generation",
+    "MadeCall",
+    "Opened",
     "Options",
     "ResultMemory",
     "ServerError",
+    "Text",
     "Tool",
     "ToolBroken",
     "ToolError",
@@ -53,6 +63,8 @@ __all__ = [
     "Toolformer",
     "ToolformerError",
     "Traits",
+    "Turn",
+    "Undone",
     "default_tools",
     "load",
     "tool",
@@ -60,7 +72,9 @@ __all__ = [
 
 
 _AT_FIRST_USE = {
-    "Generation": "toolformer.generation",
+    **dict.fromkeys(("Answered", "Called", "Ended", "Event", "Opened", "Text", "Undone"), "toolformer.decode.events"),
+    **dict.fromkeys(("Chat", "Turn"), "toolformer.chat"),
+    **dict.fromkeys(("Generation", "MadeCall"), "toolformer.generation"),
     "Options": "toolformer.decode.options",
     "Toolformer": "toolformer.model",
     "default_tools": "toolformer.catalog",

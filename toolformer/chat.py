@@ -8,12 +8,12 @@ stay where they were: what a tool has answered once, later turns can read.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, Unpack
 
 from toolformer.calls import Call, Part
 from toolformer.decode.decoder import Decoder
 from toolformer.decode.events import Event
-from toolformer.decode.options import Options
+from toolformer.decode.options import OptionChanges, Options
 from toolformer.errors import ConfigError
 from toolformer.generation import Gathered, Generation, MadeCall
 from toolformer.lm import Ids
@@ -38,14 +38,14 @@ class Chat:
         self.options = options
         self.turns: list[Turn] = [] if system is None else [Turn("system", system)]
 
-    def send(self, text: str, **changes: Any) -> Generation:
+    def send(self, text: str, **changes: Unpack[OptionChanges]) -> Generation:
         """Say something and get the whole answer."""
         gathered = Gathered(self._decoder.syntax)
         for event in self.stream(text, **changes):
             gathered.add(event)
         return gathered.generation()
 
-    def stream(self, text: str, **changes: Any) -> Iterator[Event]:
+    def stream(self, text: str, **changes: Unpack[OptionChanges]) -> Iterator[Event]:
         """Say something and see the answer come. If nobody listens to its end, what came so far is what was said."""
         options = self.options.changed(**changes)
         said = Turn("user", text)

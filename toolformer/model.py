@@ -6,16 +6,17 @@ print(tf.generate("There are 8 boxes with 76 oranges in each, so there are").tex
 
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Self, overload
+from typing import Self, Unpack, overload
 
 from toolformer.catalog import default_tools
 from toolformer.chat import Chat
 from toolformer.decode.decoder import Decoder
 from toolformer.decode.events import Event
-from toolformer.decode.options import Options
+from toolformer.decode.options import OptionChanges, Options
 from toolformer.generation import Gathered, Generation
 from toolformer.hf import load
 from toolformer.lm import LanguageModel
+from toolformer.loading import Quantize
 from toolformer.tool import Tool
 from toolformer.toolbox import ResultMemory, Toolbox
 
@@ -50,22 +51,38 @@ class Toolformer:
         tools: Iterable[Tool] | None = None,
         *,
         memory: ResultMemory | None = None,
-        **loading: Any,
+        dtype: str = "auto",
+        device: str = "auto",
+        revision: str | None = None,
+        quantize: Quantize | None = None,
+        adapter: str | None = None,
+        offline: bool = False,
     ) -> Self:
         """Load a model by name or path: `builtin-tools`, what `toolformer train` wrote, or any other.
 
-        `loading` is what `toolformer.load` takes: dtype, device, revision, quantize, adapter, offline.
+        What is behind `memory` goes to `toolformer.load`.
         """
-        return cls(load(name_or_path, **loading), tools, memory=memory)
+        model = load(
+            name_or_path,
+            dtype=dtype,
+            device=device,
+            revision=revision,
+            quantize=quantize,
+            adapter=adapter,
+            offline=offline,
+        )
+        return cls(model, tools, memory=memory)
 
     @overload
-    def generate(self, prompt: str, options: Options = ..., **changes: Any) -> Generation: ...
+    def generate(self, prompt: str, options: Options = ..., **changes: Unpack[OptionChanges]) -> Generation: ...
 
     @overload
-    def generate(self, prompt: Sequence[str], options: Options = ..., **changes: Any) -> list[Generation]: ...
+    def generate(
+        self, prompt: Sequence[str], options: Options = ..., **changes: Unpack[OptionChanges]
+    ) -> list[Generation]: ...
 
     def generate(
-        self, prompt: str | Sequence[str], options: Options | None = None, **changes: Any
+        self, prompt: str | Sequence[str], options: Options | None = None, **changes: Unpack[OptionChanges]
     ) -> Generation | list[Generation]:
         """Go on from a text, or from each of several. `changes` are fields of Options, such as `max_new_tokens=20`."""
         chosen = (options or Options()).changed(**changes)
@@ -76,11 +93,11 @@ class Toolformer:
         made = [row.generation() for row in rows]
         return made[0] if isinstance(prompt, str) else made
 
-    def stream(self, prompt: str, options: Options | None = None, **changes: Any) -> Iterator[Event]:
+    def stream(self, prompt: str, options: Options | None = None, **changes: Unpack[OptionChanges]) -> Iterator[Event]:
         """Go on from a text, and tell what happens as it does: text, calls, results, the end."""
         return self.decoder.run([self.model.encode(prompt).ids], (options or Options()).changed(**changes))
 
-    def chat(self, system: str | None = None, options: Options | None = None, **changes: Any) -> Chat:
+    def chat(self, system: str | None = None, options: Options | None = None, **changes: Unpack[OptionChanges]) -> Chat:
         """A conversation. `system` is a first turn that says how to answer, where the model knows such."""
         return Chat(self.decoder, system, (options or Options()).changed(**changes))
 

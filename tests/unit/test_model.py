@@ -1,9 +1,12 @@
 """Toolformer and Chat: what people call. The decoder underneath has tests of its own."""
 
+import dataclasses
+import inspect
 import time
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -14,9 +17,11 @@ from toolformer import Call, CallSyntax, ConfigError, Options, ResultMemory, Too
 from toolformer.chat import Chat, Turn
 from toolformer.decode.decoder import Decoder
 from toolformer.decode.events import Ended, Text
+from toolformer.decode.options import OptionChanges
 from toolformer.hf.causal import CausalModel
 from toolformer.hf.encode import Codec
 from toolformer.hf.turns import frame_turns
+from toolformer.loading import Loading
 
 SUM = Fake("Sum", adds)
 
@@ -248,3 +253,12 @@ def test_templates_that_cannot_be_used(template: str, message: str) -> None:
     tokenizer.chat_template = template
     with pytest.raises(ConfigError, match=message):
         frame_turns(tokenizer, "tiny", ["user"])
+
+
+def test_editors_see_every_option_and_every_way_to_load() -> None:
+    changes, options = get_type_hints(OptionChanges), get_type_hints(Options)
+    assert changes == {**options, "stop": options["stop"] | list[str]}
+    words = {name: one for name, one in inspect.signature(load).parameters.items() if one.kind is one.KEYWORD_ONLY}
+    assert words.keys() == {field.name for field in dataclasses.fields(Loading)}
+    taken = inspect.signature(Toolformer.from_pretrained).parameters
+    assert {name: str(taken[name]) for name in words} == {name: str(one) for name, one in words.items()}
