@@ -10,6 +10,7 @@ import tyro
 from toolformer.catalog import CATALOG, TAUGHT, ToolSettings, make_tools
 from toolformer.commands.flags import LoadingFlags, Often
 from toolformer.commands.stopping import stopping
+from toolformer.commands.streams import check_stdin
 from toolformer.commands.tools import Settings
 from toolformer.data_gen.method import Method
 from toolformer.errors import ConfigError
@@ -94,6 +95,8 @@ class Annotate:
 
     def run(self) -> None:
         """Annotate, showing how it goes."""
+        if self.corpus == "-":
+            check_stdin()
         with stopping(f"the same command goes on with {self.out} where it was"):
             self._annotate()
 

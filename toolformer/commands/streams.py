@@ -40,6 +40,12 @@ def settle_streams() -> None:
     sys.stderr = _text(io.BufferedWriter(_Unheeded()), sys.stderr.encoding if sys.stderr else "utf-8")
 
 
+def check_stdin() -> None:
+    """A ConfigError if standard input is closed: for commands that read it only after much work."""
+    if isinstance(closed := getattr(sys.stdin, "buffer", None), _Closed):
+        closed.readinto(b"")
+
+
 def check_text(line: str) -> str:
     """A line of standard input, if it is text; a DataError if not."""
     if not line.isascii() and not _NO_TEXT.isdisjoint(line):

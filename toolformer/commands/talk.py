@@ -11,7 +11,7 @@ import tyro
 
 from toolformer.catalog import ALONE, ToolSettings, make_tools
 from toolformer.commands.flags import LoadingFlags, Often
-from toolformer.commands.streams import check_text, printable
+from toolformer.commands.streams import check_stdin, check_text, printable
 from toolformer.commands.tools import Settings
 from toolformer.decode.options import Options
 from toolformer.errors import ToolformerError
@@ -66,6 +66,8 @@ class Generate:
 
     def run(self) -> None:
         """Print what the model writes, a line for each line. One that cannot be answered is said on standard error."""
+        if self.text == "-":
+            check_stdin()
         with self.who.toolformer(self.loading, self.settings) as toolformer:
             if self.text != "-":
                 self._print(toolformer.generate(self.text, self.options), lines=False)
@@ -127,6 +129,7 @@ class Chat:
 
     def run(self) -> None:
         """Talk until /quit or the end of input."""
+        check_stdin()
         from toolformer.commands.conversation import Conversation
 
         with self.who.toolformer(self.loading, self.settings) as toolformer:
