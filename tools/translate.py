@@ -8,6 +8,7 @@ token before the text), Marian for one pair (not at all), T5 (in words). The tex
 code in it is spelled out.
 """
 
+from importlib.util import find_spec
 from typing import Any
 
 from toolformer.errors import ConfigError, ToolError
@@ -15,6 +16,7 @@ from toolformer.text_file import storable
 from toolformer.tool import Traits
 from toolformer.tools.languages import LANGUAGES, Language, identify, language
 from toolformer.tools.pretrained import Pretrained, generate
+from toolformer.version import DISTRIBUTION
 
 MAX_TOKENS = 512
 """In a text to translate: a longer one is refused, for half a translation looks like a whole one."""
@@ -34,6 +36,8 @@ class Translate:
         offline: bool = False,
         name: str = "Translate",
     ) -> None:
+        if find_spec("py3langid") is None:
+            raise ConfigError(f"py3langid is not installed: pip install '{DISTRIBUTION}[translate]'")
         self.target = language(target)
         self.name = name
         self.description = f"Translates a text from any language into {self.target.name}."

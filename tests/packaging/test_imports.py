@@ -4,8 +4,10 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from functools import cache
 from graphlib import TopologicalSorter
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -107,6 +109,29 @@ def test_no_module_is_imported_by_what_it_imports() -> None:
     user, used = UNTIL_DECODE_IS_MERGED
     graph[user].discard(used)
     TopologicalSorter(graph).prepare()  # or a CycleError that names them
+
+
+NEEDED_BY_OTHERS = {"accelerate", "sentencepiece"}
+"""What is installed for transformers to use."""
+
+
+def test_what_is_imported_is_asked_for_and_nothing_else() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    groups = [
+        project["dependencies"],
+        *(project["optional-dependencies"][name] for name in ("eval", "gguf", "translate")),
+    ]
+    wanted = {_normal(re.split("[^\\w.-]", line)[0]) for group in groups for line in group}
+    used = {name.partition(".")[0] for file in modules().values() for name in named(file)}
+    used -= {*sys.stdlib_module_names, "toolformer", "deepspeed"}  # deepspeed is its users' own
+    own = packages_distributions()
+    missing = {module for module in used if wanted.isdisjoint(map(_normal, own.get(module, [module])))}
+    idle = wanted - {_normal(one) for module in used for one in own.get(module, [module])} - NEEDED_BY_OTHERS
+    assert (missing, idle) == (set(), set())
+
+
+def _normal(distribution: str) -> str:
+    return re.sub("[-_.]+", "-", distribution).lower()
 
 
 def test_import_is_light_and_loads_nothing_heavy() -> None:
