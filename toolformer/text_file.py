@@ -1,6 +1,6 @@
 """Text files from anywhere: UTF-8 that may not be UTF-8, gzip files that may be torn, lines that may never end.
 
-Whatever is wrong is a DataError that names the file and the line. Nothing knows here what the lines mean.
+Whatever is wrong is a DataError that names the file and the line. What the lines mean is for others to know.
 """
 
 import contextlib
@@ -29,10 +29,10 @@ Bytes: TypeAlias = BinaryIO | io.BufferedIOBase
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Bytes]:
     """The file's bytes, unzipped if its name says so. A pipe or a device is not opened: it might never end."""
-    if path.exists() and not path.is_file():
-        raise DataError(f"{path} is a folder, a pipe or a device: name a file")
     with contextlib.ExitStack() as stack:
         try:
+            if path.exists() and not path.is_file():
+                raise DataError(f"{path} is a folder, a pipe or a device: name a file")
             raw: Bytes = stack.enter_context(path.open("rb"))
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror}") from error
