@@ -71,11 +71,11 @@ class Eval:
             import lm_eval  # noqa: F401
         except ImportError as error:
             raise ConfigError(f"lm-eval is not installed: pip install '{DISTRIBUTION}[eval]'") from error
+        from toolformer import load
         from toolformer.eval import run
         from toolformer.eval.progress import Display
         from toolformer.eval.report import write_reports
         from toolformer.eval.results import results, write_results
-        from toolformer.hf import load
 
         paper = self.preset == "paper"
         names, k = self.tasks or (_PAPER_TASKS if paper else _TASKS), self.k or _PAPER_K

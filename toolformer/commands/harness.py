@@ -15,12 +15,12 @@ from typing import Any
 from lm_eval._cli import HarnessCLI
 from lm_eval.api.registry import register_model
 
+from toolformer import load
 from toolformer.catalog import MEASURED, ToolSettings, make_tools
 from toolformer.decode.options import Options
 from toolformer.errors import ConfigError, ToolformerError, unknown_name
 from toolformer.eval.run import FOLDER
 from toolformer.eval.tool_lm import ToolLM
-from toolformer.hf import load
 from toolformer.loading import Loading
 
 _KNOWN = ("pretrained", "tools", "k", "calls", "batch_size", *(field.name for field in fields(Loading)))
