@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from toolformer.errors import DataError, first_line
-from toolformer.text_file import json_lines, opened, whole
+from toolformer.text_file import json_lines, whole
 
 Row = dict[str, Any]
 Rows = Iterator[tuple[str, Row]]
@@ -54,11 +54,10 @@ def table(path: Path, delimiter: str) -> Iterator[tuple[str, list[str]]]:
     """The rows of a CSV file. A quote that nobody closes is an error: it would swallow the rows behind it."""
     csv.field_size_limit(_LONGEST)
     try:
-        with opened(path) as file:
-            rows = csv.reader(io.TextIOWrapper(file, "utf-8", newline=""), delimiter=delimiter, strict=True)
-            for number, row in enumerate(rows, 1):
-                yield f"{path}, row {number}", row
-    except (csv.Error, UnicodeDecodeError) as error:
+        rows = csv.reader(io.StringIO(whole(path), newline=""), delimiter=delimiter, strict=True)
+        for number, row in enumerate(rows, 1):
+            yield f"{path}, row {number}", row
+    except csv.Error as error:
         raise DataError(f"{path} is not what its publisher's file should be: {error}") from error
 
 

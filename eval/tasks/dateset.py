@@ -170,7 +170,8 @@ def between(early: Day, late: Day, unit: str) -> int:
 
 def back(day: Day, count: int, unit: str) -> Day:
     """So long before a day; from a day that a shorter month lacks, its last."""
-    return day - relativedelta(**{unit: count})
+    earlier: Day = day - relativedelta(**{unit: count})
+    return earlier
 
 
 def holiday(name: str, year: int) -> Day:
