@@ -80,9 +80,7 @@ class AnnotatedFolder:
         self.path = path
         if not (path / "kept").is_dir():
             what = "has no folder kept/" if path.is_dir() else "is no folder"
-            raise DataError(
-                f"{path} is no annotated corpus: it {what}. `toolformer annotate CORPUS --out FOLDER` makes one"
-            )
+            raise DataError(f"{path} is no annotated corpus: it {what}. `toolformer annotate` makes one")
 
     def kept(self) -> Iterator[KeptText]:
         """The texts with their calls, in the corpus's order."""

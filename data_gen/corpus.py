@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from toolformer.data_gen.corpus_files import Row, read_rows
 from toolformer.data_gen.records import Document
 from toolformer.errors import ConfigError, DataError
+from toolformer.text_file import storable
 from toolformer.tool import DocumentFacts
 
 log = logging.getLogger("toolformer")
@@ -152,14 +153,6 @@ def _text(row: Row, column: str) -> str:
 def _shown(value: object) -> str:
     shown = repr(value)
     return shown if len(shown) <= 60 else shown[:60] + "…"
-
-
-_HALF_A_PAIR = re.compile("[\ud800-\udfff]")
-
-
-def storable(text: str) -> str:
-    """The text with U+FFFD for each character that UTF-8 cannot hold."""
-    return text if text.isascii() else _HALF_A_PAIR.sub("\ufffd", text)
 
 
 def _facts(row: Row, date_column: str | None, url_column: str | None) -> DocumentFacts:

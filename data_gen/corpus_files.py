@@ -20,8 +20,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolformer.data_gen.corpus_lines import GZIP, Bytes, lines, opened, whole
 from toolformer.errors import ConfigError, DataError
+from toolformer.text_file import GZIP, Bytes, json_lines, lines, objects, whole
 
 log = logging.getLogger("toolformer")
 
@@ -99,21 +99,7 @@ def _folder(folder: Path, columns: tuple[str, ...]) -> Iterator[Row]:
 
 
 def _json_lines(path: Path, shown: str, prefix: str | None, _: tuple[str, ...]) -> Iterator[Row]:
-    with opened(path) as file:
-        yield from _json_rows(lines(file, shown), shown, prefix)
-
-
-def _json_rows(numbered: Iterator[tuple[int, str]], shown: str, prefix: str | None) -> Iterator[Row]:
-    for number, line in numbered:
-        try:
-            values = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{shown}:{number}: no JSON ({error}); correct the line or take it out") from error
-        if not isinstance(values, dict):
-            raise DataError(
-                f"{shown}:{number}: a {type(values).__name__} where an object belongs; write one a line, as in "
-                '{"text": "..."}'
-            )
+    for number, values in json_lines(path):
         yield Row(shown, number, _name(prefix, number), values.keys(), values)
 
 
@@ -129,7 +115,8 @@ def _sniffed(file: Bytes, shown: str, column: str) -> Iterator[Row]:
         return
     numbered = itertools.chain([first], numbered)
     if _is_object(first[1]):
-        yield from _json_rows(numbered, shown, None)
+        for number, values in objects(numbered, shown):
+            yield Row(shown, number, str(number), values.keys(), values)
         return
     for number, line in numbered:
         yield Row(shown, number, str(number), (column,), {column: line})

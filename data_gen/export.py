@@ -27,9 +27,9 @@ from typing import BinaryIO, Literal, get_args
 
 from toolformer.calls import Call
 from toolformer.data_gen.annotated_folder import AnnotatedFolder, KeptText, Numbers
-from toolformer.data_gen.corpus import storable
 from toolformer.data_gen.preference import preferences
 from toolformer.errors import ConfigError, DataError, unknown_name
+from toolformer.text_file import storable
 from toolformer.whole_file import whole_file
 
 Format = Literal["text", "messages", "sharegpt", "parquet", "preference", "kto"]

@@ -107,7 +107,7 @@ def _value(result: str) -> float | tuple[str, ...]:
 def known_calls(value: object, place: str) -> tuple[KnownCall, ...]:
     """What a row says of its calls. What else stands with a call is not looked at; `place` is for an error."""
     if not isinstance(value, list):
-        raise DataError(f'{place}: the known calls are no list; name another column with --known, or none with ""')
+        raise DataError(f'{place}: the known calls are no list; name another column as known, or none with ""')
     return tuple(_known(one, place) for one in value)
 
 

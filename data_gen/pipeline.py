@@ -6,7 +6,6 @@ This is the method without its files: documents in, kept calls and rejections ou
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import toolformer
 from toolformer.data_gen.execute import Executor
 from toolformer.data_gen.filter import keep_helpful
 from toolformer.data_gen.lessons import Lesson
@@ -24,6 +23,7 @@ from toolformer.errors import ConfigError, DataError
 from toolformer.lm import LanguageModel, syntax_of
 from toolformer.tool import traits_of
 from toolformer.toolbox import Toolbox
+from toolformer.version import __version__
 
 CALL_TOKENS = 128
 """Room for a call with its result before a text."""
@@ -123,7 +123,7 @@ class Annotator:
     def config(self) -> dict[str, object]:
         """Everything that decides what comes out, for `config.json`."""
         return {
-            "toolformer": toolformer.__version__,
+            "toolformer": __version__,
             "model": self.model.name,
             "model_fingerprint": self.model.fingerprint,
             "sampler": dict(self.sampler.identity),

@@ -42,7 +42,7 @@ class Corpus:
         columns = replace(self.columns, more=(name,))
         for document, row in documents_and_rows(self.source, columns, split=self.split, limit=self.limit):
             if name not in row.columns and self.known_column:
-                raise DataError(f"{row.place} has no column {name!r} with known calls: name the right one with --known")
+                raise DataError(f"{row.place} has no column {name!r} with known calls: name the right one as known")
             if row.values.get(name) is not None:
                 yield KnownText(document.id, document.text, known_calls(row.values[name], row.place))
 

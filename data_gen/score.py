@@ -13,7 +13,7 @@ from dataclasses import replace
 from toolformer.calls import Call, CallSyntax
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.records import Candidate, Losses, Place, Rejected
-from toolformer.lm import WINDOW, LanguageModel, Window
+from toolformer.lm import LanguageModel, Window
 
 
 class Scorer:
@@ -32,7 +32,7 @@ class Scorer:
         windows: list[Window] = []
         for one in executed:
             window = self._window(one.place, one.call)
-            if len(window.prefix) + _end(window) > self._model.context:
+            if len(window.prefix) + window.tokens.stop > self._model.context:
                 reason = f"call and text do not fit {self._model.context} tokens"
                 rejected.append(Rejected(one.place, "score", reason, one.call))
             else:
@@ -55,7 +55,7 @@ class Scorer:
         """What each call would gain with another result in the place of its own; nothing, where that does not fit."""
         calls = [replace(one.call, result=result) for one, result in zip(scored, results, strict=True)]
         windows = [self._window(one.place, call) for one, call in zip(scored, calls, strict=True)]
-        fits = [n for n, one in enumerate(windows) if len(one.prefix) + _end(one) <= self._model.context]
+        fits = [n for n, one in enumerate(windows) if len(one.prefix) + one.tokens.stop <= self._model.context]
         gains = [-math.inf] * len(scored)
         for n, loss in zip(fits, self._model.window_losses([windows[n] for n in fits]), strict=True):
             losses = scored[n].losses
@@ -106,8 +106,3 @@ def _checked(calls: Sequence[Candidate], losses: Sequence[Losses | None], reject
         else:
             rejected.append(Rejected(one.place, "score", "a loss is not a number", one.call))
     return scored
-
-
-def _end(window: Window) -> int:
-    """How much of the text a scoring row holds: up to the window's end."""
-    return min(len(window.text), window.position + len(WINDOW))

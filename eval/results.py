@@ -39,14 +39,14 @@ def results(out: Path) -> Json:
     """The numbers of all tasks and k in a folder."""
     paths = sorted((out / "examples").glob("*.jsonl"))
     if not paths:
-        raise DataError(f"{out} holds no outcomes: `toolformer eval --out {out}` makes them")
+        raise DataError(f"{out} holds no outcomes: `toolformer eval` makes them")
     headers: dict[str, Header] = {}
     found: dict[str, dict[int, list[Outcome]]] = defaultdict(dict)
     first: Header = {}
     for path in paths:
         header, outcomes = read_outcomes(path)
         if missing := [name for name in (*SHARED, *_TOLD) if name not in header]:
-            raise DataError(f"{path} does not say its {missing[0]}: another version made it. Choose another --out")
+            raise DataError(f"{path} does not say its {missing[0]}: another version made it. Choose another folder")
         first = first or header
         check_header(path, header, first, SHARED)
         headers[header["task"]] = header

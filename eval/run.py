@@ -20,7 +20,6 @@ from typing import Any
 
 from lm_eval.tasks import TaskManager
 
-import toolformer
 from toolformer.calls import CallSyntax
 from toolformer.errors import DataError
 from toolformer.eval.asking import ask, generates
@@ -35,6 +34,7 @@ from toolformer.lm import LanguageModel, syntax_of
 from toolformer.lock import sole_writer
 from toolformer.tool import Tool, traits_of
 from toolformer.toolbox import ResultMemory
+from toolformer.version import __version__
 from toolformer.whole_file import make_folder
 
 PREFIX = "toolformer_"
@@ -212,7 +212,7 @@ def _path(out: Path, name: str, k: int, part: int) -> Path:
 def versions() -> dict[str, str]:
     """Of the packages that could change an answer."""
     names = ("lm_eval", "torch", "transformers", "peft")
-    return {"toolformer": toolformer.__version__, **{name: version(name) for name in names}}
+    return {"toolformer": __version__, **{name: version(name) for name in names}}
 
 
 def _limited(examples: list[Example], settings: Settings) -> tuple[Example, ...]:

@@ -15,8 +15,8 @@ GROUPS = {
     "mmlu": ("mmlu_text", "mmlu_letters"),
     "ppl": ("wikitext",),
 }
-ALONE = ("mawps_all", "text", "pairs")
-"""Tasks of no group: a set that holds another one, and those that need a file of the user's."""
+ALONE = ("mawps_all", "triviaqa_rc", "text", "pairs")
+"""Tasks of no group: other sets of what a group has already, and those that need a file of the user's."""
 TASKS = (*(name for names in GROUPS.values() for name in names), *ALONE)
 
 

@@ -4,12 +4,14 @@ Every row comes with where it stands, for errors to name. A row that cannot be r
 """
 
 import csv
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from toolformer.errors import DataError
+from toolformer.errors import DataError, first_line
+from toolformer.text_file import json_lines, whole
 
 Row = dict[str, Any]
 Rows = Iterator[tuple[str, Row]]
@@ -25,36 +27,21 @@ def published(data: str | Path, *names: str) -> Path:
         if (path := Path(data) / name).exists():
             return path
     raise DataError(
-        f"{Path(data) / names[0]} is not there: put the publisher's files into that place, or leave out --data to read "
+        f"{Path(data) / names[0]} is not there: put the publisher's files into that place, or leave out data to read "
         "the hub's copy where there is one"
     )
 
 
 def lines(path: Path) -> Rows:
     """The objects of a JSONL file."""
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    where = f"{path}, line {number}"
-                    yield where, _object(line, where)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def text(path: Path) -> str:
-    """A whole file of text."""
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as text: {error}") from error
+    return ((f"{path}, line {number}", row) for number, row in json_lines(path))
 
 
 def array(path: Path, key: str | None = None) -> Rows:
     """The objects of a JSON file: an array, or the array under a key."""
     try:
-        whole = json.loads(text(path))
-        rows = whole if key is None else whole[key]
+        read = json.loads(whole(path))
+        rows = read if key is None else read[key]
     except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise DataError(f"{path} is damaged, or no such file as its publisher made it: {error!r}") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -67,13 +54,11 @@ def table(path: Path, delimiter: str) -> Iterator[tuple[str, list[str]]]:
     """The rows of a CSV file. A quote that nobody closes is an error: it would swallow the rows behind it."""
     csv.field_size_limit(_LONGEST)
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            for number, row in enumerate(csv.reader(file, delimiter=delimiter, strict=True), 1):
-                yield f"{path}, row {number}", row
-    except (csv.Error, UnicodeDecodeError) as error:
+        rows = csv.reader(io.StringIO(whole(path), newline=""), delimiter=delimiter, strict=True)
+        for number, row in enumerate(rows, 1):
+            yield f"{path}, row {number}", row
+    except csv.Error as error:
         raise DataError(f"{path} is not what its publisher's file should be: {error}") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def hub(name: str, config: str | None, *split: str) -> Rows:
@@ -86,10 +71,9 @@ def hub(name: str, config: str | None, *split: str) -> Rows:
         try:
             rows = datasets.load_dataset(name, config, split=each)
         except (OSError, ValueError, RuntimeError, HTTPError) as error:
-            reason = str(error).strip().split("\n", 1)[0]
             raise DataError(
-                f"{name} cannot be had from the hub ({reason}): download the publisher's files and name their folder "
-                "with --data"
+                f"{name} cannot be had from the hub ({first_line(error)}): download the publisher's files "
+                "and name their folder as data"
             ) from error
         for number, row in enumerate(rows, 1):
             yield f"{name}, {each}, row {number}", row
@@ -97,7 +81,7 @@ def hub(name: str, config: str | None, *split: str) -> Rows:
 
 def no_hub(what: str) -> DataError:
     """The hub has no copy that can be read without running code of its author."""
-    return DataError(f"{what} is read from its publisher's files only: name their folder with --data")
+    return DataError(f"{what} is read from its publisher's files only: name their folder as data")
 
 
 def field(row: Row, name: str, where: str) -> Any:
@@ -113,13 +97,3 @@ def strings(row: Row, name: str, where: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         raise DataError(f"{where}: {name!r} should be a list of texts, not {str(value)[:60]!r}")
     return value
-
-
-def _object(line: bytes, where: str) -> Row:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where} is no JSON: {error}") from error
-    if not isinstance(row, dict):
-        raise DataError(f"{where} is no JSON object")
-    return row

@@ -22,8 +22,8 @@ from toolformer.decode.options import Options
 from toolformer.errors import ConfigError
 from toolformer.eval.likelihood import Scored, encode_pair, roll, score
 from toolformer.eval.openings import Nearest, watched
+from toolformer.generation import Gathered
 from toolformer.lm import LanguageModel, syntax_of
-from toolformer.model import Gathered
 from toolformer.tool import DocumentFacts, Tool
 from toolformer.toolbox import ResultMemory, Toolbox
 
@@ -155,7 +155,7 @@ class _Row:
     """One text's events, put together."""
 
     def __init__(self, decoder: Decoder, cut: int) -> None:
-        self._gathered, self._cut = Gathered(decoder), cut
+        self._gathered, self._cut = Gathered(decoder.syntax), cut
         self.waited = 0.0
         self._asked: float | None = None
         self._opened: list[Opened] = []
@@ -200,7 +200,7 @@ def _options(base: Options, given: Mapping[str, Any]) -> Options:
     """The options of a request: what its task says of length, ends and sampling; the rest is the run's."""
     asked = dict(given)
     stop = asked.pop("until", ())
-    changes: dict[str, object] = {
+    changes: dict[str, Any] = {
         "stop": (stop,) if isinstance(stop, str) else tuple(one for one in stop if one),
         "max_new_tokens": asked.pop("max_gen_toks", None) or asked.pop("max_new_tokens", None) or _MOST_NEW,
     }

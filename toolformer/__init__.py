@@ -21,27 +21,38 @@ from toolformer.errors import (
 )
 from toolformer.tool import DocumentFacts, FunctionTool, Tool, Traits, tool
 from toolformer.toolbox import ResultMemory, Toolbox
+from toolformer.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from toolformer.catalog import default_tools
+    from toolformer.chat import Chat, Turn
+    from toolformer.decode.events import Answered, Called, Ended, Event, Opened, Text, Undone
     from toolformer.decode.options import Options
+    from toolformer.generation import Generation, MadeCall
     from toolformer.hf import load
-    from toolformer.model import Generation, Toolformer
-
-__version__ = "0.1.0"
+    from toolformer.model import Toolformer
 
 __all__ = [
+    "Answered",
     "Call",
     "CallFormatError",
     "CallSyntax",
+    "Called",
+    "Chat",
     "ConfigError",
     "DataError",
     "DocumentFacts",
+    "Ended",
+    "Event",
     "Found",
     "FunctionTool",
     "Generation",
+    "MadeCall",
+    "Opened",
     "Options",
     "ResultMemory",
     "ServerError",
+    "Text",
     "Tool",
     "ToolBroken",
     "ToolError",
@@ -52,6 +63,8 @@ __all__ = [
     "Toolformer",
     "ToolformerError",
     "Traits",
+    "Turn",
+    "Undone",
     "default_tools",
     "load",
     "tool",
@@ -59,9 +72,12 @@ __all__ = [
 
 
 _AT_FIRST_USE = {
-    "Generation": "toolformer.model",
+    **dict.fromkeys(("Answered", "Called", "Ended", "Event", "Opened", "Text", "Undone"), "toolformer.decode.events"),
+    **dict.fromkeys(("Chat", "Turn"), "toolformer.chat"),
+    **dict.fromkeys(("Generation", "MadeCall"), "toolformer.generation"),
     "Options": "toolformer.decode.options",
     "Toolformer": "toolformer.model",
+    "default_tools": "toolformer.catalog",
     "load": "toolformer.hf",
 }
 """Names whose modules need torch, or are of use only with those that do."""
@@ -72,10 +88,3 @@ def __getattr__(name: str) -> object:
     if name not in _AT_FIRST_USE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_AT_FIRST_USE[name]), name)
-
-
-def default_tools() -> list[Tool]:
-    """The tools of the package that need neither a network nor a model: what a Toolformer has if none are given."""
-    from toolformer.catalog import default_tools
-
-    return default_tools()

@@ -87,7 +87,7 @@ def make_tools(settings: ToolSettings, names: Iterable[str] | None = None) -> li
 
 def default_tools() -> list[Tool]:
     """The tools that need neither a network nor a model."""
-    return make_tools(ToolSettings(), DEFAULT)
+    return make_tools(ToolSettings(), ALONE)
 
 
 def _full_name(name: str) -> str:
@@ -154,7 +154,7 @@ def _own_knowledge() -> "Source":
 
     passages = [Passage(fact.subject, fact.sentences[0]) for fact in knowledge.load()]
     log.warning(
-        "searching the %s facts of this package, since there is no --index; for Wikipedia itself give --contact",
+        "searching the %s facts of this package, since no index is given; for Wikipedia itself, give a contact",
         f"{len(passages):,}",
     )
     return MemoryIndex("builtin", passages)
@@ -192,5 +192,11 @@ _ENTRIES = (
 CATALOG = {entry.name: entry for entry in _ENTRIES}
 """Every tool of the package, in the order they are listed."""
 
-DEFAULT = ("Calculator", "Solver", "Calendar", "Dates", "QA")
-"""Those that need neither a network nor a model."""
+ALONE = ("calculator", "solver", "calendar", "dates", "qa")
+"""Those that need neither a network nor a model: what a Toolformer has if none are given."""
+TAUGHT = ("calculator", "dates", "qa", "wiki")
+"""Those that a corpus is annotated for, if nobody says which: what the built-in model has learnt."""
+PAPER = ("calculator", "calendar", "qa", "wiki")
+"""Those of the paper's models, without its translator."""
+MEASURED = ("calculator", "calendar", "dates", "qa", "wiki")
+"""Those that a model is measured with."""

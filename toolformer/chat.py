@@ -8,16 +8,15 @@ stay where they were: what a tool has answered once, later turns can read.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal, Unpack
 
 from toolformer.calls import Call, Part
+from toolformer.decode.decoder import Decoder
 from toolformer.decode.events import Event
-from toolformer.decode.options import Options
+from toolformer.decode.options import OptionChanges, Options
 from toolformer.errors import ConfigError
+from toolformer.generation import Gathered, Generation, MadeCall
 from toolformer.lm import Ids
-
-if TYPE_CHECKING:
-    from toolformer.model import Gathered, Generation, MadeCall, Toolformer
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Turn:
 
     role: Literal["system", "user", "assistant"]
     text: str
-    calls: "tuple[MadeCall, ...]" = ()
+    calls: tuple[MadeCall, ...] = ()
     ids: tuple[int, ...] | None = None
     """The tokens of what the model said, its calls among them, if it came to its end by itself."""
 
@@ -34,30 +33,26 @@ class Turn:
 class Chat:
     """A conversation that goes on. Turns are added when they are said, and taken back by `undo`."""
 
-    def __init__(self, toolformer: "Toolformer", system: str | None, options: Options) -> None:
-        self._toolformer = toolformer
+    def __init__(self, decoder: Decoder, system: str | None, options: Options) -> None:
+        self._decoder, self._model = decoder, decoder.model
         self.options = options
         self.turns: list[Turn] = [] if system is None else [Turn("system", system)]
 
-    def send(self, text: str, **changes: Any) -> "Generation":
+    def send(self, text: str, **changes: Unpack[OptionChanges]) -> Generation:
         """Say something and get the whole answer."""
-        from toolformer.model import Gathered
-
-        gathered = Gathered(self._toolformer.decoder)
+        gathered = Gathered(self._decoder.syntax)
         for event in self.stream(text, **changes):
             gathered.add(event)
         return gathered.generation()
 
-    def stream(self, text: str, **changes: Any) -> Iterator[Event]:
+    def stream(self, text: str, **changes: Unpack[OptionChanges]) -> Iterator[Event]:
         """Say something and see the answer come. If nobody listens to its end, what came so far is what was said."""
-        from toolformer.model import Gathered
-
         options = self.options.changed(**changes)
         said = Turn("user", text)
         prompt = self._prompt(said, options)
-        gathered = Gathered(self._toolformer.decoder)
+        gathered = Gathered(self._decoder.syntax)
         try:
-            for event in self._toolformer.stream_ids(prompt, options):
+            for event in self._decoder.run([prompt], options):
                 gathered.add(event)
                 yield event
         finally:
@@ -72,7 +67,7 @@ class Chat:
 
     def _prompt(self, said: Turn, options: Options) -> Ids:
         """The conversation up to this turn, less the oldest exchanges if not all of them fit."""
-        model = self._toolformer.model
+        model = self._model
         system = [turn for turn in self.turns if turn.role == "system"]
         exchanges = self.turns[len(system) :]
         # An answer may need its full length, but half of the context is enough to remember by.
@@ -87,7 +82,7 @@ class Chat:
         )
 
     def _encoded(self, turns: Sequence[Turn]) -> Ids:
-        model = self._toolformer.model
+        model = self._model
         frame = model.frame_turns([turn.role for turn in turns])
         if frame is None:
             return self._as_text(turns)
@@ -97,17 +92,17 @@ class Chat:
         return tuple(ids)
 
     def _as_text(self, turns: Sequence[Turn]) -> Ids:
-        ids = [*self._toolformer.model.encode(turns[0].text).ids]
+        ids = [*self._model.encode(turns[0].text).ids]
         for turn in turns[1:]:
-            begins = () if turn.role == "assistant" else self._toolformer.model.encode_parts([Part("\n")])
+            begins = () if turn.role == "assistant" else self._model.encode_parts([Part("\n")])
             ids += [*begins, *self._said(turn)]
         return tuple(ids)
 
-    def _written(self, gathered: "Gathered") -> tuple[int, ...] | None:
+    def _written(self, gathered: Gathered) -> tuple[int, ...] | None:
         """The tokens of an answer with its calls. One that a stop string ended has tokens that are not in its text."""
         if gathered.ended is None or gathered.ended.reason == "stop":
             return None
-        ids, model, syntax = gathered.ended.ids, self._toolformer.model, self._toolformer.decoder.syntax
+        ids, model, syntax = gathered.ended.ids, self._model, self._decoder.syntax
         written: list[int] = []
         before = 0
         for one in gathered.answered:
@@ -122,6 +117,6 @@ class Chat:
         before = 0
         for made in turn.calls:
             call = Call(made.tool, made.input, made.result)
-            parts += [Part(turn.text[before : made.start]), *self._toolformer.decoder.syntax.parts(call)]
+            parts += [Part(turn.text[before : made.start]), *self._decoder.syntax.parts(call)]
             before = made.start
-        return self._toolformer.model.encode_parts([*parts, Part(turn.text[before:])])
+        return self._model.encode_parts([*parts, Part(turn.text[before:])])

@@ -1,20 +1,24 @@
-"""The command `toolformer`: thin. Each command is a dataclass of `toolformer.commands` whose fields are its flags."""
+"""The command `toolformer`. Each of its commands is a dataclass whose fields are its flags.
 
+They are in `toolformer.commands`, except for the one that completes them all in a shell.
+"""
+
+import contextlib
 import functools
 import inspect
+import io
 import operator
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any, Protocol, TextIO
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Protocol, TextIO
 
 import tyro
 
-import toolformer
 from toolformer.commands.annotate import Annotate, Export, Report
 from toolformer.commands.bench import Bench
 from toolformer.commands.bootstrap import Bootstrap
-from toolformer.commands.completion import Completion
 from toolformer.commands.demo import Demo
 from toolformer.commands.doctor import Doctor
 from toolformer.commands.eval import Eval
@@ -27,6 +31,7 @@ from toolformer.commands.talk import Chat, Generate
 from toolformer.commands.tools import CallTool, ListTools
 from toolformer.commands.train import Train
 from toolformer.errors import ConfigError, ToolformerError, unknown_name
+from toolformer.version import __version__
 
 
 class Runs(Protocol):
@@ -35,6 +40,36 @@ class Runs(Protocol):
     def run(self) -> None:
         """Do it, and print what came out."""
         ...
+
+
+_FILES = {
+    "bash": ("complete -F", "complete -o default -F"),
+    "zsh": ("  _describe ", '  [[ -z "$completions" ]] && _files || _describe '),
+    "fish": ("--no-files ", ""),
+}
+"""What lets a shell offer files where tyro knows nothing to offer, as for a corpus."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """Print a shell script that completes commands and flags.
+
+    For bash, put this into ~/.bashrc: eval "$(toolformer completion bash)"
+
+    For zsh, write it into a folder of $fpath: toolformer completion zsh > FOLDER/_toolformer
+
+    For fish, put this into config.fish: toolformer completion fish | source
+    """
+
+    shell: tyro.conf.Positional[Literal["bash", "zsh", "fish"]]
+    """bash, zsh or fish."""
+
+    def run(self) -> None:
+        """Print the script. It is made from the commands as they are now: make it again after an upgrade."""
+        with contextlib.redirect_stdout(io.StringIO()) as script, contextlib.suppress(SystemExit):
+            parse_any(["--tyro-print-completion", self.shell])
+        with_files = script.getvalue().replace(*_FILES[self.shell])
+        print(with_files.replace("'--help']", f"'--help', '{ALL}']"), end="")
 
 
 COMMANDS: dict[str, dict[str, type[Runs]]] = {
@@ -102,7 +137,7 @@ def _run(given: list[str]) -> None:
         print(overview(), file=sys.stdout if given else sys.stderr)
         sys.exit(0 if given else 2)
     if first == "--version":
-        print(f"toolformer {toolformer.__version__}")
+        print(f"toolformer {__version__}")
         return
     by_name = {name: command for group in COMMANDS.values() for name, command in group.items()}
     if first not in by_name:

@@ -18,9 +18,6 @@ import difflib
 from collections.abc import Iterable
 from typing import ClassVar
 
-DISTRIBUTION = "toolformer-kit"
-"""What pip calls this package: on PyPI, toolformer is another project."""
-
 
 class ToolformerError(Exception):
     """The root of the tree: catch this to catch everything this package raises on purpose."""
@@ -83,6 +80,11 @@ FAULTS = frozenset(one.kind for one in (ToolUnavailable, ToolTimeout, ToolBroken
 def plain_tool_error(error: ToolError, text: str) -> ToolError:
     """An error with this text, of that kind of ours which an error of anyone's class belongs to."""
     return next(kind for kind in reversed(TOOL_ERRORS) if isinstance(error, kind))(text)
+
+
+def first_line(error: BaseException) -> str:
+    """What a library says, without the advice below it; the kind of error where it says nothing."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:

@@ -83,6 +83,11 @@ class Window:
     text: tuple[int, ...]
     position: int
 
+    @property
+    def tokens(self) -> range:
+        """The places in the text of the tokens that are weighed."""
+        return range(self.position, min(self.position + len(WINDOW), len(self.text)))
+
 
 class Openings(Protocol):
     """One proposing pass over a batch of texts, whose cache the samples continue. Use it in a `with` statement."""

@@ -15,7 +15,7 @@ def refuse_changes(path: Path, found: Iterable[tuple[str, object, object]]) -> N
         more = f" ({', '.join(other for other, _, _ in changed[1:])} too)" if changed[1:] else ""
         raise DataError(
             f"{path} was made with other settings: {name} was {_short(before)} and is {_short(now)}{more}. Run with "
-            "the old settings to go on, or choose another folder with --out"
+            "the old settings to go on, or choose another folder"
         )
 
 

@@ -79,7 +79,10 @@ class Bindable(Protocol):
 
 def traits_of(tool: Tool) -> Traits:
     """The tool's own traits, or the defaults."""
-    traits = getattr(tool, "traits", None)
+    try:
+        traits = getattr(tool, "traits", None)
+    except Exception as error:  # a tool is anyone's code
+        raise ConfigError(f"tool {tool.name} cannot say its traits ({type(error).__name__}: {error})") from error
     return traits if isinstance(traits, Traits) else Traits()
 
 

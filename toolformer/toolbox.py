@@ -8,13 +8,14 @@ import re
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from toolformer.calls import NAME
 from toolformer.errors import ConfigError, DataError, ToolError, plain_tool_error, unknown_name
-from toolformer.tool import Bindable, DocumentFacts, Tool, traits_of
+from toolformer.tool import Bindable, DocumentFacts, Tool, Traits, traits_of
 from toolformer.worker import MAX_INPUT, Worker, answer
 
 
@@ -86,14 +87,7 @@ class Toolbox:
     def bind(self, facts: DocumentFacts) -> "Toolbox":
         """The same tools for one document. Worker processes are shared with this toolbox and closed with it."""
         bound = Toolbox(memory=self._memory, workers=self._workers)
-        for name, tool in self._tools.items():
-            if isinstance(tool, Bindable):
-                tool = tool.bind(facts)
-                if not traits_of(tool).in_process:
-                    raise ConfigError(
-                        f"tool {name} is bound to documents and must run in this process: Traits(in_process=True)"
-                    )
-            bound._tools[name] = tool
+        bound._tools = {name: _bound(tool, facts) for name, tool in self._tools.items()}
         bound._pools = self._pools
         return bound
 
@@ -181,6 +175,35 @@ def _check(tool: Tool) -> None:
         raise ConfigError(f"{tool.name!r} is no tool name: a letter, then up to 63 letters, digits or underscores")
     if len(tool.description.splitlines()) != 1:
         raise ConfigError(f"tool {tool.name} must describe itself in one line, not {tool.description[:60]!r}")
+
+
+@dataclass(frozen=True)
+class _Unbound:
+    """In the place of a tool that could not be bound to a document: every call of it fails with the reason."""
+
+    name: str
+    description: str
+    error: Exception
+    traits: Traits = Traits(in_process=True)
+
+    def __call__(self, text: str, /) -> str:  # noqa: ARG002 - as any tool
+        raise self.error
+
+
+def _bound(tool: Tool, facts: DocumentFacts) -> Tool:
+    """The tool for a document of which this is known."""
+    if not isinstance(tool, Bindable):
+        return tool
+    try:
+        made = tool.bind(facts)
+        in_process = traits_of(made).in_process
+    except Exception as error:  # noqa: BLE001 - a tool is anyone's code: what it raises is for whoever calls it
+        return _Unbound(tool.name, tool.description, error)
+    if not in_process:
+        raise ConfigError(
+            f"tool {tool.name} is bound to documents and must run in this process: Traits(in_process=True)"
+        )
+    return made
 
 
 def _look(name: str) -> str:

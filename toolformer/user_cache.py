@@ -1,15 +1,14 @@
 """What is made once and kept for this user: folders that are there whole or not at all, whatever happens meanwhile."""
 
-import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from safetensors import SafetensorError
 
-from toolformer.errors import DataError
+from toolformer.errors import DataError, first_line
+from toolformer.lock import locked
 from toolformer.whole_file import sync
 
 
@@ -32,14 +31,14 @@ def kept(name: str, make: Callable[[Path], None]) -> Path:
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(folder.parent):
+        with locked(folder.parent, wait=True):
             if not folder.is_dir():
                 _make(folder, make)
     except (OSError, SafetensorError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error).strip().split("\n", 1)[0]
         raise DataError(
-            f"cannot write to {folder.parent}: {reason}. Nothing half-written was left: make room or rights and run "
-            "the same again, or name another folder with $TOOLFORMER_CACHE"
+            f"cannot write to {folder.parent}: {getattr(error, 'strerror', None) or first_line(error)}. Nothing "
+            "half-written was left: make room or rights and run the same again, or name another folder with "
+            "$TOOLFORMER_CACHE"
         ) from error
     return folder
 
@@ -57,14 +56,3 @@ def _make(folder: Path, make: Callable[[Path], None]) -> None:
         sync(folder.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Wait until no other process is in such a block for the folder. The kernel ends it with the process."""
-    lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)

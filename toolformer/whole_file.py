@@ -48,7 +48,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"cannot write to {path}: {error.strerror}; choose another folder with --out") from error
+        raise DataError(f"cannot write to {path}: {error.strerror}; choose another folder") from error
 
 
 def remove_unfinished(folder: Path) -> None:

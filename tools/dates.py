@@ -12,12 +12,13 @@ call otherwise. Years run from 1 to 9999, all of them in the Gregorian calendar,
 Nothing here depends on the locale.
 """
 
-import calendar
 import datetime
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
+
+from dateutil.relativedelta import relativedelta
 
 from toolformer.errors import ToolError
 from toolformer.tool import DocumentFacts, Tool, Traits
@@ -147,15 +148,11 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], datetime.date], st
 
 def _shifted(date: datetime.date, number: int, unit: str) -> datetime.date:
     """The date so much later. A day that its month does not have becomes the month's last: January 31 + 1 month."""
-    unit = unit.casefold()
     try:
-        if unit in ("day", "week"):
-            return date + datetime.timedelta(days=number * (7 if unit == "week" else 1))
-        months = date.year * 12 + date.month - 1 + number * (12 if unit == "year" else 1)
-        year, month = months // 12, months % 12 + 1
-        return datetime.date(year, month, min(date.day, calendar.monthrange(year, month)[1]))
+        shifted: datetime.date = date + relativedelta(**{f"{unit.casefold()}s": number})
     except (ValueError, OverflowError):
         raise ToolError("the answer lies outside the years 1 to 9999") from None
+    return shifted
 
 
 _MONTH = r"(?P<month>[a-z]{3,9})\.?"

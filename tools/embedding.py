@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from toolformer.errors import ConfigError
+from toolformer.errors import ConfigError, first_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,10 +53,9 @@ def _load(name: str) -> "SentenceTransformer":
     try:
         return SentenceTransformer(name, model_kwargs=weights, local_files_only=out_of_reach(name))
     except (OSError, ValueError) as error:  # what transformers and the hub raise for a name, a file or a network
-        reason = str(error).strip().splitlines()[0]
         raise ConfigError(
-            f"the embedding model {name!r} cannot be loaded: {reason}. Give the name of a sentence-transformers model "
-            "on the hub (such as sentence-transformers/all-MiniLM-L6-v2) or a folder that holds one"
+            f"the embedding model {name!r} cannot be loaded: {first_line(error)}. Give the name of a model of "
+            "sentence-transformers on the hub, such as sentence-transformers/all-MiniLM-L6-v2, or a folder with one"
         ) from error
 
 

@@ -6,22 +6,20 @@ vectors already computed are kept, the rest is quick to redo.
 """
 
 import array
-import contextlib
 import dataclasses
-import gzip
 import itertools
 import json
 import os
 import sys
 import time
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from toolformer.errors import ConfigError, DataError
 from toolformer.lock import LOCK, sole_writer
 from toolformer.own_json import made_of, read_own
+from toolformer.text_file import json_lines, lines, opened, storable
 from toolformer.tools.embedding import Embedder
 from toolformer.tools.index_folder import (
     MANIFEST,
@@ -44,8 +42,6 @@ from toolformer.whole_file import remove_unfinished
 PLAN = "plan.json"
 CHUNK = 256
 """Passages that are embedded and synced to the disk together."""
-MAX_LINE = 16 << 20
-"""Bytes in one line of the input at most."""
 
 T = TypeVar("T")
 
@@ -129,45 +125,22 @@ def _check_same(out: Path, found: Plan, plan: Plan) -> None:
 
 def read_passages(path: Path) -> Iterator[Passage]:
     """The passages of a file, one at a time, empty ones left out; a DataError names the line that is none."""
-    as_json = ".jsonl" in path.suffixes
-    with contextlib.ExitStack() as stack:
-        raw = stack.enter_context(path.open("rb"))
-        file = stack.enter_context(gzip.GzipFile(fileobj=raw)) if path.suffix == ".gz" else raw
-        for number in itertools.count(1):
-            try:
-                line = file.readline(MAX_LINE + 1)
-            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                raise DataError(f"{path} is no whole gzip file ({error}), after line {number - 1:,}") from error
-            if not line:
-                return
-            if len(line) > MAX_LINE:
-                raise DataError(f"{path}, line {number:,}: longer than {MAX_LINE:,} bytes; one passage a line")
-            if line.strip():
-                try:
-                    passage = _passage(line, as_json)
-                except (ValueError, RecursionError) as error:
-                    raise DataError(f"{path}, line {number:,}: {error}") from error
-                if passage.text.strip():
-                    yield passage
+    if ".jsonl" in path.suffixes:
+        passages = (_passage(record, f"{path}:{number}") for number, record in json_lines(path))
+        yield from (one for one in passages if one.text.strip())
+        return
+    with opened(path) as file:
+        yield from (Passage("", line.strip()) for _, line in lines(file, str(path)))
 
 
-def _passage(line: bytes, as_json: bool) -> Passage:
-    text = line.decode("utf-8")
-    if not as_json:
-        return Passage("", text.strip())
-    record = json.loads(text)
-    if not isinstance(record, dict) or not isinstance(record.get("text"), str):
-        held = ", ".join(map(repr, record)) if isinstance(record, dict) else type(record).__name__
-        raise ValueError(f'a passage is an object with a string "text" (and "title"), this is: {held[:100]}')
+def _passage(record: Mapping[str, Any], where: str) -> Passage:
+    if not isinstance(record.get("text"), str):
+        held = ", ".join(map(repr, record))
+        raise DataError(f'{where}: a passage is an object with a string "text" (and "title"), this is: {held[:100]}')
     title = record.get("title") or ""
     if not isinstance(title, str):
-        raise ValueError(f'"title" must be a string, not {str(title)[:60]!r}')
-    return Passage(_storable(title), _storable(record["text"]))
-
-
-def _storable(text: str) -> str:
-    """JSON can spell a lone surrogate, which no file and no tokenizer can hold."""
-    return text.encode("utf-8", "replace").decode()
+        raise DataError(f'{where}: "title" must be a string, not {str(title)[:60]!r}')
+    return Passage(storable(title), storable(record["text"]))
 
 
 def _write_passages(out: Path, passages: Iterable[Passage]) -> int:

@@ -83,11 +83,11 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of a finished index; a DataError says what the folder is instead."""
     path = folder / MANIFEST
     if not folder.is_dir():
-        raise DataError(f"{folder} is no folder: build an index with `toolformer index build PASSAGES --out {folder}`")
+        raise DataError(f"{folder} is no folder: `toolformer index build` makes an index")
     if not path.exists():
         raise DataError(
-            f"{folder} holds no finished index ({MANIFEST} is missing): run `toolformer index build` with --out "
-            f"{folder}; a build that was stopped goes on where it was"
+            f"{folder} holds no finished index ({MANIFEST} is missing): run `toolformer index build` "
+            "into it; a build that was stopped goes on where it was"
         )
     try:
         manifest = made_of(Manifest, read_own(path))

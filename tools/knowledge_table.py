@@ -8,22 +8,20 @@ capital?", it also answers "Which is the capital city of Peru?", and refuses "Wh
 
 import hashlib
 import itertools
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from toolformer.errors import ConfigError, DataError, ToolError, ToolNothing
+from toolformer.text_file import json_lines
 from toolformer.tools.folding import folded
 from toolformer.tools.passages import Passage
 
 THRESHOLD = 0.6
 """How much of its words a question must share with one of the table's wordings (Jaccard) to mean the same."""
-MAX_LINE = 1 << 20
-"""Bytes of a record at most."""
 MAX_WORDS = 64
 """Words in a question at most."""
 
@@ -84,18 +82,11 @@ class KnowledgeTable:
         if not Path(path).is_file():
             raise ConfigError(f"there is no table {path}: name a file of JSON lines with a question and an answer each")
         records = []
-        with Path(path).open("rb") as lines:
-            for number in itertools.count(1):
-                line = lines.readline(MAX_LINE + 1)
-                if not line:
-                    break
-                try:
-                    if len(line) > MAX_LINE:
-                        raise ValueError(f"longer than {MAX_LINE:,} bytes; write one record a line")
-                    if line.strip():
-                        records.append(_record(line))
-                except (ValueError, RecursionError) as error:
-                    raise DataError(f"{path}, line {number:,}: {error}") from error
+        for number, row in json_lines(Path(path)):
+            try:
+                records.append(_record(row))
+            except ValueError as error:
+                raise DataError(f"{path}:{number}: {error}") from error
         if not records:
             raise DataError(f"{path} holds no record")
         return cls(records)
@@ -143,10 +134,7 @@ def _without(words: tuple[str, ...], subject: tuple[str, ...]) -> frozenset[str]
     return None
 
 
-def _record(line: bytes) -> Record:
-    raw = json.loads(line)
-    if not isinstance(raw, dict):
-        raise ValueError(f"a record is an object, not {type(raw).__name__}")
+def _record(raw: dict[str, Any]) -> Record:
     questions = raw.get("questions", [raw.get("question")])
     if not isinstance(questions, list) or not questions or not all(isinstance(each, str) for each in questions):
         raise ValueError('a record needs a string "question" or a list "questions"')

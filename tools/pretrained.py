@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from toolformer.errors import ConfigError
+from toolformer.errors import ConfigError, first_line
 
 MAX_SECONDS = 60.0
 """How long one answer may be generated; what is there by then is the answer."""
@@ -59,17 +59,11 @@ class Pretrained:
             model = getattr(transformers, _CLASSES[self.kind]).from_pretrained(self.name, dtype=torch.float32, **where)
         # What transformers and the hub raise for a name, a file, a network, a class or a missing tokenizer library.
         except (OSError, ValueError, KeyError, ImportError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise ConfigError(
-                f"the {self.kind} model {self.name!r} cannot be loaded: {reason}. Give the name of one on the hub, "
-                "or a folder that holds it and its tokenizer"
+                f"the {self.kind} model {self.name!r} cannot be loaded: {first_line(error)}. Give the name of one on "
+                "the hub, or a folder that holds it and its tokenizer"
             ) from error
         return tokenizer, model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def encodable(text: str) -> str:
-    """The text without lone surrogates, which no tokenizer takes."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def generate(model: Any, input_ids: list[int], max_new_tokens: int, **options: object) -> list[int]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from toolformer.errors import ToolNothing
+from toolformer.text_file import storable
 from toolformer.tools.passages import Passage
-from toolformer.tools.pretrained import Pretrained, encodable, generate
+from toolformer.tools.pretrained import Pretrained, generate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,10 +39,10 @@ class ExtractiveReader:
     def answer(self, question: str, passages: Sequence[Passage]) -> str:
         """The span that beats "no answer" by most, over all passages; ToolNothing if none does."""
         texts = [
-            encodable(f"{passage.title}. {passage.text}" if passage.title else passage.text) for passage in passages
+            storable(f"{passage.title}. {passage.text}" if passage.title else passage.text) for passage in passages
         ]
         with self._pretrained.lock:
-            windows = self._read(encodable(question), texts)
+            windows = self._read(storable(question), texts)
         margin, answer = max(map(_best_span, windows), key=lambda found: found[0], default=(0.0, ""))
         if margin <= 0 or not answer.strip():
             raise ToolNothing(f"no answer to {question[:100]!r} in the passages found")
@@ -133,7 +134,7 @@ class TextToTextReader:
     def answer(self, question: str, passages: Sequence[Passage]) -> str:
         """What the model writes, in one go over all passages; those that do not fit are cut off."""
         lines = [f"{passage.title}: {passage.text}" if passage.title else passage.text for passage in passages]
-        prompt = encodable(
+        prompt = storable(
             "Answer the question in a few words from the passages below. If they do not say, write: unknown\n"
             f"Question: {question}\nPassages:\n" + "\n".join(lines) + "\n"
         )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 from toolformer.errors import DataError, ToolError
+from toolformer.text_file import storable
 from toolformer.tools.embedding import Embedder
 from toolformer.tools.folding import folded
 from toolformer.tools.index_folder import (
@@ -202,7 +203,6 @@ class _Dense:
 
         if not query.strip() or limit < 1:
             return []
-        # A lone surrogate is no text that a tokenizer could read.
-        vector = self._embedder.query(query.encode("utf-8", "replace").decode())
+        vector = self._embedder.query(storable(query))
         scores, numbers = faiss.knn(vector, self._vectors, limit, metric=faiss.METRIC_INNER_PRODUCT)
         return [(int(number), float(score)) for number, score in zip(numbers[0], scores[0], strict=True)]

@@ -8,12 +8,15 @@ token before the text), Marian for one pair (not at all), T5 (in words). The tex
 code in it is spelled out.
 """
 
+from importlib.util import find_spec
 from typing import Any
 
 from toolformer.errors import ConfigError, ToolError
+from toolformer.text_file import storable
 from toolformer.tool import Traits
 from toolformer.tools.languages import LANGUAGES, Language, identify, language
-from toolformer.tools.pretrained import Pretrained, encodable, generate
+from toolformer.tools.pretrained import Pretrained, generate
+from toolformer.version import DISTRIBUTION
 
 MAX_TOKENS = 512
 """In a text to translate: a longer one is refused, for half a translation looks like a whole one."""
@@ -33,6 +36,8 @@ class Translate:
         offline: bool = False,
         name: str = "Translate",
     ) -> None:
+        if find_spec("py3langid") is None:
+            raise ConfigError(f"py3langid is not installed: pip install '{DISTRIBUTION}[translate]'")
         self.target = language(target)
         self.name = name
         self.description = f"Translates a text from any language into {self.target.name}."
@@ -42,7 +47,7 @@ class Translate:
 
     def __call__(self, text: str, /) -> str:
         """The translation. Text that is in the target language already is a ToolError: there is nothing to gain."""
-        text = encodable(" ".join(text.split()))
+        text = storable(" ".join(text.split()))
         if not text:
             raise ToolError("there is nothing to translate")
         source = identify(text, self.target)

@@ -17,11 +17,12 @@ from typing import TypeVar
 import httpx
 import wikipediaapi
 
-from toolformer import __version__
 from toolformer.errors import ConfigError, ToolError, ToolUnavailable
+from toolformer.text_file import storable
 from toolformer.tools.passages import Passage
 from toolformer.tools.polite_http import fetch
 from toolformer.tools.safe_http import Deadline, address
+from toolformer.version import __version__
 
 CONTACT_VARIABLE = "TOOLFORMER_CONTACT"
 
@@ -91,7 +92,7 @@ class Wikipedia:
 
     def search(self, query: str, limit: int) -> list[Passage]:
         """The introductions of the pages that fit best; if none fits, of the page with that very title."""
-        query = " ".join(_sendable(query).split())
+        query = " ".join(storable(query).split())
         if len(query) > LONGEST_QUERY:
             raise ToolError(f"the query has {len(query):,} characters; {LONGEST_QUERY} are allowed")
         _search.set(_Search(Deadline(self._seconds)))
@@ -202,12 +203,7 @@ def _part(whole: object, name: str, kind: type[T], default: T | None = None) -> 
     """What an object of JSON holds under a name; a ToolError if that is missing or of another type."""
     part = whole.get(name, default) if isinstance(whole, dict) else None
     if isinstance(part, str):
-        part = _sendable(part)
+        part = storable(part)
     if not isinstance(part, kind):
         raise ToolError(f"the wiki's answer is no answer of MediaWiki: {name!r} is missing or no {kind.__name__}")
     return part
-
-
-def _sendable(text: str) -> str:
-    """Without lone surrogates, which JSON can hold and no request can."""
-    return text.encode("utf-8", "replace").decode()

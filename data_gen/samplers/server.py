@@ -48,7 +48,7 @@ class Server:
         if parts.username is not None:
             raise ConfigError(f"the URL of {parts.hostname} holds a password: put the server's key into ${KEY} instead")
         if not self.model.strip():
-            raise ConfigError(f"which of the models of {self.url}? Name one: --sampler-model NAME")
+            raise ConfigError(f"which of the models of {self.url}? Name one as its model")
         if self.by not in PATHS:
             raise ConfigError(f"a server is asked by {' or '.join(PATHS)}, not by {self.by!r}")
         if self.parallel < 1 or not self.seconds > 0:

@@ -189,7 +189,7 @@ class Client:
             other = "chat" if self.server.by == "completions" else "completions"
             raise ServerError(
                 f"{self.server.endpoint} is not there, or not with {self.server.model} ({said}): look at the model's "
-                f"name and the URL, or ask it by {other} (--sampler-by {other})"
+                f"name and the URL, or ask it by {other}"
             )
         raise ServerError(f"{self.server.endpoint} answers {said}")
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from toolformer.errors import DataError
 from toolformer.eval.examples import NO_ANSWER, Example, LeftOut, Splits, golds, splits
-from toolformer.eval.sources import Row, array, field, hub, published, text
+from toolformer.eval.sources import Row, array, field, hub, published
+from toolformer.text_file import whole
 
 _PUBLISHED = 6_511
 """Questions, of 27 tasks together."""
@@ -88,7 +89,7 @@ Subtask = tuple[str, list[tuple[str, Row]], str]
 def _published(data: str) -> Iterator[Subtask]:
     """`bbh/bbh/*.json` and `bbh/cot-prompts/*.txt`, as in the publisher's repository."""
     for path in sorted(published(data, "bbh/bbh").glob("*.json")):
-        shots = text(published(data, f"bbh/cot-prompts/{path.stem}.txt"))
+        shots = whole(published(data, f"bbh/cot-prompts/{path.stem}.txt"))
         # The first line says that none of it should be trained on.
         yield path.stem, list(array(path, "examples")), shots.partition("-----\n")[2].strip() or shots.strip()
 

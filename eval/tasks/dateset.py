@@ -6,6 +6,8 @@ import datetime
 import random
 from collections.abc import Callable, Iterator
 
+from dateutil.relativedelta import relativedelta
+
 from toolformer.eval.examples import Example, Splits, splits
 from toolformer.eval.tasks.questions import asked
 
@@ -168,12 +170,8 @@ def between(early: Day, late: Day, unit: str) -> int:
 
 def back(day: Day, count: int, unit: str) -> Day:
     """So long before a day; from a day that a shorter month lacks, its last."""
-    if unit in ("days", "weeks"):
-        return day - datetime.timedelta(count * (7 if unit == "weeks" else 1))
-    month = day.year * 12 + day.month - 1 - count * (12 if unit == "years" else 1)
-    first = Day(month // 12, month % 12 + 1, 1)
-    following = Day((month + 1) // 12, (month + 1) % 12 + 1, 1)
-    return first.replace(day=min(day.day, (following - first).days))
+    earlier: Day = day - relativedelta(**{unit: count})
+    return earlier
 
 
 def holiday(name: str, year: int) -> Day:

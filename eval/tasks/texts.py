@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from toolformer.errors import ConfigError
-from toolformer.eval import sources
 from toolformer.eval.examples import NO_ANSWER, Example, LeftOut, Splits, golds, splits
 from toolformer.eval.sources import Row, field, hub, lines, published, strings
+from toolformer.text_file import whole
 
 _TITLE = re.compile(r"^ = [^=\n].* = $", re.MULTILINE)
 
@@ -15,7 +15,7 @@ _TITLE = re.compile(r"^ = [^=\n].* = $", re.MULTILINE)
 def wikitext(data: str | None = None, **_: object) -> Splits:
     """WikiText-2, its test set, article by article: `wikitext2/test.txt`, or the hub's EleutherAI copy."""
     if data is not None:
-        text = sources.text(published(data, "wikitext2/test.txt", "wikitext2/wiki.test.raw"))
+        text = whole(published(data, "wikitext2/test.txt", "wikitext2/wiki.test.raw"))
         tokens = len(text.split()) + text.count("\n")  # its publishers count the end of a line as one
         return splits(_pages(_articles(text)), "WikiText", 245_569, "tokens", read=tokens)
     rows = hub("EleutherAI/wikitext_document_level", "wikitext-2-raw-v1", "test")
@@ -40,10 +40,10 @@ def _pages(pages: Iterable[str]) -> Iterator[Example]:
 def plain_text(text: str | None = None, **_: object) -> Splits:
     """Any text: a .jsonl file with a field `text`, or a file that is one text."""
     if text is None:
-        raise ConfigError("the task text needs a file: --text FILE")
+        raise ConfigError("the task text needs a file: name one as text")
     path = Path(text)
     rows = path.suffix == ".jsonl"
-    found = [golds(field(row, "text", where)) for where, row in lines(path)] if rows else [golds(sources.text(path))]
+    found = [golds(field(row, "text", where)) for where, row in lines(path)] if rows else [golds(whole(path))]
     made = (
         Example(f"{path.stem}-{n}", one[0], words=len(one[0].split())) if one else LeftOut("it is empty")
         for n, one in enumerate(found)
@@ -54,7 +54,7 @@ def plain_text(text: str | None = None, **_: object) -> Splits:
 def text_to_text(pairs: str | None = None, **_: object) -> Splits:
     """Your own task: a .jsonl file with `prompt` and `references`, a list of texts; scored by ROUGE and BLEU."""
     if pairs is None:
-        raise ConfigError("the task pairs needs a file: --pairs FILE")
+        raise ConfigError("the task pairs needs a file: name one as pairs")
     path = Path(pairs)
     made = (_pair(number, row, where) for number, (where, row) in enumerate(lines(path)))
     return splits(made, path.name, unit="pairs")

@@ -6,9 +6,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from toolformer.errors import DataError
-from toolformer.eval import sources
 from toolformer.eval.examples import NO_ANSWER, Example, LeftOut, Splits, golds, splits
 from toolformer.eval.sources import Row, array, field, hub, lines, published
+from toolformer.text_file import whole
 
 _NO_NUMBERS = {"nan", "null"}
 """What a program writes for an answer that it has not."""
@@ -30,7 +30,7 @@ def mawps(data: str | None = None, **_: object) -> Splits:
     """MAWPS: its test set in MWPToolkit's split, `mawps/testset.json`. The hub's copy has no split."""
     if data is None:
         raise DataError(
-            "MAWPS's test set is read from MWPToolkit's files only: name their folder with --data, or ask for "
+            "MAWPS's test set is read from MWPToolkit's files only: name their folder as data, or ask for "
             "mawps_all, which the hub has"
         )
     return splits(_mawps(published(data, "mawps/testset.json")), "MAWPS", 238, "problems of the test set")
@@ -67,7 +67,7 @@ def _from_hub() -> Iterator[Example | LeftOut]:
 
 def _xml(path: Path) -> Iterator[Example | LeftOut]:
     # A document that declares entities could expand without end: the publisher's declares none.
-    text = sources.text(path)
+    text = whole(path)
     if "<!" in re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL):
         raise DataError(f"{path} declares entities, which ASDiv's own file does not: it is not read")
     try:

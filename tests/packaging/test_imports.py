@@ -1,8 +1,13 @@
-"""The import rule, and how light the package is."""
+"""What may import what, and how light the package is."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
+from functools import cache
+from graphlib import TopologicalSorter
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -18,19 +23,28 @@ FOLDERS = {
     "toolformer.eval": "eval",
 }
 
-LAYERS = [
-    {"toolformer.errors", "toolformer.calls"},
-    {"toolformer.whole_file", "toolformer.lock", "toolformer.same_settings", "toolformer.screen", "toolformer.page"}
-    | {"toolformer.reach", "toolformer.loading", "toolformer.user_cache", "toolformer.own_json"},
-    {"toolformer.tool", "toolformer.worker", "toolformer.toolbox", "toolformer.lm", "toolformer"},
-    {"toolformer.hf", "toolformer.decode", "toolformer.finetune", "toolformer.model", "toolformer.chat"},
-    {"toolformer.tools"},
-    {"toolformer.data_gen"},
-    {"toolformer.builtin", "toolformer.bootstrap"},
-    {"toolformer.eval"},
-    {"toolformer.catalog", "toolformer.commands", "toolformer.cli", "toolformer.builtin.compare"},
+ORDER = [
+    *("toolformer.version", "toolformer.errors", "toolformer.calls", "toolformer.loading"),
+    *(
+        "toolformer.text_file",
+        "toolformer.own_json",
+        "toolformer.whole_file",
+        "toolformer.lock",
+        "toolformer.same_settings",
+    ),
+    *("toolformer.reach", "toolformer.user_cache", "toolformer.screen", "toolformer.page"),
+    *("toolformer.tool", "toolformer.worker", "toolformer.toolbox"),
+    *("toolformer.lm", "toolformer.hf", "toolformer.decode", "toolformer.generation", "toolformer.chat"),
+    "toolformer.tools",
+    "toolformer.data_gen",
+    *("toolformer.finetune", "toolformer.bootstrap"),
+    *("toolformer.builtin", "toolformer.catalog"),
+    *("toolformer.model", "toolformer", "toolformer.builtin.compare"),
+    *("toolformer.eval", "toolformer.commands", "toolformer.cli"),
 ]
-"""Left never imports right. A package stands for all its modules; `import toolformer` itself loads its own layer."""
+"""Every module, or package with all its modules: each may import itself and what stands before it, and nothing else."""
+
+UNTIL_DECODE_IS_MERGED = ("toolformer.decode.row", "toolformer.decode.branches")
 
 HEAVY = {
     "torch",
@@ -47,6 +61,7 @@ HEAVY = {
 }
 
 
+@cache
 def modules() -> dict[str, Path]:
     found = {}
     for package, folder in FOLDERS.items():
@@ -56,32 +71,67 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def layer(module: str) -> int:
-    """The layer of the longest listed name that the module is or lies in; `toolformer` stands for itself alone."""
+def place(module: str) -> int:
+    """Where the longest listed name stands that the module is or lies in; `toolformer` stands for itself alone."""
     name = module
-    while name:
-        for place, names in enumerate(LAYERS):
-            if name in names and (name != "toolformer" or module == "toolformer"):
-                return place
+    while name not in ORDER:
         name = name.rpartition(".")[0]
-    raise LookupError(f"{module} is in no layer: add it to LAYERS")
+    assert name != "toolformer" or module == "toolformer", f"{module} has no place: add it to ORDER"
+    return ORDER.index(name)
 
 
-def imported(file: Path) -> set[str]:
+def named(file: Path) -> set[str]:
+    """What a file imports: at its top, within functions, where that makes starting faster, or for types."""
     names = set()
     for node in ast.walk(ast.parse(file.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: relative import"
-            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module or ""}
-    return {name for name in names if name in modules()}
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= inner if inner <= modules().keys() else inner | {node.module or ""}
+    return names
 
 
-@pytest.mark.parametrize("module", sorted(modules().keys() - {"toolformer"}))  # it re-exports, some of it at first use
-def test_left_never_imports_right(module: str) -> None:
-    wrong = [other for other in imported(modules()[module]) if layer(other) > layer(module)]
+def imported(file: Path) -> set[str]:
+    """What it imports of ours."""
+    return named(file) & modules().keys()
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_a_module_imports_only_what_stands_before_it(module: str) -> None:
+    wrong = [other for other in imported(modules()[module]) if place(other) > place(module)]
     assert not wrong, f"{module} imports {wrong}"
+
+
+def test_no_module_is_imported_by_what_it_imports() -> None:
+    graph = {module: imported(file) - {module} for module, file in modules().items()}
+    user, used = UNTIL_DECODE_IS_MERGED
+    graph[user].discard(used)
+    TopologicalSorter(graph).prepare()  # or a CycleError that names them
+
+
+NEEDED_BY_OTHERS = {"accelerate", "sentencepiece"}
+"""What is installed for transformers to use."""
+
+
+def test_what_is_imported_is_asked_for_and_nothing_else() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    groups = [
+        project["dependencies"],
+        *(project["optional-dependencies"][name] for name in ("eval", "gguf", "translate")),
+    ]
+    wanted = {_normal(re.split("[^\\w.-]", line)[0]) for group in groups for line in group}
+    used = {name.partition(".")[0] for file in modules().values() for name in named(file)}
+    used -= {*sys.stdlib_module_names, "toolformer", "deepspeed"}  # deepspeed is its users' own
+    own = packages_distributions()
+    missing = {module for module in used if wanted.isdisjoint(map(_normal, own.get(module, [module])))}
+    idle = wanted - {_normal(one) for module in used for one in own.get(module, [module])} - NEEDED_BY_OTHERS
+    assert (missing, idle) == (set(), set())
+
+
+def _normal(distribution: str) -> str:
+    return re.sub("[-_.]+", "-", distribution).lower()
 
 
 def test_import_is_light_and_loads_nothing_heavy() -> None:
@@ -103,18 +153,26 @@ def test_a_folder_is_no_package_of_its_own(name: str) -> None:
 
 def test_the_exported_names_are_chosen() -> None:
     assert set(toolformer.__all__) == {
+        "Answered",
         "Call",
         "CallFormatError",
         "CallSyntax",
+        "Called",
+        "Chat",
         "ConfigError",
         "DataError",
         "DocumentFacts",
+        "Ended",
+        "Event",
         "Found",
         "FunctionTool",
         "Generation",
+        "MadeCall",
+        "Opened",
         "Options",
         "ResultMemory",
         "ServerError",
+        "Text",
         "Tool",
         "ToolBroken",
         "ToolError",
@@ -125,6 +183,8 @@ def test_the_exported_names_are_chosen() -> None:
         "Toolformer",
         "ToolformerError",
         "Traits",
+        "Turn",
+        "Undone",
         "default_tools",
         "load",
         "tool",
@@ -132,3 +192,17 @@ def test_the_exported_names_are_chosen() -> None:
     assert all(hasattr(toolformer, name) for name in toolformer.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'tols'"):
         toolformer.tols  # noqa: B018
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_only_commands_speak_of_flags(module: str) -> None:
+    if module.startswith(("toolformer.commands", "toolformer.cli")):
+        return
+    said = [
+        text.value
+        for call in ast.walk(ast.parse(modules()[module].read_text("utf-8")))
+        if isinstance(call, ast.Call) and re.search(r"Error$|^log\.", ast.unparse(call.func))
+        for text in ast.walk(call)
+        if isinstance(text, ast.Constant) and isinstance(text.value, str)
+    ]
+    assert not [text for text in said if re.search(r"--[a-z]", text)]

@@ -319,7 +319,7 @@ def test_annotate_reads_the_columns_it_is_told(tmp_path: Path, capsys: pytest.Ca
     ("flags", "reason"),
     [
         (("--text-column", "nothing"), "corpus.jsonl:1 has no column 'nothing'; it has: 'text'. Name the right one"),
-        (("--sampler", "http://localhost:1"), "which of the models of http://localhost:1? Name one: --sampler-model"),
+        (("--sampler", "http://localhost:1"), "which of the models of http://localhost:1? Name one as its model"),
         (("--sampler-model", "m"), "--sampler-model is one of a server's models: give the server's URL with --sampler"),
         (("--limit", "0"), "limit=0: it must be 1 at least"),
     ],
@@ -411,7 +411,7 @@ def test_wiki_knows_what_the_package_knows_unless_told_whom_to_ask(
     assert status("call", "wiki", "the capital of Albania") == 0
     assert capsys.readouterr().out.startswith("Albania: ")
     (said,) = [one.message for one in caplog.records if one.name == "toolformer"]
-    assert re.match(r"searching the [0-9,]+ facts of this package, since there is no --index; .* --contact$", said)
+    assert re.match(r"searching the [0-9,]+ facts of this package, since no index is given; .* a contact$", said)
     (own,) = make_tools(ToolSettings(), ["wiki"])
     assert traits_of(own).version.startswith("1 builtin-")
     monkeypatch.setenv("TOOLFORMER_CONTACT", "you@example.org")

@@ -18,8 +18,8 @@ import pyarrow.parquet
 import pytest
 from huggingface_hub.errors import HfHubHTTPError
 
-from toolformer import ConfigError, DataError, DocumentFacts
-from toolformer.data_gen import corpus_lines, corpus_size
+from toolformer import ConfigError, DataError, DocumentFacts, text_file
+from toolformer.data_gen import corpus_size
 from toolformer.data_gen.corpus import date_in, read_corpus
 from toolformer.data_gen.corpus_size import documents_in
 from toolformer.data_gen.records import Document
@@ -241,7 +241,7 @@ def test_what_is_no_corpus(tmp_path: Path) -> None:
 
 
 def test_a_line_without_an_end_is_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus_lines, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(text_file, "MAX_BYTES", 1 << 20)
     for name in ("c.jsonl", "c.txt"):
         (tmp_path / name).write_bytes(b"x" * (2 << 20))
         with pytest.raises(DataError, match="longer than 1 MiB"):
@@ -319,7 +319,7 @@ def test_what_is_no_file_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_gzip_of_blank_lines_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus_lines, "MOST_BLANK", 1_000)
+    monkeypatch.setattr(text_file, "MOST_BLANK", 1_000)
     path = tmp_path / "a.jsonl.gz"
     path.write_bytes(gzip.compress(b"\n" * 1_000_000))
     with pytest.raises(DataError, match=r"a\.jsonl\.gz:1001: more than 1,000 blank lines in a row"):

@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ def test_mawps_is_its_test_set_and_mawps_all_the_whole(tmp_path: Path) -> None:
     made = word_problems.mawps_all(str(tmp_path))
     assert sorted(one["id"] for one in docs(made)) == ["0", "1", "2"]
     assert str(made.size) == "3 of 2,373 published problems"
-    with pytest.raises(DataError, match="name their folder with --data, or ask for mawps_all, which the hub has"):
+    with pytest.raises(DataError, match="name their folder as data, or ask for mawps_all, which the hub has"):
         word_problems.mawps(None)
     (tmp_path / "empty" / "mawps").mkdir(parents=True)
     with pytest.raises(DataError, match="MAWPS: the data holds no example"):
@@ -327,18 +328,18 @@ def test_own_texts_and_pairs(tmp_path: Path) -> None:
     (one,) = docs(texts.text_to_text(pairs=str(tmp_path / "p.jsonl")))
     assert rouge("hello", one["answers"])["rougeL"] == 1.0
     assert bleu(["the cat sat on the mat"], [["a dog", "the cat sat on the mat"]]) == pytest.approx(100)
-    with pytest.raises(ConfigError, match="--text FILE"):
+    with pytest.raises(ConfigError, match="name one as text"):
         texts.plain_text()
 
 
 def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"SVAMP\.json is not there: put the publisher's files"):
         word_problems.svamp(str(tmp_path))
-    with pytest.raises(DataError, match=r"test\.jsonl, line 1 is no JSON"):
+    with pytest.raises(DataError, match=r"test\.jsonl:1: no JSON"):
         word_problems.gsm8k(written(tmp_path, "gsm8k/test.jsonl", "{oops\n"))
     with pytest.raises(DataError, match=r"SVAMP\.json, item 1 has no 'ID'; it has Body"):
         word_problems.svamp(written(tmp_path, "svamp/SVAMP.json", [{"Body": "x"}]))
-    with pytest.raises(DataError, match="--data"):
+    with pytest.raises(DataError, match="name their folder as data"):
         lama.squad()
     with pytest.raises(DataError, match=r"a_dev\.csv, row 1: not a question"):
         mmlu.mmlu(written(tmp_path, "mmlu/dev/a_dev.csv", "only,three,columns\n"))
@@ -497,12 +498,27 @@ def test_problems_without_a_part_are_named(tmp_path: Path) -> None:
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "svamp").mkdir()
     (tmp_path / "svamp" / "SVAMP.json").write_bytes(b"\xff\xfe[")
-    with pytest.raises(DataError, match=r"SVAMP\.json cannot be read as text"):
+    with pytest.raises(DataError, match=r"SVAMP\.json:1: byte 0xff is not UTF-8"):
         word_problems.svamp(str(tmp_path))
     with pytest.raises(DataError, match=r"p\.jsonl cannot be read"):
         texts.text_to_text(pairs=str(tmp_path / "p.jsonl"))
-    with pytest.raises(DataError, match=r"cannot be read as text"):
+    with pytest.raises(DataError, match="is a folder, a pipe or a device: name a file"):
         texts.plain_text(text=str(tmp_path))
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "svamp").mkdir()
+    pipes = [tmp_path / name for name in ("p.jsonl", "p.txt", "svamp/SVAMP.json")]
+    for pipe in pipes:
+        os.mkfifo(pipe)
+    ask: list[Callable[[], object]] = [
+        lambda: texts.text_to_text(pairs=str(pipes[0])),
+        lambda: texts.plain_text(text=str(pipes[1])),
+        lambda: word_problems.svamp(str(tmp_path)),
+    ]
+    for pipe, asked in zip(pipes, ask, strict=True):
+        with pytest.raises(DataError, match=f"{pipe} is a folder, a pipe or a device: name a file"):
+            asked()
 
 
 def test_ids_that_come_twice_are_told_apart(tmp_path: Path) -> None:
@@ -534,18 +550,24 @@ def test_the_hubs_copies_are_read_in_their_columns(monkeypatch: pytest.MonkeyPat
         return [HUB[name]] * (mmlu.SHOTS if split == "dev" else 1)
 
     monkeypatch.setattr("datasets.load_dataset", load_dataset)
-    hub = {name: reader for name, reader in READERS.items() if name != "mawps" and not name.startswith("lama")}
+    files_only = ("mawps", "triviaqa", "lama_squad", "lama_google_re", "lama_trex")
+    hub = {name: reader for name, reader in READERS.items() if name not in files_only}
     made = {name: docs(reader(None)) for name, reader in hub.items()}
     assert set(asked) == set(HUB)
     assert made["mawps_all"][0]["prompt"] == "2 plums, 1.5 eggs. How many? The answer is"
     assert len(made["mawps_all"]) == 1  # it has one split only
     assert str(word_problems.mawps_all(None).size) == "1 of 2,373 published problems"
     assert len(made["svamp"]) == 2  # train and test together are the whole set
-    assert made["triviaqa"][0]["answers"] == ["A", "B"]
+    assert made["triviaqa_rc"][0]["answers"] == ["A", "B"]
     assert len({one["group"] for one in made["bbh_direct"]}) == 27
     assert made["mmlu"][0]["answers"] == ["D"]
     assert all(one["prompt"].count("A: Let's think step by step.\n") == 4 for one in made["bbh_cot"])
     assert not any("step by step" in one["prompt"] for one in made["bbh_direct"])
+
+
+def test_one_task_is_one_set_of_questions() -> None:
+    with pytest.raises(DataError, match="name its folder as data, or ask for triviaqa_rc, which the hub has"):
+        questions.triviaqa()
 
 
 @pytest.mark.parametrize("answer", [None, float("nan"), -1, 4, "D"])
@@ -567,7 +589,7 @@ def test_the_hubs_questions_without_an_answer_are_left_out(monkeypatch: pytest.M
         whole | {"answer": {"value": "", "aliases": []}},
     ]
     monkeypatch.setattr("datasets.load_dataset", lambda name, config, split: rows)
-    made = questions.triviaqa(None)
+    made = questions.triviaqa_rc()
     assert (len(docs(made)), made.size.left_out) == (1, {"it has no answer": 2})
 
 
@@ -579,7 +601,7 @@ def test_a_hub_that_gives_nothing_is_told_with_what_else_there_is(
         raise error
 
     monkeypatch.setattr("datasets.load_dataset", load_dataset)
-    with pytest.raises(DataError, match=rf"cannot be had from the hub \({error}\): download .* with --data"):
+    with pytest.raises(DataError, match=rf"cannot be had from the hub \({error}\): download .* as data"):
         docs(word_problems.svamp(None))
 
 
@@ -595,6 +617,7 @@ READERS = {
     "webquestions": questions.webquestions,
     "natural_questions": questions.natural_questions,
     "triviaqa": questions.triviaqa,
+    "triviaqa_rc": lambda data: questions.triviaqa_rc(data=data),
     "bbh_direct": bbh.direct,
     "bbh_cot": bbh.chain_of_thought,
     "mmlu": mmlu.mmlu,
@@ -603,7 +626,7 @@ READERS = {
 
 
 @pytest.mark.needs("data")
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", [name for name in READERS if name != "triviaqa_rc"])  # which only the hub has
 def test_the_publishers_files(name: str) -> None:
     made = docs(READERS[name](os.environ["TOOLFORMER_DATA"]))
     assert len({one["id"] for one in made}) == len(made) > 10

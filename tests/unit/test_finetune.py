@@ -223,7 +223,7 @@ def test_a_finished_run_is_not_done_again_and_other_settings_are_refused(tmp_pat
 def test_a_corpus_of_another_model_is_used_only_knowingly(tmp_path: Path) -> None:
     base, out = saved("llama", tmp_path / "llama"), tmp_path / "run"
     right = load(base).fingerprint
-    with pytest.raises(DataError, match=f"made with another model .*0badc0de.* has {right}.*--any-corpus"):
+    with pytest.raises(DataError, match=f"made with another model .*0badc0de.* has {right}.*allow any corpus"):
         train(texts(), out, model=base, config=SMALL, made_with="0badc0de")
     assert not out.exists()
     train(texts(), out, model=base, config=SMALL, made_with=right)

@@ -129,12 +129,12 @@ def test_a_table_is_a_file(tmp_path: Path) -> None:
     ("content", "complaint"),
     [
         ("", "no record"),
-        ('{"question": "Q?", "answer": "A"}\n{"question": "Q?"}', "line 2: .*answer"),
-        ('{"answer": "A"}', "line 1: .*question"),
+        ('{"question": "Q?", "answer": "A"}\n{"question": "Q?"}', "jsonl:2: .*answer"),
+        ('{"answer": "A"}', "jsonl:1: .*question"),
         ('{"questions": [], "answer": "A"}', "question"),
         ('{"question": "Q?", "answer": "A", "subject": 3}', "subject"),
-        ("[1]", "line 1: a record is an object"),
-        ("{", "line 1"),
+        ("[1]", "jsonl:1: a list where an object belongs"),
+        ("{", "jsonl:1: no JSON"),
     ],
 )
 def test_a_bad_table(tmp_path: Path, content: str, complaint: str) -> None:

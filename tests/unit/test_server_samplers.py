@@ -236,6 +236,6 @@ def test_a_run_that_outlives_its_server(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_server_that_cannot_be_used_is_said_before_anything_is_written(tmp_path: Path) -> None:
-    with serving(failing("404 No", "no model m")) as server, pytest.raises(ServerError, match="--sampler-by chat"):
+    with serving(failing("404 No", "no model m")) as server, pytest.raises(ServerError, match="or ask it by chat"):
         run(tmp_path / "out", server.url)
     assert not (tmp_path / "out").exists()

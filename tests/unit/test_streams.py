@@ -31,6 +31,9 @@ def run(command: str, **environment: str) -> tuple[int, str, str]:
         ("tools --help >&-", "output"),
         ("call calculator 1+1 >&-", "output"),
         ("call calculator - <&-", "input"),
+        ("generate --model nosuch <&-", "input"),  # it is said before any model is looked for
+        ("chat --model nosuch <&-", "input"),
+        ("annotate - --model nosuch --out OUT <&-", "input"),
     ],
 )
 def test_a_closed_stream_is_said_in_a_line(command: str, stream: str) -> None:

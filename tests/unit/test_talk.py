@@ -20,7 +20,7 @@ from tests.unit.test_cli import status
 from tests.unit.test_decode import CALLED, Fake, adds, either, fails
 from toolformer import Toolformer
 from toolformer.commands.conversation import Conversation
-from toolformer.commands.talk import printable
+from toolformer.commands.streams import printable
 
 FAST = ("--model", "builtin", "--max-new-tokens", "4")
 

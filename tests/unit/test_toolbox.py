@@ -321,6 +321,41 @@ def test_a_bound_toolbox_knows_the_document() -> None:
         assert bound.run("Bad", "") == box.run("Bad", "")  # one worker serves both
 
 
+@dataclass(frozen=True)
+class Undated(DayTool):
+    """A tool that does not take every document."""
+
+    def bind(self, facts: DocumentFacts) -> Tool:
+        if facts.date is None:
+            raise ToolError("the text has no date")
+        raise LookupError(f"no calendar of {facts.date.year}")
+
+
+def test_a_tool_that_cannot_be_bound_fails_when_it_is_called(good: FunctionTool) -> None:
+    with Toolbox([Undated(), good]) as box:
+        dated, undated = box.bind(DocumentFacts(date=datetime.date(2021, 5, 6))), box.bind(DocumentFacts())
+        with pytest.raises(ToolBroken, match="Day: LookupError: no calendar of 2021"):
+            dated.run("Day", "")
+        with pytest.raises(ToolError, match="Day: the text has no date") as told:
+            undated.run("Day", "")
+        assert type(told.value) is ToolError
+        assert dated.run("Good", "a") == "A"
+
+
+def test_a_tool_that_cannot_say_its_traits_is_refused_at_once() -> None:
+    class Odd(DayTool):
+        @property
+        def traits(self) -> Traits:  # type: ignore[override]
+            raise LookupError("no settings")
+
+        @traits.setter
+        def traits(self, _: Traits) -> None:
+            pass
+
+    with pytest.raises(ConfigError, match=r"tool Day cannot say its traits \(LookupError: no settings\)"):
+        Toolbox([object.__new__(Odd)])
+
+
 @pytest.fixture
 def counted() -> tuple[list[str], Callable[[str], FunctionTool]]:
     asked: list[str] = []

@@ -334,6 +334,12 @@ def test_another_kind_of_model(tmp_path: Path) -> None:
         Translate(str(tmp_path))(FRENCH)
 
 
+def test_what_it_needs_is_said_when_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(translate, "find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match=r"py3langid is not installed: pip install 'toolformer-kit\[translate\]'"):
+        Translate()
+
+
 def test_no_such_model(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="text-to-text model .* cannot be loaded"):
         Translate(str(tmp_path / "nothing"), offline=True)(FRENCH)

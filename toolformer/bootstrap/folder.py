@@ -81,7 +81,7 @@ class RoundsFolder:
         file = self.path / NAME
         if not file.exists():
             if foreign := sorted({path.name for path in self.path.iterdir()} - {LOCK}):
-                raise DataError(f"{self.path} holds something else ({foreign[0]}): choose another folder with --out")
+                raise DataError(f"{self.path} holds something else ({foreign[0]}): choose another folder")
             self.write()
             return
         try:
@@ -93,7 +93,7 @@ class RoundsFolder:
             if [one.number for one in self.rounds] != [*range(1, len(rounds) + 1)]:
                 raise ValueError("its rounds are not numbered from 1 on")
         except (OSError, ValueError) as error:
-            raise DataError(f"{file} cannot be read ({error}): choose another folder with --out") from error
+            raise DataError(f"{file} cannot be read ({error}): choose another folder") from error
         if not (self.annotated(1) / "config.json").exists():
             self.write()
             return

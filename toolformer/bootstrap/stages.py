@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import toolformer
 from toolformer.bootstrap.folder import RoundsFolder
 from toolformer.bootstrap.rounds import Round
 from toolformer.data_gen.annotated_folder import AnnotatedFolder
@@ -25,6 +24,7 @@ from toolformer.errors import ConfigError, DataError
 from toolformer.finetune.config import TrainConfig
 from toolformer.loading import Loading
 from toolformer.tool import Tool, traits_of
+from toolformer.version import __version__
 
 if TYPE_CHECKING:
     from toolformer.finetune.mixture import Held
@@ -82,7 +82,7 @@ class Run:
 
         by, told = self.sampler, self.annotating
         return {
-            "toolformer": toolformer.__version__,
+            "toolformer": __version__,
             "corpus": self.corpus.digest(),
             "model": lasting(self.model),
             "tools": {tool.name: traits_of(tool).version for tool in self.tools},
@@ -144,13 +144,13 @@ def _check(run: Run, folder: RoundsFolder, number: int, *, any_call: bool) -> No
     if not any_call:
         raise DataError(
             f"round {number} kept no call in {folder.annotated(number)}, so there is nothing to learn: give more "
-            "texts, other tools, or a lesson with a lower filtering_threshold and --filtering-threshold lesson; "
+            "texts, other tools, or a lesson with a lower filtering_threshold and filtering_threshold='lesson'; "
             "`toolformer report` shows what was tried. They need another folder"
         )
     if _mark(folder, number) != _mark(folder, 1):
         raise DataError(
             f"the calls of round {number} were judged by another model than those of round 1: {run.model} has changed. "
-            "Restore it and remove that round's folder, or choose another folder with --out"
+            "Restore it and remove that round's folder, or choose another folder"
         )
 
 
@@ -165,7 +165,7 @@ def _config(folder: RoundsFolder, number: int) -> dict[str, Any]:
 def _damaged(folder: RoundsFolder, number: int) -> DataError:
     return DataError(
         f"{folder.annotated(number) / 'config.json'} is damaged: remove the folder of round {number} and those behind "
-        "it, or choose another folder with --out"
+        "it, or choose another folder"
     )
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from toolformer.catalog import CATALOG, ToolSettings, make_tools
+from toolformer.catalog import CATALOG, TAUGHT, ToolSettings, make_tools
 from toolformer.commands.flags import LoadingFlags, Often
 from toolformer.commands.stopping import stopping
+from toolformer.commands.streams import check_stdin
 from toolformer.commands.tools import Settings
 from toolformer.data_gen.method import Method
 from toolformer.errors import ConfigError
@@ -72,7 +73,7 @@ class Annotate:
     """A .jsonl, .parquet or .txt file, a folder, a dataset as NAME or NAME:CONFIGURATION, or "-" for standard input."""
     out: Path
     """The folder to write. Run the same command again to resume."""
-    tools: str = "calculator,dates,qa,wiki"
+    tools: str = ",".join(TAUGHT)
     """Names of the tools, with commas, as `toolformer tools` lists them."""
     model: str = "builtin"
     """The model that judges the calls and that you will finetune, by name or path."""
@@ -95,6 +96,8 @@ class Annotate:
 
     def run(self) -> None:
         """Annotate, showing how it goes."""
+        if self.corpus == "-":
+            check_stdin()
         with stopping(f"the same command goes on with {self.out} where it was"):
             self._annotate()
 

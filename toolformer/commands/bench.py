@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from toolformer.catalog import ToolSettings, make_tools
+from toolformer.catalog import TAUGHT, ToolSettings, make_tools
 from toolformer.commands.flags import LoadingFlags
 from toolformer.commands.tools import Settings
 from toolformer.errors import ConfigError
@@ -21,7 +21,7 @@ class BenchAnnotate:
 
     corpus: Path | None = None
     """Texts to annotate; by default, those of the built-in model."""
-    tools: str = "calculator,dates,qa"
+    tools: str = ",".join(name for name in TAUGHT if name != "wiki")
     """Names of the tools, with commas, as `toolformer tools` lists them."""
     model: str = "builtin"
     """A causal model by name or path."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from toolformer.catalog import ToolSettings, make_tools
+from toolformer.catalog import TAUGHT, ToolSettings, make_tools
 from toolformer.commands.annotate import Rows, Sampling
 from toolformer.commands.flags import LoadingFlags, Often
 from toolformer.commands.stopping import stopping
@@ -53,7 +53,7 @@ class Bootstrap:
     """The folder to write. Run the same command again to resume, or with more rounds to go further."""
     rounds: int = 3
     """Maximum number of rounds. The first round that gains nothing is the last."""
-    tools: str = "calculator,dates,qa,wiki"
+    tools: str = ",".join(TAUGHT)
     """Names of the tools, with commas, as `toolformer tools` lists them."""
     model: str = "builtin"
     """The model that judges all calls and that each round finetunes anew, by name or path."""

@@ -6,22 +6,22 @@ Nothing here changes anything, and nothing is downloaded.
 import contextlib
 import os
 import platform
+import re
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from toolformer.errors import DISTRIBUTION, ToolTimeout
+from toolformer.errors import ToolTimeout, first_line
 from toolformer.tool import Traits, tool
+from toolformer.version import DISTRIBUTION
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
-
-    from packaging.requirements import Requirement
 
 HUB_SECONDS = 4.0
 """How long the hub may take to answer."""
@@ -29,6 +29,8 @@ LEAST_GB = 1.0
 """Of disk and of memory: with less, not even the built-in model can be trained."""
 _NAMED = ("torch", "transformers", "peft", "datasets")
 """The packages whose versions matter most; of the others, only how many they are."""
+_REQUIREMENT = re.compile(r"""(?P<name>[\w.-]+)(?:>=(?P<least>[\d.]+))?(?:\s*;\s*extra == ['"](?P<extra>\w+)['"])?""")
+"""As this package asks for others; no more of what requirements can say."""
 _PROMPT = "There are 8 boxes with 76 oranges in each, so there are"
 
 
@@ -55,33 +57,30 @@ def python() -> Iterator[Finding]:
 
 def packages() -> Iterator[Finding]:
     """What is installed of what this package asks for, and of its extras."""
-    from packaging.requirements import Requirement
-
     try:
         metadata = distribution(DISTRIBUTION).metadata
     except PackageNotFoundError:
         yield Finding("packages", "failed", "toolformer itself is not installed", f"pip install {DISTRIBUTION}")
         return
-    wanted = [Requirement(line) for line in metadata.get_all("Requires-Dist") or ()]
+    wanted = [one for line in metadata.get_all("Requires-Dist") or () if (one := _REQUIREMENT.fullmatch(line))]
     extras = [extra for extra in metadata.get_all("Provides-Extra") or () if extra != "dev"]
-    for extra in ("", *extras):
-        own = [one for one in wanted if (one.marker.evaluate({"extra": extra}) if one.marker else not extra)]
-        yield _installed(own, extra)
+    for extra in (None, *extras):
+        yield _installed({one["name"]: one["least"] or "0" for one in wanted if one["extra"] == extra}, extra)
 
 
-def _installed(wanted: "list[Requirement]", extra: str) -> Finding:
+def _installed(wanted: Mapping[str, str], extra: str | None) -> Finding:
     name = f"extra {extra}" if extra else "packages"
     problems, there, needed = [], {}, []
-    for one in wanted:
+    for package, least in wanted.items():
         try:
-            there[one.name] = version(one.name)
+            there[package] = version(package)
         except PackageNotFoundError:
-            problems.append(f"{one.name} is not installed")
+            problems.append(f"{package} is not installed")
         else:
-            if one.specifier.contains(there[one.name], prereleases=True):
+            if _numbers(there[package]) >= _numbers(least):
                 continue
-            problems.append(f"{one.name} {there[one.name]} is not {one.specifier}")
-        needed.append(f"'{one.name}{one.specifier}'")
+            problems.append(f"{package} {there[package]} is not >={least}")
+        needed.append(f"'{package}>={least}'")
     if problems:
         install = f"'{DISTRIBUTION}[{extra}]'" if extra else " ".join(needed)
         return Finding(name, "missing" if extra else "failed", "; ".join(problems), f"pip install {install}")
@@ -89,6 +88,10 @@ def _installed(wanted: "list[Requirement]", extra: str) -> Finding:
     others = len(there) - len(shown)
     says = ", ".join(f"{package} {there[package]}" for package in shown) + (f", and {others} more" if others else "")
     return Finding(name, "ok", says)
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
 
 
 def device() -> Iterator[Finding]:
@@ -116,7 +119,7 @@ def _tried(name: str, use: Callable[[], None], says: str) -> Finding:
     try:
         use()
     except Exception as error:  # noqa: BLE001 - what does not work on a machine says so in any way
-        why = f"not possible here: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        why = f"not possible here: {type(error).__name__}: {first_line(error)}"
         return Finding(name, "missing", why, "do without: float32 works everywhere")
     return Finding(name, "ok", says)
 
@@ -171,7 +174,7 @@ def _problem(status: "Future[int]") -> str:
     except TimeoutError:
         return f"no answer within {HUB_SECONDS:g} s"
     if error is not None:
-        return str(error).splitlines()[0] if str(error) else type(error).__name__
+        return first_line(error)
     return f"it answers with HTTP {status.result()}" if status.result() >= 500 else ""
 
 
@@ -216,7 +219,6 @@ def model() -> Iterator[Finding]:
 
 def room() -> Iterator[Finding]:
     """Disk where one stands and where models are kept, and memory."""
-    import psutil
     from huggingface_hub import constants
 
     places = (
@@ -231,9 +233,18 @@ def room() -> Iterator[Finding]:
             yield _enough(name, free, says, elsewhere)
         else:
             yield Finding(name, "missing", f"{says}, which cannot be written", elsewhere)
-    memory = psutil.virtual_memory()
-    says = f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GB free"
-    yield _enough("memory", memory.available / 2**30, says, "end other programs")
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    free = _free_memory() or total
+    yield _enough("memory", free, f"{free:.1f} of {total:.1f} GB free", "end other programs")
+
+
+def _free_memory() -> float | None:
+    """Gigabytes that programs could still take; None where the system, such as macOS, has no file that says so."""
+    try:
+        said = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    return int(said[1]) / 2**20 if said else None
 
 
 def _enough(name: str, free: float, says: str, advice: str) -> Finding:

@@ -11,8 +11,7 @@ from rich.text import Text as Styled
 
 from toolformer.calls import Call, CallSyntax
 from toolformer.chat import Chat
-from toolformer.commands.streams import check_text
-from toolformer.commands.talk import printable
+from toolformer.commands.streams import check_text, printable
 from toolformer.decode.events import Answered, Called, Ended, Event, Text, Undone
 from toolformer.errors import ConfigError, DataError, ToolformerError, unknown_name
 from toolformer.model import Toolformer

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from toolformer.commands.checks import CHECKS, Finding
-from toolformer.errors import ToolformerError
+from toolformer.errors import ToolformerError, first_line
 
 _COLOURS = {"ok": "green", "missing": "yellow", "failed": "bold red"}
 
@@ -35,7 +35,7 @@ def findings() -> Iterator[Finding]:
         try:
             yield from check()
         except Exception as error:  # noqa: BLE001 - a broken installation may raise anything
-            says = f"{type(error).__name__}: {error}".splitlines()[0]
+            says = f"{type(error).__name__}: {first_line(error)}"
             yield Finding(name, "failed", says, "if `pip check` is silent, install toolformer again")
 
 

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from toolformer.catalog import ToolSettings, make_tools
+from toolformer.catalog import MEASURED, PAPER, ToolSettings, make_tools
 from toolformer.commands.flags import LoadingFlags, Often
 from toolformer.commands.stopping import stopping
 from toolformer.commands.tools import Settings
-from toolformer.errors import DISTRIBUTION, ConfigError
+from toolformer.errors import ConfigError
 from toolformer.eval.settings import Asking
 from toolformer.eval.settings import Settings as Asked
 from toolformer.loading import Loading
+from toolformer.version import DISTRIBUTION
 from toolformer.whole_file import make_folder
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 _TASKS = "lama,math,qa,dateset,bbh,mmlu,ppl"
 _PAPER_TASKS = "lama,asdiv,svamp,mawps,qa,dates,ppl"
-_TOOLS = "calculator,calendar,dates,qa,wiki"
-_PAPER_TOOLS = "calculator,calendar,qa,wiki"
 _PAPER_K = "0,1,3,10"
 
 
@@ -40,8 +39,8 @@ class Eval:
     model: str = "builtin"
     """By name or path: a plain model, or a folder of `toolformer train`."""
     tasks: str | None = None
-    """Groups or single tasks, with commas: lama, math, qa, dates, bbh, mmlu, ppl, or svamp, say; also mawps_all, text
-    and pairs. By default, all groups, without TempLAMA."""
+    """Groups or single tasks, with commas: lama, math, qa, dates, bbh, mmlu, ppl, or svamp, say; also mawps_all,
+    triviaqa_rc, text and pairs. By default, all groups, without TempLAMA."""
     k: str | None = None
     """Values of k, with commas: a call opens where its opening is among the k likeliest tokens; 0 disables calls. By
     default, 0,1,3,10."""
@@ -82,7 +81,7 @@ class Eval:
         paper = self.preset == "paper"
         names, k = self.tasks or (_PAPER_TASKS if paper else _TASKS), self.k or _PAPER_K
         chosen = Asked(tasks=_names(names), k=_numbers(k), **vars(self.asking))
-        tools = self.tools or (_PAPER_TOOLS if paper else _TOOLS)
+        tools = self.tools or ",".join(PAPER if paper else MEASURED)
         made = [] if tools == "none" else make_tools(self.settings, _names(tools))
         # Before the model, which may take long: what is missing is said at once.
         for folder in self.beside:

@@ -16,7 +16,7 @@ from lm_eval._cli import HarnessCLI
 from lm_eval.api.registry import register_model
 
 from toolformer import load
-from toolformer.catalog import ToolSettings, make_tools
+from toolformer.catalog import MEASURED, ToolSettings, make_tools
 from toolformer.decode.options import Options
 from toolformer.errors import ConfigError, ToolformerError, unknown_name
 from toolformer.eval.run import FOLDER
@@ -34,7 +34,7 @@ class RegisteredLM(ToolLM):
         self,
         pretrained: str = "builtin",
         adapter: str | None = None,
-        tools: str = "calculator+calendar+dates+qa+wiki",
+        tools: str = "+".join(MEASURED),
         k: int = 10,
         calls: int = 1,
         batch_size: int | str = 32,

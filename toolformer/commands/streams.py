@@ -9,6 +9,7 @@ import codecs
 import contextlib
 import io
 import os
+import re
 import sys
 from typing import Any, NoReturn
 
@@ -17,6 +18,7 @@ from toolformer.errors import ConfigError, DataError
 _BY_NUMBER = "toolformer.by_number"
 _NO_TEXT = {chr(code) for code in range(0xDC80, 0xDD00)}
 """What Python reads bytes as that are no text."""
+_HOSTILE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
 
 def settle_streams() -> None:
@@ -38,6 +40,12 @@ def settle_streams() -> None:
     sys.stderr = _text(io.BufferedWriter(_Unheeded()), sys.stderr.encoding if sys.stderr else "utf-8")
 
 
+def check_stdin() -> None:
+    """A ConfigError if standard input is closed: for commands that read it only after much work."""
+    if isinstance(closed := getattr(sys.stdin, "buffer", None), _Closed):
+        closed.readinto(b"")
+
+
 def check_text(line: str) -> str:
     """A line of standard input, if it is text; a DataError if not."""
     if not line.isascii() and not _NO_TEXT.isdisjoint(line):
@@ -46,6 +54,11 @@ def check_text(line: str) -> str:
             "iconv -f LATIN1 -t UTF-8"
         )
     return line
+
+
+def printable(text: str) -> str:
+    """The text without what could steer a terminal or turn its lines around: a model may say anything."""
+    return _HOSTILE.sub("\ufffd", text)
 
 
 def _text(stream: Any, encoding: str) -> io.TextIOWrapper:

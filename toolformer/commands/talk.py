@@ -1,7 +1,6 @@
 """`toolformer generate` and `toolformer chat`: a model that uses its tools, in a terminal."""
 
 import json
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from toolformer.catalog import DEFAULT, ToolSettings, make_tools
+from toolformer.catalog import ALONE, ToolSettings, make_tools
 from toolformer.commands.flags import LoadingFlags, Often
-from toolformer.commands.streams import check_text
+from toolformer.commands.streams import check_stdin, check_text, printable
 from toolformer.commands.tools import Settings
 from toolformer.decode.options import Options
 from toolformer.errors import ToolformerError
@@ -23,12 +22,6 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 512
 """Lines of standard input that are read before the first is answered."""
-_HOSTILE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
-
-
-def printable(text: str) -> str:
-    """The text without what could steer a terminal or turn its lines around: a model may say anything."""
-    return _HOSTILE.sub("\ufffd", text)
 
 
 @dataclass(frozen=True)
@@ -37,7 +30,7 @@ class Who:
 
     model: str = "builtin-tools"
     """By name or path: `builtin-tools`, a folder of `toolformer train`, or any other model."""
-    tools: str = ",".join(DEFAULT).lower()
+    tools: str = ",".join(ALONE)
     """Names of the tools, with commas, as `toolformer tools` lists them; empty for none."""
 
     def toolformer(self, loading: Loading, settings: ToolSettings) -> "Toolformer":
@@ -73,6 +66,8 @@ class Generate:
 
     def run(self) -> None:
         """Print what the model writes, a line for each line. One that cannot be answered is said on standard error."""
+        if self.text == "-":
+            check_stdin()
         with self.who.toolformer(self.loading, self.settings) as toolformer:
             if self.text != "-":
                 self._print(toolformer.generate(self.text, self.options), lines=False)
@@ -134,6 +129,7 @@ class Chat:
 
     def run(self) -> None:
         """Talk until /quit or the end of input."""
+        check_stdin()
         from toolformer.commands.conversation import Conversation
 
         with self.who.toolformer(self.loading, self.settings) as toolformer:

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from dataclasses import dataclass, fields
-from typing import Literal, Self
+from typing import Literal, Self, TypedDict, Unpack
 
 from toolformer.errors import ConfigError, unknown_name
 
@@ -123,7 +123,7 @@ class Options:
             return 1.0 if self.temperature is None else self.temperature
         return _WARM if self.calls_sampled > 1 else 0.0
 
-    def changed(self, **changes: object) -> Self:
+    def changed(self, **changes: "Unpack[OptionChanges]") -> Self:
         """The same with some of them changed."""
         known = [field.name for field in fields(self)]
         for name in changes:
@@ -132,3 +132,33 @@ class Options:
         if isinstance(stop := changes.get("stop"), list):
             changes["stop"] = tuple(stop)
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+
+
+class OptionChanges(TypedDict, total=False):
+    """The fields of Options, for calls that change some of them."""
+
+    k: int
+    calls: int
+    branches: int
+    calls_sampled: int
+    choose: Choose
+    call_temperature: float | None
+    max_new_tokens: int
+    stop: tuple[str, ...] | list[str]
+    late_stop: bool
+    do_sample: bool
+    temperature: float | None
+    top_k: int | None
+    top_p: float | None
+    min_p: float | None
+    typical_p: float | None
+    top_h: float | None
+    epsilon_cutoff: float | None
+    eta_cutoff: float | None
+    repetition_penalty: float | None
+    no_repeat_ngram_size: int | None
+    min_new_tokens: int | None
+    seed: int
+    batch: int
+    input_tokens: int
+    result_tokens: int

@@ -10,7 +10,7 @@ import torch
 from transformers import TrainerCallback, TrainingArguments
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
-from toolformer.errors import ConfigError, unknown_name
+from toolformer.errors import ConfigError, first_line, unknown_name
 from toolformer.finetune.batches import Plan, plan
 from toolformer.finetune.config import TrainConfig
 from toolformer.finetune.rows import Row
@@ -24,7 +24,7 @@ def make_trackers(names: Sequence[str]) -> list[TrainerCallback]:
     try:
         return [INTEGRATION_TO_CALLBACK[name]() for name in names]
     except (ImportError, RuntimeError) as error:
-        raise ConfigError(str(error).strip().split("\n")[0]) from error
+        raise ConfigError(first_line(error)) from error
 
 
 def training_arguments(config: TrainConfig, checkpoints: Path, device: str = "auto") -> TrainingArguments:

@@ -133,4 +133,4 @@ PAPER = TrainConfig(
     evaluate_every=500,
     keep="plain",
 )
-"""Schick et al. 2023, appendix B. Its 1,000 held-out plain texts are what `plain` is given (`--plain` a corpus)."""
+"""Schick et al. 2023, appendix B. Its 1,000 held-out plain texts are what `plain` is given."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from toolformer.errors import DataError
+from toolformer.errors import DataError, first_line
 from toolformer.lock import LOCK, sole_writer
 from toolformer.own_json import fits, read_own
 from toolformer.same_settings import changes, refuse_changes
@@ -59,7 +59,7 @@ class TrainingFolder:
         file = self.path / "training.json"
         if not file.exists():
             if foreign := sorted({path.name for path in self.path.iterdir()} - {"checkpoints", LOCK}):
-                raise DataError(f"{self.path} holds something else ({foreign[0]}): choose another folder with --out")
+                raise DataError(f"{self.path} holds something else ({foreign[0]}): choose another folder")
             self._write("training.json", json.dumps(self._config, indent=1, ensure_ascii=False) + "\n")
             return
         refuse_changes(self.path, changes(self.read(), self._config))
@@ -137,7 +137,7 @@ def _check_state(checkpoint: Path) -> None:
     except (OSError, ValueError) as error:
         raise DataError(
             f"the checkpoint {checkpoint} is damaged ({error}): remove its folder to go on from the one before it, or "
-            "choose another folder with --out"
+            "choose another folder"
         ) from error
 
 
@@ -156,8 +156,7 @@ def writing(path: Path) -> Iterator[None]:
     except (OSError, SafetensorError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not _OF_TORCH.search(str(error)):
             raise
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error).strip().split("\n")[0]
         raise DataError(
-            f"cannot write to {path}: {reason}. What was written before is safe: make room or rights and run the same "
-            "again, or choose another folder with --out"
+            f"cannot write to {path}: {getattr(error, 'strerror', None) or first_line(error)}. What was written before "
+            "is safe: make room or rights and run the same again, or choose another folder"
         ) from error

@@ -4,7 +4,7 @@ import logging
 import os
 from pathlib import Path
 
-from toolformer.errors import ConfigError
+from toolformer.errors import ConfigError, first_line
 
 log = logging.getLogger("toolformer")
 
@@ -36,9 +36,8 @@ def push_to_hub(folder: Path, repository: str, *, private: bool = False) -> str:
             commit_message="Finetuned with toolformer",
         )
     except (HFValidationError, HfHubHTTPError, OSError) as error:
-        reason = str(error).strip().split("\n")[0]
         raise ConfigError(
-            f"{repository} cannot be pushed to: {reason}. {folder} is as it was: push again later"
+            f"{repository} cannot be pushed to: {first_line(error)}. {folder} is as it was: push again later"
         ) from error
     adapter = find_adapter(str(folder), offline=True)
     if adapter is not None and (base := base_of(adapter)) not in OWN and is_path(base):

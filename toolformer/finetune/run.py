@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from transformers import TrainerCallback, TrainerState
 
-import toolformer
 from toolformer.calls import Call, CallSyntax, Part
 from toolformer.errors import DataError
 from toolformer.finetune.arguments import device_kind, make_trackers, measure, schedule, training_arguments
@@ -30,6 +29,7 @@ from toolformer.hf.precision import check_words
 from toolformer.hf.source import lasting
 from toolformer.loading import Loading
 from toolformer.own_json import made_of
+from toolformer.version import __version__
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -114,7 +114,7 @@ def _check_model(name: str, made_with: str | None, loading: Loading) -> tuple[st
     if made_with is not None and mark != made_with:
         raise DataError(
             f"the corpus was made with another model (fingerprint {made_with}; {name} has {mark}), so its calls may "
-            "not help this one: name the model that it was made with, or say --any-corpus"
+            "not help this one: name the model that it was made with, or allow any corpus"
         )
     return name, mark
 
@@ -124,7 +124,7 @@ def _described(name: str, mark: str, texts: Texts, config: TrainConfig, loading:
     tools = sorted({placed.call.tool for example in texts.learnt for placed in example.calls})
     syntax = CallSyntax.TEXT if config.how == "prompt" else CallSyntax.TOKENS
     return {
-        "toolformer": toolformer.__version__,
+        "toolformer": __version__,
         "model": name,
         "model_fingerprint": mark,
         "data": texts.digest,

@@ -1,16 +1,18 @@
-"""Reading UTF-8 text that may not be UTF-8, gzip files that may be torn, and lines that may never end.
+"""Text files from anywhere: UTF-8 that may not be UTF-8, gzip files that may be torn, lines that may never end.
 
-Whatever is wrong is a DataError that names the file and the line. Nothing knows here what the lines mean.
+Whatever is wrong is a DataError that names the file and the line. What the lines mean is for others to know.
 """
 
 import contextlib
 import gzip
 import io
 import itertools
+import json
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 from toolformer.errors import DataError
 
@@ -19,16 +21,21 @@ MAX_BYTES = 64 << 20
 MOST_BLANK = 1_000_000
 """Blank lines in a row at most: a gzip file can hold a thousand times as many of them as it has bytes."""
 GZIP = ".gz"
+_HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 Bytes: TypeAlias = BinaryIO | io.BufferedIOBase
 
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Bytes]:
-    """The file's bytes, unzipped if its name says so."""
+    """The file's bytes, unzipped if its name says so. A pipe or a device is not opened: it might never end."""
     with contextlib.ExitStack() as stack:
-        with _reading(str(path), 1):
+        try:
+            if path.exists() and not path.is_file():
+                raise DataError(f"{path} is a folder, a pipe or a device: name a file")
             raw: Bytes = stack.enter_context(path.open("rb"))
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}") from error
         if path.name.casefold().endswith(GZIP):
             raw = stack.enter_context(gzip.GzipFile(fileobj=raw))
         yield raw
@@ -54,6 +61,27 @@ def lines(file: Bytes, shown: str) -> Iterator[tuple[int, str]]:
             raise DataError(f"{shown}:{number}: more than {MOST_BLANK:,} blank lines in a row; take them out")
 
 
+def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The JSON objects of a file, one a line, and their lines' numbers."""
+    with opened(path) as file:
+        yield from objects(lines(file, str(path)), str(path))
+
+
+def objects(numbered: Iterable[tuple[int, str]], shown: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The JSON objects that these lines are."""
+    for number, line in numbered:
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{shown}:{number}: no JSON ({error}); correct the line or take it out") from error
+        if not isinstance(value, dict):
+            raise DataError(
+                f"{shown}:{number}: a {type(value).__name__} where an object belongs; write one a line, as in "
+                '{"text": "..."}'
+            )
+        yield number, value
+
+
 def whole(path: Path) -> str:
     """All of a text file."""
     with opened(path) as file:
@@ -62,9 +90,14 @@ def whole(path: Path) -> str:
         if len(content) > MAX_BYTES:
             raise DataError(
                 f"{path} is longer than {MAX_BYTES >> 20} MiB, and a text file is one text; if it holds one a line, "
-                "give it to standard input: toolformer annotate - ..."
+                'write each as a line of JSON, {"text": "..."}, into a .jsonl file'
             )
         return _decoded(content, str(path), 1)
+
+
+def storable(text: str) -> str:
+    """The text with U+FFFD for each lone surrogate, which JSON can spell and neither a file nor a model can hold."""
+    return text if text.isascii() else _HALF_A_PAIR.sub("\ufffd", text)
 
 
 def _decoded(content: bytes, shown: str, number: int) -> str:
