@@ -1,4 +1,4 @@
-# The whole developer interface: make demo | demo-real | smollm2 | smollm2-tools | test | lint | docs | bench | package | setup
+# The whole developer interface: make demo | demo-real | smollm2 | smollm2-tools | test | lint | docs | figures | bench | package | setup
 PYTHON ?= python3
 TORCH ?= torch==2.13.0+cpu
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -9,7 +9,7 @@ PIP := $(BIN)/python $(INSTALL)
 UNPACKED := build/unpacked
 FRESH := build/fresh/bin/python
 
-.PHONY: setup demo demo-real smollm2 smollm2-tools test lint docs bench package unpacked clean
+.PHONY: setup demo demo-real smollm2 smollm2-tools test lint docs figures bench package unpacked clean
 
 # Torch comes first and by its CPU build: a plain "torch" brings gigabytes of CUDA. Where the configured index has no
 # such build, PyTorch's own is asked, and last the plain version (macOS has only that).
@@ -63,6 +63,10 @@ lint: unpacked
 # The site, build/site/index.html: the guides, and the API out of docstrings. A link to nothing is an error.
 docs: unpacked
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+# The pages' figures, measured again by the commands beside them; make figures ONLY=bench-decode; --list: recipes/figures.py
+figures: setup
+	$(BIN)/python recipes/figures.py $(if $(ONLY),--only $(ONLY))
 
 # make bench PASSAGES=FILE also builds a search index over a file of passages and asks it.
 bench: setup

@@ -75,7 +75,7 @@ STAND_INS: dict[str, Callable[[Path], None]] = {
 }
 """How each is made, by its name."""
 
-_SQUAD = {"masked_sentences": ["The theory of relativity was developed by [MASK]."], "obj_label": "Einstein", "id": "a"}
+_SQUAD = {"masked_sentences": ["The capital of Peru is [MASK]."], "obj_label": "Lima", "id": "a"}
 _GOOGLE_RE = {"masked_sentences": ["He died in [MASK] ."], "obj_label": "Florida", "uuid": "u"}
 _TREX = {"sub_uri": "Q1", "sub_label": "Ada", "obj_label": "London"}
 _ASDIV = (
@@ -96,8 +96,8 @@ PUBLISHED: dict[str, object] = {
     "mawps/testset.json": [_MAWPS],
     "gsm8k/test.jsonl": _lines({"question": "How many are 2 and 2?", "answer": "<<2+2=4>>\n#### 4"}),
     "webquestions/test.json": [{"qId": "w", "qText": "what is Peru's capital?", "answers": ["Lima"]}],
-    "nq_open/NQ-open.dev.jsonl": _lines({"question": "who sang it", "answer": ["A", "B"]}),
-    "triviaqa/x.dev.txt": "Which sport?\t['Boxing']\n",
+    "nq_open/NQ-open.dev.jsonl": _lines({"question": "what is the capital of Peru", "answer": ["Lima"]}),
+    "triviaqa/x.dev.txt": "What is Peru's capital?\t['Lima']\n",
     "bbh/bbh/t.json": {"examples": [{"input": "Which?\nOptions:\n(A) x\n(B) y", "target": "(A)"}]},
     "bbh/cot-prompts/t.txt": _SHOTS,
     "mmlu/dev/a_dev.csv": "What?,1,2,3,4,D\n" * 5,
