@@ -3,20 +3,20 @@
 A command is run as it stands. What a page has no value for, it names in capitals (CORPUS, DATA): such a name is a file
 or folder beside the command, made by stand_ins.py unless an earlier command of the page has written it. A command whose
 comment says `# needs ...` (a GPU, the network, hours) is only read, so that a wrong flag is seen. So is `make`, which
-sets up an environment: its dry run says whether the target and all that it depends on are there.
+sets up an environment: its dry run says whether the target, and all that it depends on, is there.
 """
 
+import importlib
 import io
 import re
-import runpy
 import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from unittest import mock
 
@@ -54,23 +54,25 @@ def commands(block: str) -> Iterator[Command]:
 
 def run(command: Command, folder: Path) -> None:
     """Run a command in the folder, which is the current one, or read it if it needs more than a test has."""
-    read(command)
-    words = command.words
-    if not command.runs or words[0] not in ("toolformer", "python"):
-        return
-    make_stand_ins(words, folder)
-    with redirect_stdout(io.StringIO()) as said, redirect_stderr(said), mock.patch("sys.stdin", io.StringIO()):
-        status = _status(words)
+    match command.words:
+        case ["toolformer", name, *given] if command.runs:
+            start = partial(cli.main, [name, *given, *SMALL.get(name, ())])
+        case ["python", "-m", module, *_] if command.runs:
+            start = importlib.import_module(module).main
+        case [first, *_]:
+            assert not command.runs or first in ("make", "git", "cd"), f"{command}: say what it needs, or have it run"
+            read(command)
+            return
+    make_stand_ins(command.words, folder)
+    argv, stdin = mock.patch("sys.argv", list(command.words[2:])), mock.patch("sys.stdin", io.StringIO())
+    with redirect_stdout(io.StringIO()) as said, redirect_stderr(said), argv, stdin:
+        status = _status(start)
     assert status == 0, f"{command}\n{said.getvalue()}"
 
 
-def _status(words: Sequence[str]) -> int:
+def _status(start: Callable[[], object]) -> int:
     try:
-        if words[0] == "toolformer":
-            cli.main([*words[1:], *SMALL.get(words[1], ())])
-        else:
-            with mock.patch("sys.argv", [*words[2:]]):
-                runpy.run_module(words[2], run_name="__main__", alter_sys=True)
+        start()
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
     return 0

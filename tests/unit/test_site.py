@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -54,12 +55,13 @@ def test_the_home_is_the_readme_with_links_that_lead_on(files: Files) -> None:
 
 
 def test_formulas_of_every_form_are_mathml() -> None:
+    unread: Any = None
     text = "At $x_1$ and $`[a, b]`$:\n\n```math\nx < 2\n```\n"
-    given = on_page_markdown(text, page=None, config=None, files=None)  # type: ignore[arg-type]
+    given = on_page_markdown(text, page=unread, config=unread, files=unread)
     html = markdown(
         given, extensions=["pymdownx.arithmatex"], extension_configs={"pymdownx.arithmatex": {"generic": True}}
     )
-    made = on_page_content(html, page=None, config=None, files=None)  # type: ignore[arg-type]
+    made = on_page_content(html, page=unread, config=unread, files=unread)
     assert made.count("<math ") == 3
     assert made.count('display="block"') == 1
     assert "<msub><mi>x</mi><mn>1</mn></msub>" in made
