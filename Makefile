@@ -1,5 +1,5 @@
-# The whole developer interface: make demo | demo-real | test | lint | bench | package | setup, and what models are made by:
-# smollm2 | smollm2-tools | builtin-data | builtin-model | builtin-tools
+# The whole developer interface: make demo | demo-real | test | lint | docs | figures | bench | package | setup, and what
+# models are made by: smollm2 | smollm2-tools | builtin-data | builtin-model | builtin-tools
 PYTHON ?= python3
 TORCH ?= torch==2.13.0+cpu
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -10,7 +10,8 @@ PIP := $(BIN)/python $(INSTALL)
 UNPACKED := build/unpacked
 FRESH := build/fresh/bin/python
 
-.PHONY: setup demo demo-real smollm2 smollm2-tools builtin-data builtin-model builtin-tools test lint bench package clean
+.PHONY: setup demo demo-real smollm2 smollm2-tools builtin-data builtin-model builtin-tools test lint docs figures bench \
+	package unpacked clean
 
 # Torch comes first and by its CPU build: a plain "torch" brings gigabytes of CUDA. Where the configured index has no
 # such build, PyTorch's own is asked, and last the plain version (macOS has only that).
@@ -22,7 +23,7 @@ setup: .venv/ready
 	$(PYTHON) -m venv .venv
 	$(call torch,$(PIP))
 	$(PIP) setuptools
-	$(PIP) --no-build-isolation --editable ".[dev]"
+	$(PIP) --no-build-isolation --editable ".[dev,docs]"
 	touch $@
 
 # The whole method on the built-in model; stopped, it goes on where it was.
@@ -69,15 +70,25 @@ test: setup
 smollm2: setup
 	$(BIN)/toolformer fetch smollm2
 
-# Types are checked on what a user installs: the wheel, unpacked.
-lint: setup
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+# What a user installs: the wheel, unpacked.
+unpacked: setup
 	rm -rf build
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build .
 	$(BIN)/python -m zipfile --extract build/toolformer_kit-*.whl $(UNPACKED)
+
+lint: unpacked
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	cd $(UNPACKED) && ../../$(BIN)/mypy --config-file ../../pyproject.toml --strict --package toolformer
 	MYPYPATH=$(UNPACKED) $(BIN)/mypy --strict --explicit-package-bases tests recipes
+
+# The site, build/site/index.html: the guides, and the API out of docstrings. A link to nothing is an error.
+docs: unpacked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+# The pages' figures, measured again by the commands beside them; make figures ONLY=bench-decode; --list: recipes/figures.py
+figures: setup
+	$(BIN)/python recipes/figures.py $(if $(ONLY),--only $(ONLY))
 
 # make bench PASSAGES=FILE also builds a search index over a file of passages and asks it.
 bench: setup

@@ -7,8 +7,8 @@ earlier one made. What a block is says how:
     console    is run, command by command, and prints what stands below each ("..." is any text)
     toml       is written to the file that its first line names
     json       the same, without that line
-    sh         is not run, but every word of it is read by the parser that would read it, so that a wrong flag is seen;
-               what runs only with a GPU or a network says so, for people to know: `# needs a GPU`, `# needs a network`
+    sh         is run, command by command; what needs more than a test has says so, `# needs a GPU` (or the network, or
+               hours), and is only read by its own parser: commands.py
     text, math, mermaid    are nothing that could be run
 """
 
@@ -17,10 +17,6 @@ import doctest
 import io
 import re
 import shlex
-import subprocess
-import sys
-import tomllib
-from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
@@ -29,6 +25,7 @@ from typing import Any
 
 import pytest
 
+from tests.readme.commands import commands, read, run
 from toolformer import cli
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +40,7 @@ FOLDERS = ("toolformer", "tools", "data_gen", "eval", "recipes")
 CODE = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
 
 
+@pytest.mark.timeout(900)  # a page is many commands
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_a_page_shows_is_what_happens(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in ("toolformer", "docs", "tests"):  # a reader is in the repository
@@ -61,8 +59,8 @@ def test_what_a_page_shows_is_what_happens(page: Path, tmp_path: Path, monkeypat
         elif kind == "console":
             _run_console(text)
         elif kind == "sh":
-            for command in _commands(text):
-                _parse(command)
+            for command in commands(text):
+                run(command, tmp_path)
         else:
             assert kind in ("text", "math", "mermaid"), f"what is a block of the kind {kind!r}?"
             assert not re.search(r"^(?:\$ |toolformer |python |make |pip )", text, re.MULTILINE), text
@@ -76,7 +74,8 @@ def test_commands_in_sentences_are_right(page: Path) -> None:
         if words[0] == "toolformer" and len(words) == 2:
             assert words[1] in known or words[1].startswith("-"), code
         elif (words[0] in ("toolformer", "make", "pytest") and len(words) > 1) or words[:2] == ["python", "-m"]:
-            _parse(" ".join(words))
+            for command in commands(code):
+                read(command)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -113,55 +112,6 @@ def _run_console(block: str) -> None:
         same = doctest.OutputChecker().check_output(expected.rstrip() + "\n", got, doctest.ELLIPSIS)
         assert same, f"{command}\n{got}"
         assert status == (2 if expected.startswith("toolformer: ") else 0), command
-
-
-def _commands(block: str) -> Iterator[str]:
-    for line in block.replace("\\\n", " ").splitlines():
-        if words := shlex.split(line, comments=True):
-            yield shlex.join(words)
-
-
-_READ = """
-import argparse, runpy, sys
-read = argparse.ArgumentParser.parse_args
-def only_read(self, *words):
-    read(self, *words)
-    raise SystemExit(0)
-argparse.ArgumentParser.parse_args = only_read
-del sys.argv[0]
-runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-raise SystemExit("it reads no words")
-"""
-
-
-def _parse(command: str) -> None:
-    """Have a command's own parser read it, and do nothing else."""
-    words = shlex.split(command)
-    while re.fullmatch(r"[A-Z_]+=\S*", words[0]):
-        del words[0]
-    match words:
-        case ["toolformer", *given] | ["accelerate", "launch", "--config_file", _, "-m", "toolformer.cli", *given]:
-            assert words[0] == "toolformer" or (ROOT / words[3]).exists(), command
-            assert given[-1] in ("--help", "--help-all", "--version") or cli.parse_any(given)
-        case ["python", "-m", module, *given]:
-            _parse_module(module, *given)
-        case ["make", target, *_]:
-            assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE), command
-        case ["pytest", *paths]:
-            assert all((ROOT / path).exists() for path in paths), command
-        case ["pip", "install", *wanted]:
-            extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
-            assert set(re.findall(r"\[(\w+)\]", " ".join(wanted))) <= extras.keys()
-        case _:
-            assert words[0] in ("git", "cd", "nvidia-smi", "export"), f"nothing here can read {command!r}"
-
-
-@cache
-def _parse_module(module: str, *given: str) -> None:
-    """The same for a module with argparse: it is run, in an interpreter of its own, up to where its words are read."""
-    command = [sys.executable, "-c", _READ, module, *given]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 def test_troubleshooting_quotes_what_is_said() -> None:
