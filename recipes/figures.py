@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolformer.builtin import corpus
 from recipes.builtin.judge import judged
+from toolformer.builtin import corpus
 from toolformer.data_gen.annotated_folder import AnnotatedFolder
 
 ROOT = Path(__file__).parents[1]
