@@ -13,6 +13,7 @@ import pytest
 from toolformer import load
 from toolformer.errors import ConfigError, DataError
 from toolformer.eval.answers import LAMA_WORDS, QA_WORDS, judge
+from toolformer.eval.examples import Splits
 from toolformer.eval.overlap import bleu, rouge
 from toolformer.eval.run import FOLDER
 from toolformer.eval.tasks import bbh, dateset, lama, mmlu, questions, temporal, texts, word_problems
@@ -605,7 +606,7 @@ def test_a_hub_that_gives_nothing_is_told_with_what_else_there_is(
         docs(word_problems.svamp(None))
 
 
-READERS = {
+READERS: dict[str, Callable[[str | None], Splits]] = {
     "lama_squad": lama.squad,
     "lama_google_re": lama.google_re,
     "lama_trex": lama.trex,

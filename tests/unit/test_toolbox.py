@@ -343,17 +343,19 @@ def test_a_tool_that_cannot_be_bound_fails_when_it_is_called(good: FunctionTool)
 
 
 def test_a_tool_that_cannot_say_its_traits_is_refused_at_once() -> None:
-    class Odd(DayTool):
+    class Odd:
+        name = "Day"
+        description = "The day."
+
         @property
-        def traits(self) -> Traits:  # type: ignore[override]
+        def traits(self) -> Traits:
             raise LookupError("no settings")
 
-        @traits.setter
-        def traits(self, _: Traits) -> None:
-            pass
+        def __call__(self, text: str, /) -> str:
+            return text
 
     with pytest.raises(ConfigError, match=r"tool Day cannot say its traits \(LookupError: no settings\)"):
-        Toolbox([object.__new__(Odd)])
+        Toolbox([Odd()])
 
 
 @pytest.fixture
