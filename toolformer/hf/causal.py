@@ -89,12 +89,13 @@ def check_equal(network: Network) -> None:
     before = copy.copy(network.counter)
     ids = [(network.filler + 7 * i) % network.vocabulary for i in range(1, 7)]
     plain = network.plain([ids], wanted=[len(ids) - 1])
-    cache = KeyValues(torch.zeros(1, 0, dtype=torch.long, device=network.device))
-    network.append(cache, [[*ids[:3], network.filler]], wanted=[])
+    cache = KeyValues(network.device)
+    network.append(cache, 0, [[*ids[:3], network.filler]], wanted=[])
+    cache.aim([0], [4], 3)
     visible = torch.ones(3, 7, dtype=torch.bool, device=network.device).tril(4)
     visible[:, 3] = False
-    behind, places = network.grid([ids[3:]]), network.places([2])
-    with_hole = network.run(cache, behind, network.grid([[3, 4, 5]]), visible[None], places, real=3)
+    behind, positions = network.grid([ids[3:]]), network.grid([[0, 1, 2, 3, 3, 4, 5]])
+    with_hole = network.forward(cache, behind, positions[:, 4:], visible[None], positions, network.places([2]), real=3)
     off = float((with_hole - plain).abs().max() / plain.std())
     vars(network.counter).update(vars(before))
     if not off < _OFF:

@@ -94,13 +94,18 @@ def _ask(network: Network, texts: Sequence[Passed], trees: Sequence[_Tree]) -> l
     depth = max(len(tree.tokens) for tree in trees)
     if not depth:
         return [[] for _ in trees]
-    cache = columns(network, texts, max(one.tail + one.text for one in texts), depth)
+    width = max(one.begin + one.text for one in texts)
+    cache = columns(network, texts, width, depth)
+    cache.aim(range(len(texts)), [width] * len(texts), depth)
     ids = network.grid([tree.tokens for tree in trees])
+    before = torch.arange(width, device=network.device).expand(len(texts), -1)
     positions = network.grid([tree.places for tree in trees])
-    visible = torch.stack([_visible(tree, cache.width, depth) for tree in trees]).to(network.device)
+    visible = torch.stack([_visible(tree, width, depth) for tree in trees]).to(network.device)
     nodes = [sorted({node for node, _ in tree.asked}) for tree in trees]
     wanted = [row * depth + node for row, some in enumerate(nodes) for node in some]
-    logits = network.run(cache, ids, positions, visible, network.places(wanted), sum(len(t.tokens) for t in trees))
+    real = sum(len(tree.tokens) for tree in trees)
+    keys = torch.cat([before, positions], dim=1)
+    logits = network.forward(cache, ids, positions, visible, keys, network.places(wanted), real)
     return _answers(logits, trees, nodes)
 
 

@@ -4,6 +4,7 @@ Where a decoder's positions come from differs from model to model (a relative bi
 here columns have no holes and nothing stands in front of a row: rows of different lengths are different batches.
 """
 
+import copy
 from collections.abc import Sequence
 from typing import cast
 
@@ -30,21 +31,16 @@ class Decoding:
         with torch.no_grad():
             encoder = network.model.get_encoder()
             self._hidden: Tensor = encoder(input_ids=ids, attention_mask=self._read).last_hidden_state
-        self._own = KeyValues(torch.zeros(len(sources), 0, dtype=torch.long, device=network.device))
+        self._own = KeyValues(network.device)
         self._cross = DynamicCache()
-
-    @property
-    def length(self) -> int:
+        self.length = 0
         """How many tokens each row has."""
-        return self._own.width
 
     def extend(self, rows: Sequence[Ids], wanted: Sequence[int]) -> Tensor:
         """Append to each row its ids, filled up at the right to one length; the logits of the wanted places."""
         ids = self._network.grid(rows)
-        start = self.length
-        positions = torch.arange(start, start + ids.shape[1], device=ids.device).expand(len(rows), -1)
-        self._own.positions = torch.cat([self._own.positions, positions], dim=1)
-        return self._network.ask(
+        self._own.aim(range(len(rows)), [self.length] * len(rows), ids.shape[1])
+        logits = self._network.ask(
             ids,
             sum(map(len, rows)),
             self._network.places(wanted),
@@ -54,23 +50,27 @@ class Decoding:
             past_key_values=EncoderDecoderCache(self._own, self._cross),
             use_cache=True,
         )
+        self.length += ids.shape[1]
+        return logits
 
     def select(self, rows: Sequence[int], length: int) -> "Decoding":
         """These rows as a batch of their own, cut to a length; a row named twice is forked."""
         index = self._network.places(rows)
-        part = Decoding.__new__(Decoding)
-        part._network = self._network
+        part = copy.copy(self)
+        part.length = length
         part._read, part._hidden = self._read[index], self._hidden[index]
-        part._own = self._own.copy(index, length)
+        part._own = KeyValues(self._network.device)
+        part._own.put(self._own.read(index, slice(length)), slice(0, len(rows)), 0)
         part._cross = DynamicCache([(keys[index], values[index]) for keys, values in self._crossed()])
         return part
 
     def join(self, other: "Decoding") -> None:
         """Put the rows of another batch of the same length below these."""
+        mine, its = len(self._read), len(other._read)
         width = max(self._read.shape[1], other._read.shape[1])
         self._read = torch.cat([_wide(held._read, 1, width) for held in (self, other)])
         self._hidden = torch.cat([_wide(held._hidden, 1, width) for held in (self, other)])
-        self._own.join(other._own)
+        self._own.put(other._own.read(slice(its), slice(self.length)), slice(mine, mine + its), 0)
         both = zip(self._crossed(), other._crossed(), strict=True)
         self._cross = DynamicCache(
             [

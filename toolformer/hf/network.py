@@ -12,7 +12,6 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
-from transformers.cache_utils import Cache
 
 from toolformer.errors import ConfigError
 from toolformer.hf.cache import KeyValues
@@ -63,28 +62,20 @@ class Network:
         ids = self.grid(rows)
         return self.ask(ids, sum(map(len, rows)), self.places(wanted), input_ids=ids, use_cache=False)
 
-    def append(self, cache: KeyValues, rows: Sequence[Ids], wanted: Sequence[int]) -> Tensor:
-        """Run each row behind everything that the cache holds of it, whose positions must have no gaps."""
+    def append(self, cache: KeyValues, start: int, rows: Sequence[Ids], wanted: Sequence[int]) -> Tensor:
+        """Run each row behind the cache's first columns up to `start`, whose positions must have no gaps."""
         ids = self.grid(rows)
-        start, width = cache.width, ids.shape[1]
-        visible = torch.ones(width, start + width, dtype=torch.bool, device=self.device).tril(start)
-        positions = torch.arange(start, start + width, device=self.device).expand(len(rows), -1)
+        depth = ids.shape[1]
+        cache.aim(range(len(rows)), [start] * len(rows), depth)
+        visible = torch.ones(depth, start + depth, dtype=torch.bool, device=self.device).tril(start)
         visible = visible.expand(len(rows), -1, -1)
-        return self.run(cache, ids, positions, visible, self.places(wanted), sum(map(len, rows)))
-
-    def run(
-        self, cache: KeyValues, ids: Tensor, positions: Tensor, visible: Tensor, wanted: Tensor, real: int
-    ) -> Tensor:
-        """Append a block of columns to the cache; `real` of its tokens do more than fill a place.
-
-        `visible[r, d, k]`: does the block's column d of row r see column k of the cache, the block itself included?
-        """
-        cache.positions = torch.cat([cache.positions, positions], dim=1)
-        return self.forward(cache, ids, positions, visible, cache.positions, wanted, real)
+        positions = torch.arange(start + depth, device=self.device).expand(len(rows), -1)
+        real = sum(map(len, rows))
+        return self.forward(cache, ids, positions[:, start:], visible, positions, self.places(wanted), real)
 
     def forward(
         self,
-        cache: Cache,
+        cache: KeyValues,
         ids: Tensor,
         positions: Tensor,
         visible: Tensor | None,
@@ -92,7 +83,11 @@ class Network:
         wanted: Tensor,
         real: int,
     ) -> Tensor:
-        """Run a block behind a cache that keeps its own books; see `run`. Without `visible`, all sees all."""
+        """Run a block of columns, `real` of whose tokens do more than fill a place, where the cache was told to aim.
+
+        `visible[r, d, k]`: does the block's column d of row r see column k of the cache, the block itself included?
+        Without it, all sees all. `key_positions` are those of the cache's columns, the block's again included.
+        """
         return self.ask(
             ids,
             real,

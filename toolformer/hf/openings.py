@@ -8,10 +8,9 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from toolformer.hf.cache import KeyValues, Stored, stacked
+from toolformer.hf.cache import KeyValues, Stored
 from toolformer.hf.network import Network, batches, halving
 from toolformer.lm import Prompted
 
@@ -43,14 +42,14 @@ class Passed:
 
 
 def columns(network: Network, texts: Sequence[Passed], width: int, room: int) -> KeyValues:
-    """The columns of texts behind one head, their first `width` ones, as a cache with room for more."""
-    head, device = texts[0].head, network.device
-    own = torch.arange(head.length, head.length + width, device=device).expand(len(texts), -1)
-    parts = [
-        (head.stored, torch.arange(head.length, device=device)[None]),
-        (stacked([text.stored for text in texts], width), own),
-    ]
-    return KeyValues.of(parts, rows=len(texts), room=room)
+    """The columns of texts behind one head, up to `width`, as a cache with room for more. A column is a position."""
+    head = texts[0].head
+    cache = KeyValues(network.device, len(texts), width + room)
+    cache.put(head.stored, slice(0, len(texts)), 0)
+    for row, text in enumerate(texts):
+        own = [(keys[:, : width - head.length], values[:, : width - head.length]) for keys, values in text.stored]
+        cache.put(own, slice(row, row + 1), head.length)
+    return cache
 
 
 class Heads:
@@ -73,9 +72,9 @@ class Heads:
     def _compute(self, ids: tuple[int, ...]) -> Head:
         if not ids:
             return Head(0, [], None)
-        cache = KeyValues(torch.zeros(1, 0, dtype=torch.long, device=self._network.device))
-        logits = self._network.append(cache, [ids], wanted=[len(ids) - 1])
-        return Head(len(ids), cache.stored(), logits[0])
+        cache = KeyValues(self._network.device)
+        logits = self._network.append(cache, 0, [ids], wanted=[len(ids) - 1])
+        return Head(len(ids), cache.read(slice(1), slice(len(ids))), logits[0])
 
 
 def pass_over(
@@ -113,15 +112,15 @@ def _pass(
     # What follows token j is asked at token j; only the first token of a text without a tail is asked of the head.
     asked = [[len(one.tail) + i - 1 for i in at] for one, at in zip(texts, places, strict=True)]
     wanted = [row * width + column for row, columns in enumerate(asked) for column in columns if column >= 0]
-    positions = torch.arange(head.length, device=network.device)[None]
-    cache = KeyValues.of([(head.stored, positions)], rows=len(rows), room=width)
-    answers = iter(_probability(network.append(cache, rows, wanted), opening) if width else ())
+    cache = KeyValues(network.device, len(rows), head.length + width)
+    cache.put(head.stored, slice(0, len(rows)), 0)
+    answers = iter(_probability(network.append(cache, head.length, rows, wanted), opening) if width else ())
     first = _probability(head.logits[None], opening)[0] if head.logits is not None else 0.0
-    own = cache.stored(head.length)
     passed = []
     for row, one in enumerate(texts):
-        used = slice(0, len(rows[row]))
-        stored = [(keys[row, None, :, used], values[row, None, :, used]) for keys, values in own]
+        own = cache.read(slice(row, row + 1), slice(head.length, head.length + len(rows[row])))
+        # Copied, so that the head's columns are forgotten with the cache.
+        stored = [(keys.clone(), values.clone()) for keys, values in own]
         probabilities = [0.0] * len(one.text)
         for place, column in zip(places[row], asked[row], strict=True):
             probabilities[place] = next(answers) if column >= 0 else first
