@@ -95,3 +95,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     hint = f": did you mean {' or '.join(near)}?" if near else "."
     shown = name if len(name) <= 60 else name[:60] + "…"
     return f"no {kind} is called {shown!r}{hint} There is: {', '.join(options) or 'none'}."
+
+
+def first_line(error: BaseException) -> str:
+    """What a library says, without the advice below it."""
+    return str(error).strip().split("\n", 1)[0]

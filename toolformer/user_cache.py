@@ -9,7 +9,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from toolformer.errors import DataError
+from toolformer.errors import DataError, first_line
 from toolformer.whole_file import sync
 
 
@@ -36,7 +36,7 @@ def kept(name: str, make: Callable[[Path], None]) -> Path:
             if not folder.is_dir():
                 _make(folder, make)
     except (OSError, SafetensorError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error).strip().split("\n", 1)[0]
+        reason = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
         raise DataError(
             f"cannot write to {folder.parent}: {reason}. Nothing half-written was left: make room or rights and run "
             "the same again, or name another folder with $TOOLFORMER_CACHE"

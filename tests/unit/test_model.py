@@ -1,7 +1,6 @@
 """Toolformer and Chat: what people call. The decoder underneath has tests of its own."""
 
 import time
-from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -13,9 +12,8 @@ from tests.unit.test_decode import CALLED, Fake, adds, either
 from toolformer import Call, CallSyntax, ConfigError, ResultMemory, Toolformer, Traits, load, tool
 from toolformer.chat import Turn
 from toolformer.decode.events import Ended, Text
-from toolformer.hf.causal import CausalModel
 from toolformer.hf.encode import Codec
-from toolformer.hf.turns import frame_turns
+from toolformer.hf.model import CausalModel
 
 SUM = Fake("Sum", adds)
 
@@ -195,9 +193,10 @@ TEMPLATE = (
 
 def test_a_template_frames_turns_and_text_never_becomes_control() -> None:
     tokenizer = tiny_models.own_tokenizer()
-    assert frame_turns(tokenizer, "tiny", ["user"]) is None
+    codec = Codec(tokenizer, "tiny")
+    assert codec.frame_turns(["user"]) is None
     tokenizer.chat_template = TEMPLATE
-    pieces = frame_turns(tokenizer, "tiny", ["user", "assistant", "user"])
+    pieces = codec.frame_turns(["user", "assistant", "user"])
     assert pieces is not None
     assert [tokenizer.decode(list(piece)) for piece in pieces] == [
         "<s>user: ",
@@ -206,14 +205,8 @@ def test_a_template_frames_turns_and_text_never_becomes_control() -> None:
         "</s><s>assistant:",
     ]
     model = ScriptedLM()
-    codec = Codec(tokenizer, "tiny")
-
-    def frame(roles: Sequence[str]) -> list[tuple[int, ...]] | None:
-        return frame_turns(tokenizer, "tiny", roles)
-
-    for name in ("encode", "encode_parts", "decode"):
+    for name in ("encode", "encode_parts", "frame_turns", "decode"):
         setattr(model, name, getattr(codec, name))
-    model.frame_turns = frame  # type: ignore[method-assign]
     tf = Toolformer.__new__(Toolformer)
     tf.model = model
     chat = Toolformer.chat(tf)
@@ -248,4 +241,4 @@ def test_templates_that_cannot_be_used(template: str, message: str) -> None:
     tokenizer = tiny_models.own_tokenizer()
     tokenizer.chat_template = template
     with pytest.raises(ConfigError, match=message):
-        frame_turns(tokenizer, "tiny", ["user"])
+        Codec(tokenizer, "tiny").frame_turns(["user"])

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from toolformer.hf.continuations import log_probabilities
 from toolformer.hf.encode import Codec
-from toolformer.hf.ends import Ends, Request
 from toolformer.hf.network import Network, batches, halving
-from toolformer.hf.openings import Passed, columns
-from toolformer.hf.sampling import choose, uniform
+from toolformer.hf.openings import Passed, columns, log_probabilities
+from toolformer.hf.sampling import Ends, Request, choose, uniform
 from toolformer.lm import Continuation, Draw, Sample
 
 _COMPACT = 64
@@ -113,7 +111,8 @@ class Tree:
         self._samples: list[Sample] = [Sample("", stopped=False, tokens=0)] * len(draws)
         leaves = self._first(draws)
         for token in self._request.opening[1:]:
-            self._grow(leaves)
+            if leaves:
+                self._grow(leaves)
             leaves = [
                 Leaf(leaf.row, leaf.place + 1, token, (), leaf.draws, parent)
                 for parent, leaf in enumerate(leaves)
@@ -122,7 +121,8 @@ class Tree:
         while leaves:
             logits = self._grow(leaves)
             leaves = self._said(leaves, logits)
-            leaves = self._compacted(leaves)
+            if leaves:
+                self._compact(leaves)
         return self._samples
 
     def _first(self, draws: Sequence[tuple[int, int, int]]) -> list[Leaf]:
@@ -186,10 +186,8 @@ class Tree:
                     grown.append(Leaf(leaf.row, leaf.place + 1, token, said, members, parent))
         return grown
 
-    def _compacted(self, leaves: list[Leaf]) -> list[Leaf]:
+    def _compact(self, leaves: list[Leaf]) -> None:
         """Drop the rows and columns that nobody alive can see, when they have become many."""
-        if not leaves:
-            return leaves
         rows, width = self._positions.shape
         alive = sorted({leaf.row for leaf in leaves})
         if len(alive) <= rows * 3 // 4:
@@ -200,7 +198,6 @@ class Tree:
                 leaf.row = moved[leaf.row]
         if width - self._prefix >= _COMPACT:
             self._squeeze(leaves)
-        return leaves
 
     def _squeeze(self, leaves: list[Leaf]) -> None:
         device, prefix = self._network.device, self._prefix
