@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 from transformers.utils.logging import set_tqdm_hook
 
-# When peft first imports it, it says that a kernel which nobody here uses is not installed; and at every multiplication
-# in int8, that it casts its input.
-for name in ("bitsandbytes.backends.cpu.ops", "bitsandbytes.autograd._functions"):
-    logging.getLogger(name).setLevel(logging.ERROR)
+# bitsandbytes says when peft first imports it that a kernel which nobody here uses is not installed, and at every
+# multiplication in int8 that it casts its input.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
 
 
 @contextmanager
