@@ -14,8 +14,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from toolformer.hf.causal import CausalModel
 from toolformer.hf.encode import Codec
+from toolformer.hf.model import CausalModel
 from toolformer.lm import Draw, Prompted, Window
 
 VOCABULARY = 8000

@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 
 from tests import tiny_models
-from toolformer.hf.causal import CausalModel
 from toolformer.hf.encode import Codec
+from toolformer.hf.model import CausalModel, Seq2SeqModel
 from toolformer.hf.sampling import choose, uniform
-from toolformer.hf.seq2seq import Seq2SeqModel
 from toolformer.lm import Draw, Ids, Prompted, Sample, Window
 
 KINDS = [*tiny_models.CONFIGS, *tiny_models.SEQ2SEQ]

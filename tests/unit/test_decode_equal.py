@@ -18,9 +18,8 @@ from toolformer.calls import Part
 from toolformer.decode.decoder import Decoder
 from toolformer.decode.events import Answered, Ended, Event, Text, Undone
 from toolformer.decode.options import Options
-from toolformer.hf.causal import CausalModel
 from toolformer.hf.encode import Codec
-from toolformer.hf.seq2seq import Seq2SeqModel
+from toolformer.hf.model import CausalModel, Seq2SeqModel
 from toolformer.lm import Ids
 
 VOCABULARY = tiny_models.VOCABULARY + 3

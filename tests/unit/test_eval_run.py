@@ -24,7 +24,7 @@ from toolformer.eval.settings import ALONE, GROUPS, TASKS, Settings
 from toolformer.eval.tables import grids
 from toolformer.eval.tool_lm import ToolLM
 from toolformer.hf.encode import Codec
-from toolformer.hf.seq2seq import Seq2SeqModel
+from toolformer.hf.model import Seq2SeqModel
 from toolformer.lock import sole_writer
 from toolformer.toolbox import ResultMemory
 from toolformer.tools.calculator import Calculator

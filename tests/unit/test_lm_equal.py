@@ -9,7 +9,7 @@ import torch
 
 from tests.plain_lm import KINDS, Plain, port
 from tests.tiny_models import CONTEXT, SEQ2SEQ, VOCABULARY
-from toolformer.lm import Continuation, Draw, Ids, Prompted, Window
+from toolformer.lm import Continuation, Draw, Ids, Prompted, Sample, Window
 
 OPENING = (17, 33)
 
@@ -57,6 +57,15 @@ def test_sampling_options(temperature: float, top_p: float) -> None:
     with model.open([text], OPENING) as openings:
         samples = openings.sample(draws, stops=("%",), max_tokens=6, temperature=temperature, top_p=top_p)
     assert samples == [plain.sample(text, draw, OPENING, ("%",), 6, temperature, top_p) for draw in draws]
+
+
+@pytest.mark.parametrize("kind", ["llama", "t5"])
+def test_where_the_opening_does_not_fit_nothing_is_said(kind: str) -> None:
+    rng, model = random.Random(12), port(kind)
+    text = ids(rng, model.context)
+    with model.open([Prompted((), (), text)], (*OPENING, 40)) as openings:
+        samples = openings.sample([Draw(0, len(text) - 1, 1)], stops=(")",), max_tokens=4)
+    assert samples == [Sample("", stopped=False, tokens=0)]
 
 
 def test_a_draw_does_not_depend_on_its_company() -> None:

@@ -14,9 +14,8 @@ from toolformer import Call, CallSyntax
 from toolformer.data_gen import Document, Lesson
 from toolformer.data_gen.records import Candidate, Place, Text
 from toolformer.data_gen.score import Scorer
-from toolformer.hf.causal import CausalModel
 from toolformer.hf.encode import Codec
-from toolformer.hf.seq2seq import Seq2SeqModel
+from toolformer.hf.model import CausalModel, Seq2SeqModel
 from toolformer.lm import Window
 
 

@@ -279,8 +279,8 @@ def test_models_that_cannot_be_right_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_model_that_reads_more_than_its_mask_says_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from toolformer.hf.causal import CausalModel
     from toolformer.hf.encode import Codec
+    from toolformer.hf.model import CausalModel
 
     model = fresh("llama")
     forward = model.forward

@@ -7,8 +7,7 @@ import torch
 
 from tests import tiny_models
 from toolformer.hf.encode import Codec
-from toolformer.hf.ends import Ends, Request
-from toolformer.hf.sampling import choose, uniform
+from toolformer.hf.sampling import Ends, Request, choose, uniform
 
 
 def test_numbers_depend_on_seed_and_step_alone() -> None:

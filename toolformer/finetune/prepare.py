@@ -46,11 +46,6 @@ class Prepared:
         """Whether only an adapter is trained and saved."""
         return self.model is not self.network
 
-    @property
-    def filler(self) -> int:
-        """A token that only fills a place: not the padding token, of which models without a mask would warn."""
-        return 1 if self.network.config.get_text_config(decoder=True).pad_token_id == 0 else 0
-
 
 def prepare(name: str, config: TrainConfig, loading: Loading) -> Prepared:
     """Load the model and put on it what the settings ask for. An adapter, by its own name or as one of `loading`, goes

@@ -25,6 +25,7 @@ from toolformer.finetune.progress import Progress, Watcher
 from toolformer.finetune.rows import Example, Row, RowMaker
 from toolformer.finetune.trainer import CallTrainer, LossAtLabels
 from toolformer.hf import fetch
+from toolformer.hf.network import context_of, filler_of
 from toolformer.hf.precision import check_words
 from toolformer.hf.source import lasting
 from toolformer.loading import Loading
@@ -165,7 +166,7 @@ def _run(
         Groups,
         device=arguments.process_index,
         devices=arguments.world_size,
-        filler=prepared.filler,
+        filler=filler_of(prepared.network),
         pack=config.max_length if config.pack else None,
     )
     held = {
@@ -203,14 +204,10 @@ def _run(
 
 def _row_maker(prepared: Prepared, config: TrainConfig, undecided: Mapping[str, Collection[int]]) -> RowMaker:
     network = prepared.network.config
-    context = min(
-        (value for name in ("max_position_embeddings", "n_positions") if (value := getattr(network, name, None))),
-        default=config.max_length,
-    )
     return RowMaker(
         prepared.codec,
         prepared.syntax,
-        min(config.max_length, context - (config.prompt_length if config.how == "prompt" else 0)),
+        min(config.max_length, context_of(prepared.network) - (config.prompt_length if config.how == "prompt" else 0)),
         decoder_start=network.decoder_start_token_id if network.is_encoder_decoder else None,
         mask_results=config.mask_results,
         undecided=undecided,

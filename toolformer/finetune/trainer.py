@@ -20,6 +20,7 @@ from transformers.trainer_callback import PrinterCallback
 from toolformer.errors import DataError
 from toolformer.finetune.batches import IGNORED, Groups, Inputs
 from toolformer.finetune.folder import writing
+from toolformer.hf.network import before_head
 
 _OURS = {"labels", "quiet", "own", "count"}
 """Inputs that the model does not know."""
@@ -42,15 +43,13 @@ class LossAtLabels:
         self._labels: Tensor | None = None
         self._as_it_was = as_it_was
         self._opening, self._control = opening, [*control]
-        head: torch.nn.Module = network.get_output_embeddings()  # type: ignore[no-untyped-call]
-        head.register_forward_pre_hook(self._gather)
+        before_head(network, self._gather)
 
-    def _gather(self, _: torch.nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+    def _gather(self, hidden: Tensor) -> Tensor:
         if self._labels is None:
-            return None
+            return hidden
         # A learned prompt stands before the text.
-        hidden = arguments[0][:, -self._labels.shape[1] :]
-        return (hidden[self._labels != IGNORED].unsqueeze(0), *arguments[1:])
+        return hidden[:, -self._labels.shape[1] :][self._labels != IGNORED].unsqueeze(0)
 
     def __call__(self, model: torch.nn.Module, inputs: Inputs, *, calls_disabled: bool = False) -> Tensor:
         """The sum of the losses of all tokens to be said; with calls disabled, as if no control token existed."""

@@ -1,7 +1,11 @@
 """Adapters: found in a folder or on the hub by their settings, and put on a model.
 
 One of the hub is fetched into its cache, as it is at one commit, and is a folder from then on. Anybody can have written
-its settings: they may name a base model of the hub or of this package, and no file or folder of this machine.
+its settings.
+
+A learned prompt (prompt tuning) becomes tokens: ids behind the vocabulary's end, whose vectors are the prompt's. So it
+can stand before a text like a start token, and everything that shares, caches and counts tokens works as it is. The
+vocabulary head does not know these ids: they can be read, never said.
 """
 
 import json
@@ -14,14 +18,12 @@ from typing import Any, cast
 
 import torch
 from huggingface_hub import _CACHED_NO_EXIST, hf_hub_download, is_offline_mode, try_to_load_from_cache
-from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, RemoteEntryNotFoundError
-from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
 from safetensors import SafetensorError
+from torch import Tensor
 from transformers import PreTrainedModel
 
-from toolformer.errors import ConfigError
-from toolformer.hf.quiet import first_line
-from toolformer.hf.soft_prompt import put_before
+from toolformer.errors import ConfigError, first_line
 from toolformer.reach import is_path
 
 SETTINGS = "adapter_config.json"
@@ -58,28 +60,6 @@ class Adapter:
     """From the hub, and so not to be believed."""
     tokens: tuple[int, ...] = ()
     """Tokens of the vocabulary that it has trained."""
-
-    def base(self, shipped: tuple[str, ...] = ()) -> str:
-        """The model that it was made for: where it comes from the hub, another of the hub, or one of `shipped`."""
-        with_another = f"load that model with adapter={self.name!r}"
-        if not self.named:
-            raise ConfigError(f"the adapter {self.name} does not name its base model: {with_another}")
-        if not self.fetched or self.named in shipped:
-            return self.named
-        shown = repr(self.named if len(self.named) <= 100 else self.named[:100] + "…")
-        try:
-            validate_repo_id(self.named)
-        except HFValidationError:
-            raise ConfigError(
-                f"the adapter {self.name} names as its base model {shown}, which is no name of the hub: if you have "
-                f"it, {with_another}"
-            ) from None
-        if is_path(self.named):
-            raise ConfigError(
-                f"the adapter {self.name} names as its base model {shown}, which is here a file or folder of that "
-                f"name: if it is meant, {with_another}; or else run this in another folder"
-            )
-        return self.named
 
     @property
     def tokenizer(self) -> str | None:
@@ -194,7 +174,7 @@ def put_on(model: PreTrainedModel, adapter: Adapter, tokens: int) -> PreTrainedM
     inner = cast("PreTrainedModel", adapted.get_base_model().eval())
     config = adapted.active_peft_config
     if config.is_prompt_learning:
-        put_before(inner, adapted.get_prompt(batch_size=1)[0, : config.num_virtual_tokens])
+        _put_before(inner, adapted.get_prompt(batch_size=1)[0, : config.num_virtual_tokens])
     return inner
 
 
@@ -207,3 +187,34 @@ def _add_rows(model: PreTrainedModel, known: int, tokens: int) -> None:
         for values in (table.weight, getattr(table, "bias", None)):
             if isinstance(values, torch.Tensor):
                 values[known:] = 0
+
+
+class _SoftPrompt(torch.nn.Module):
+    """The model's input embeddings, with some more rows."""
+
+    def __init__(self, embeddings: torch.nn.Module, first: int, prompt: Tensor) -> None:
+        super().__init__()
+        self.embeddings = embeddings
+        self.prompt: Tensor
+        self.register_buffer("prompt", prompt)
+        self.ids = tuple(range(first, first + len(prompt)))
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """The vectors of these tokens."""
+        soft = ids >= self.ids[0]
+        vectors: Tensor = self.embeddings(ids.masked_fill(soft, 0))
+        learned = self.prompt[(ids - self.ids[0]).clamp(min=0)]
+        return torch.where(soft.unsqueeze(-1), learned.to(vectors.dtype), vectors)
+
+
+def _put_before(model: PreTrainedModel, prompt: Tensor) -> None:
+    """Teach the model's input side the vectors of a learned prompt."""
+    first = model.config.get_text_config().vocab_size
+    soft = _SoftPrompt(model.get_input_embeddings(), first, prompt.detach().to(model.device))
+    model.set_input_embeddings(soft)
+
+
+def soft_ids(model: PreTrainedModel) -> tuple[int, ...]:
+    """The ids of the model's learned prompt; mostly it has none."""
+    embeddings = model.get_input_embeddings()
+    return embeddings.ids if isinstance(embeddings, _SoftPrompt) else ()

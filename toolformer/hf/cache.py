@@ -1,151 +1,137 @@
-"""The keys and values of tokens already forwarded, as columns that can be shared, forked, dropped and appended to.
+"""The keys and values of tokens already forwarded, in rows and columns that a pass writes where it is told to.
 
-transformers' own caches copy everything at each step and know one sequence a row. Here a column is just a place:
-the mask of each pass says who sees what, so that a row can hold many continuations of one text, and holes.
+transformers' own caches copy everything at each step and know one sequence a row. Here a column is just a place: the
+mask of each pass says who sees what. So a row can hold many continuations of one text, and holes; rows can grow at
+their own pace; and what lies behind a row's end is rubbish that nobody sees.
 """
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 from transformers.cache_utils import Cache
 
 Stored = list[tuple[Tensor, Tensor]]
-"""For each layer the keys and the values of some columns: (rows, heads, columns, size)."""
+"""For each layer the keys and the values of some columns: (rows, columns, heads, size)."""
 
 _SPARE = 32
 """Columns of room behind those in use, so that most steps find some."""
 
 
 class KeyValues(Cache):
-    """The columns of all layers, with the position of each."""
+    """The columns of all layers, with more room than what is in use. How much of it that is, its user knows."""
 
-    def __init__(self, positions: Tensor) -> None:
+    def __init__(self, device: torch.device, rows: int = 0, columns: int = 0) -> None:
+        """Empty, with room for so many rows and columns."""
         super().__init__(layers=[])
-        self.positions = positions
-        """The position of the token in each column of each row."""
-        self._buffers: list[tuple[Tensor, Tensor]] = []
-        """For each layer its keys and values, with some room behind the last column."""
-        self._widths: list[int] = []
+        self._device = device
+        self._held: Stored = []
+        self._room = rows, columns
+        self._rows: Tensor | None = None
+        self._places: Tensor | None = None
+        self._last = self._start = self._depth = self._width = 0
 
-    @classmethod
-    def of(cls, parts: Sequence[tuple[Stored, Tensor]], rows: int, room: int) -> "KeyValues":
-        """Columns put side by side, each part with its positions; a part of one row is given to every row."""
-        cache = cls(torch.cat([positions.expand(rows, -1) for _, positions in parts], dim=1))
-        width = cache.width
-        for layers in zip(*(stored for stored, _ in parts if stored), strict=True):
-            keys, values = zip(*layers, strict=True)
-            cache._buffers.append((_beside(keys, rows, width + room), _beside(values, rows, width + room)))
-            cache._widths.append(width)
-        return cache
+    def aim(self, rows: Sequence[int], starts: Sequence[int], depth: int) -> None:
+        """Where the next pass writes: `depth` columns in each of these rows, from the row's start on.
 
-    @property
-    def width(self) -> int:
-        """How many columns there are."""
-        return self.positions.shape[1]
+        It sees the columns up to the last of them; if it starts at 0 in all rows, itself only. A pass that failed can
+        be told again: its columns are simply written once more.
+        """
+        self._last, self._start, self._depth, self._width = max(rows) + 1, starts[0], depth, max(starts) + depth
+        self._reserve(self._last, self._width)
+        # The first rows, all at one start, are read and written where they lie, without an index.
+        whole = list(rows) == list(range(self._last))
+        self._rows = None if whole else torch.tensor(rows, device=self._device)
+        self._places = None
+        if not whole or len(set(starts)) > 1:
+            first = [row * self._room[1] + start for row, start in zip(rows, starts, strict=True)]
+            behind = torch.arange(depth, device=self._device)
+            self._places = (torch.tensor(first, device=self._device)[:, None] + behind).flatten()
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: object, **__: object
     ) -> tuple[Tensor, Tensor]:
-        """Write new columns of one layer behind the present ones, and return them all."""
-        if layer_idx == len(self._buffers):
-            self._buffers.append((key_states[:, :, :0], value_states[:, :, :0]))
-            self._widths.append(0)
-        start, end = self._widths[layer_idx], self._widths[layer_idx] + key_states.shape[2]
-        keys, values = self._buffers[layer_idx]
-        if end > keys.shape[2]:
-            room = max(end + _SPARE, keys.shape[2] * 3 // 2)
-            keys, values = self._buffers[layer_idx] = (_widened(keys, start, room), _widened(values, start, room))
-        keys[:, :, start:end] = key_states
-        values[:, :, start:end] = value_states
-        self._widths[layer_idx] = end
-        return keys[:, :, :end], values[:, :, :end]
+        """Write new columns of one layer where `aim` said, and return what the pass sees."""
+        new_keys, new_values = key_states.transpose(1, 2), value_states.transpose(1, 2)
+        if layer_idx == len(self._held):
+            self._held.append((_zeros(new_keys, self._room), _zeros(new_values, self._room)))
+        keys, values = self._held[layer_idx]
+        self._write(keys, new_keys)
+        self._write(values, new_values)
+        if self._width == self._depth:
+            return key_states, value_states
+        return self._seen(keys), self._seen(values)
 
-    def get_seq_length(self, layer_idx: int = 0) -> int:
-        """How many columns a layer has."""
-        return self._widths[layer_idx] if layer_idx < len(self._widths) else 0
-
-    def get_mask_sizes(self, query_length: int, layer_idx: int = 0) -> tuple[int, int]:
-        """How many columns there are with the next block, and which is the first."""
-        return self.get_seq_length(layer_idx) + query_length, 0
-
-    def stored(self, start: int = 0) -> Stored:
-        """The columns from `start` on, copied, so that the rest can be forgotten."""
-        end = self.width
-        return [(keys[:, :, start:end].clone(), values[:, :, start:end].clone()) for keys, values in self._buffers]
-
-    def copy(self, rows: Tensor, width: int) -> "KeyValues":
-        """A cache of these rows, with the first columns only."""
-        part = KeyValues(self.positions[rows, :width])
-        part._buffers = [(keys[rows, :, :width], values[rows, :, :width]) for keys, values in self._buffers]
-        part._widths = [width] * len(part._buffers)
-        return part
-
-    def select(self, rows: Tensor) -> None:
-        """Keep these rows, in this order; one named twice is copied."""
-        self.positions = self.positions[rows]
-        self._buffers = [(keys[rows], values[rows]) for keys, values in self._buffers]
-
-    def gather(self, columns: Tensor, behind: int = 0) -> None:
-        """Of the columns from `behind` on, keep for each row these, in this order, counted from there."""
-        width = behind + columns.shape[1]
-        for held in (tensor for layer in self._buffers for tensor in layer):
-            index = columns[:, None, :, None].expand(-1, held.shape[1], -1, held.shape[3])
-            held[:, :, behind:width] = held[:, :, behind:].gather(2, index)
-        self.positions = torch.cat([self.positions[:, :behind], self.positions[:, behind:].gather(1, columns)], dim=1)
-        self._widths = [width] * len(self._buffers)
-
-    def join(self, other: "KeyValues") -> None:
-        """Put another cache's rows below these; the narrower of the two is filled up at the right."""
-        mine, its, width = self.width, other.width, max(self.width, other.width)
-        self.positions = torch.cat([pad(self.positions, (0, width - mine)), pad(other.positions, (0, width - its))])
-        if not self._buffers:
-            self._buffers = other._buffers
+    def _write(self, held: Tensor, new: Tensor) -> None:
+        if self._places is None:
+            held.narrow(0, 0, self._last).narrow(1, self._start, self._depth).copy_(new)
         else:
-            room = width + _SPARE
-            self._buffers = [
-                (_below(keys, mine, more_keys, its, room), _below(values, mine, more_values, its, room))
-                for (keys, values), (more_keys, more_values) in zip(self._buffers, other._buffers, strict=True)
-            ]
-        self._widths = [width] * len(self._buffers)
+            held.view(-1, *held.shape[2:]).index_copy_(0, self._places, new.reshape(-1, *held.shape[2:]))
+
+    def _seen(self, held: Tensor) -> Tensor:
+        wide = held.narrow(1, 0, self._width)
+        return (wide.narrow(0, 0, self._last) if self._rows is None else wide[self._rows]).transpose(1, 2)
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:  # noqa: ARG002 - all layers are alike
+        """How many columns there were before this pass."""
+        return self._width - self._depth
+
+    def get_mask_sizes(self, query_length: int, layer_idx: int = 0) -> tuple[int, int]:  # noqa: ARG002 - as above
+        """How many columns a pass sees, and which is the first."""
+        return self._width, 0
+
+    def read(self, rows: slice | Tensor, columns: slice) -> Stored:
+        """Some columns of some rows: where they lie if the rows are a slice, or else a copy."""
+        return [(keys[rows, columns], values[rows, columns]) for keys, values in self._held]
+
+    def put(self, stored: Stored, rows: slice, start: int) -> None:
+        """Write columns into these rows, from `start` on; those of a single row are given to all of them."""
+        if not stored:
+            return
+        end = start + stored[0][0].shape[1]
+        self._reserve(rows.stop, end)
+        for layer, new in enumerate(stored):
+            if layer == len(self._held):
+                self._held.append((_zeros(new[0], self._room), _zeros(new[1], self._room)))
+            for held, part in zip(self._held[layer], new, strict=True):
+                held[rows, start:end] = part
+
+    def move(self, rows: Sequence[int], width: int) -> None:
+        """Put in the place of row i the first columns of row `rows[i]`; one named twice is forked."""
+        to = [place for place, row in enumerate(rows) if place != row]
+        if not to:
+            return
+        source = torch.tensor([rows[place] for place in to], device=self._device)
+        target = torch.tensor(to, device=self._device)
+        self._reserve(len(rows), width)
+        for held in (tensor for layer in self._held for tensor in layer):
+            held[target, :width] = held[source, :width]
+
+    def gather(self, columns: Tensor, behind: int) -> None:
+        """Of the columns from `behind` on, keep for each row these, in this order, counted from there."""
+        rows, width = columns.shape
+        for held in (tensor for layer in self._held for tensor in layer):
+            index = columns[:, :, None, None].expand(-1, -1, *held.shape[2:])
+            held[:rows, behind : behind + width] = held[:rows, behind:].gather(1, index)
+
+    def _reserve(self, rows: int, columns: int) -> None:
+        """Room for so many rows and columns in every layer, or in none if memory does not suffice."""
+        old_rows, old_columns = self._room
+        if rows <= old_rows and columns <= old_columns:
+            return
+        wide = old_columns if columns <= old_columns else max(columns + _SPARE, old_columns * 3 // 2)
+        room = max(rows, old_rows), wide
+        self._held = [(_wider(keys, room), _wider(values, room)) for keys, values in self._held]
+        self._room = room
 
 
-def stacked(texts: Sequence[Stored], width: int) -> Stored:
-    """The columns of several texts as rows of one width, zeros where a text is shorter."""
-    stacked = []
-    for layer in zip(*texts, strict=True):
-        keys, values = (_rows([held[which] for held in layer], width) for which in (0, 1))
-        stacked.append((keys, values))
-    return stacked
+def _wider(held: Tensor, room: tuple[int, int]) -> Tensor:
+    """The same in a tensor with more room."""
+    wide = _zeros(held, room)
+    wide[: held.shape[0], : held.shape[1]] = held
+    return wide
 
 
-def _widened(held: Tensor, used: int, room: int) -> Tensor:
+def _zeros(like: Tensor, room: tuple[int, int]) -> Tensor:
     # Zeros, because a masked column still takes part: nothing times a stray NaN is NaN.
-    wide = held.new_zeros(*held.shape[:2], room, held.shape[3])
-    wide[:, :, :used] = held[:, :, :used]
-    return wide
-
-
-def _below(upper: Tensor, upper_used: int, lower: Tensor, lower_used: int, room: int) -> Tensor:
-    wide = upper.new_zeros(upper.shape[0] + lower.shape[0], upper.shape[1], room, upper.shape[3])
-    wide[: upper.shape[0], :, :upper_used] = upper[:, :, :upper_used]
-    wide[upper.shape[0] :, :, :lower_used] = lower[:, :, :lower_used]
-    return wide
-
-
-def _beside(parts: Sequence[Tensor], rows: int, room: int) -> Tensor:
-    wide = parts[0].new_zeros(rows, parts[0].shape[1], room, parts[0].shape[3])
-    start = 0
-    for part in parts:
-        wide[:, :, start : start + part.shape[2]] = part
-        start += part.shape[2]
-    return wide
-
-
-def _rows(parts: list[Tensor], width: int) -> Tensor:
-    rows = parts[0].new_zeros(len(parts), parts[0].shape[1], width, parts[0].shape[3])
-    for row, part in enumerate(parts):
-        cut = part[:, :, :width]
-        rows[row, :, : cut.shape[2]] = cut[0]
-    return rows
+    return like.new_zeros(*room, *like.shape[2:])

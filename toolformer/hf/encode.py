@@ -3,6 +3,9 @@
 A tokenizer cuts its added tokens out of any text before it does anything else, so a document that spells `<API>` would
 open a call. Here plain text goes through a copy of the tokenizer which has no added tokens and cannot reach their ids
 in another way; control tokens are looked up by name, and only `encode_parts` ever does that.
+
+For the same reason a chat template is not rendered with the turns' own text, in which its control tokens and those that
+a user merely spells could not be told apart: it is rendered around marks which no text holds, and cut there.
 """
 
 import json
@@ -12,6 +15,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
+from jinja2 import TemplateError
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
@@ -21,6 +25,8 @@ from toolformer.lm import Encoded, Ids
 
 REMEMBERED = 512
 """Texts whose ids are remembered: more than a shard has."""
+_MARK = "\ue000turn {}\ue001"
+"""What stands in a template for the text of a turn."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -122,6 +128,25 @@ class Codec:
                 "finetuned for them (toolformer train); others use the text spelling"
             )
         return self._control[text]
+
+    def frame_turns(self, roles: Sequence[str]) -> list[tuple[int, ...]] | None:
+        """What the chat template writes before, between and behind turns of these roles; the model's turn follows. None
+        if the tokenizer has no template."""
+        if not self.tokenizer.chat_template:
+            return None
+        turns = [{"role": role, "content": _MARK.format(number)} for number, role in enumerate(roles)]
+        try:
+            text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        except TemplateError as error:
+            shown = ", ".join(roles)
+            raise ConfigError(f"the chat template of {self._name} refuses the roles {shown}: {error}") from error
+        pieces, rest = [], str(text)
+        for turn in turns:
+            before, mark, rest = rest.partition(turn["content"])
+            if not mark:
+                raise ConfigError(f"the chat template of {self._name} does not write every turn once and in order")
+            pieces.append(before)
+        return [tuple(self.tokenizer(piece, add_special_tokens=False).input_ids) for piece in [*pieces, rest]]
 
     def decode(self, ids: Ids) -> str:
         """The ids as text, control tokens included."""

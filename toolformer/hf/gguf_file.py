@@ -18,8 +18,8 @@ import torch
 import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel
 
-from toolformer.errors import ConfigError
-from toolformer.hf.quiet import first_line, no_bar
+from toolformer.errors import ConfigError, first_line
+from toolformer.hf.quiet import no_bar
 from toolformer.user_cache import kept
 
 _WEIGHTS = ("*.safetensors", "*.bin", "*.safetensors.index.json", "adapter_config.json")

@@ -1,10 +1,9 @@
 """Models of transformers behind the port of `lm.py`: by hub name, by local path, GGUF files too, or by a name of ours.
 
 `load` finds a model, loads it with its adapter and in its precision, and refuses what cannot be right. What it is then
-asked is answered in `hf/causal.py` and `hf/seq2seq.py`. No code that comes with a model is ever run.
+asked is answered in `hf/model.py`. No code that comes with a model is ever run.
 """
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +22,17 @@ from transformers import (
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
 from toolformer.calls import CallSyntax
-from toolformer.errors import ConfigError
+from toolformer.errors import ConfigError, first_line
 from toolformer.hf.adapter import Adapter, put_on
-from toolformer.hf.causal import CausalModel
-from toolformer.hf.checkpoint import NOT_RIGHT, check_size
+from toolformer.hf.checkpoint import NOT_RIGHT, check_size, fingerprint, unreadable
 from toolformer.hf.encode import Codec
-from toolformer.hf.fingerprint import fingerprint
+from toolformer.hf.model import CausalModel, Seq2SeqModel
 from toolformer.hf.precision import device_of, dtype_of, keep_gradients, quantization
-from toolformer.hf.quiet import first_line, no_bar, no_report
-from toolformer.hf.seq2seq import Seq2SeqModel
+from toolformer.hf.quiet import no_bar, no_report
 from toolformer.hf.source import Source, find, no_model
 from toolformer.lm import LanguageModel
 from toolformer.loading import Loading, Quantize
 from toolformer.reach import is_path
-
-# It says, when peft first imports it, that a kernel which nobody here uses is not installed.
-logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 
 def load(
@@ -173,9 +167,7 @@ def _model(
                 output_loading_info=True,
             )
     except (OSError, ValueError, SafetensorError) as error:
-        raise ConfigError(
-            f"the weights of {source.place} cannot be read ({_why(error)}): fetch or copy them again"
-        ) from error
+        raise unreadable(source, _why(error)) from error
     if wrong := sorted(told["missing_keys"]) or sorted(str(one[0]) for one in told["mismatched_keys"]):
         raise ConfigError(
             f"the weights of {source.place} are not those of its config.json: {len(wrong)} tensors are missing or of "

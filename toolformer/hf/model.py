@@ -1,21 +1,36 @@
-"""What causal models and encoder-decoders have in common behind the port of `lm.py`: a network, and its text."""
+"""Models of transformers behind the port of `lm.py`: the parts in the other files here, put together."""
 
+import copy
+import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import nullcontext
 
+import torch
 from transformers import PreTrainedModel
 
 from toolformer.calls import Part
+from toolformer.errors import ConfigError
+from toolformer.hf.adapter import soft_ids
+from toolformer.hf.cache import KeyValues
 from toolformer.hf.encode import Codec
-from toolformer.hf.exact import rounding
 from toolformer.hf.network import Network
-from toolformer.hf.precision import precision
-from toolformer.hf.soft_prompt import soft_ids
-from toolformer.hf.turns import frame_turns
-from toolformer.lm import Counter, Encoded, Ids
+from toolformer.hf.openings import Heads, pass_over
+from toolformer.hf.precision import in_fp32, precision, rounding
+from toolformer.hf.rows import CausalRows
+from toolformer.hf.scoring import log_probabilities, window_losses
+from toolformer.hf.seq2seq.openings import Seq2SeqOpenings
+from toolformer.hf.seq2seq.rows import Seq2SeqRows
+from toolformer.hf.tree import TreeOpenings
+from toolformer.lm import Counter, Encoded, Ids, Prompted, Window
+
+_OFF = 0.3
+"""How far logits may be off, in their own standard deviations: far above the noise of bf16, far below a wrong mask."""
+_FINE = "Models like Llama, Qwen, Gemma, GPT-2, GPT-NeoX, OPT and T5 can."
 
 
-class TransformersModel:
-    """Of `lm.LanguageModel`, what does not depend on how the model reads; the rest is in `causal` and `seq2seq`."""
+class TransformersModel(ABC):
+    """Of `lm.LanguageModel`, what does not depend on how the model reads."""
 
     def __init__(self, model: PreTrainedModel, codec: Codec, name: str, fingerprint: str) -> None:
         self.name = name
@@ -28,6 +43,10 @@ class TransformersModel:
         self.rounding = rounding(model)
         self.lone_space = bool(getattr(model.config, "lone_space", False))
         self.precision = precision(model)
+
+    @abstractmethod
+    def _begin(self, prefix: Ids) -> tuple[Ids, tuple[int, ...]]:
+        """What an encoder reads of a prefix (nothing, where there is none), and what the row of a text begins with."""
 
     def encode(self, text: str) -> Encoded:
         """See `lm.LanguageModel`. Lone surrogates are encoded as U+FFFD, which is what a decoder makes of them."""
@@ -43,8 +62,131 @@ class TransformersModel:
 
     def frame_turns(self, roles: Sequence[str]) -> list[tuple[int, ...]] | None:
         """See `lm.LanguageModel`."""
-        return frame_turns(self._codec.tokenizer, self.name, roles)
+        return self._codec.frame_turns(roles)
 
     def decode(self, ids: Ids) -> str:
         """See `lm.LanguageModel`."""
         return self._codec.decode(ids)
+
+    def log_probabilities(self, texts: Sequence[tuple[int, ...]]) -> list[list[float]]:
+        """See `lm.LanguageModel`. An encoder reads an empty prompt."""
+        return log_probabilities(self._network, self._begin, texts)
+
+    def window_losses(self, windows: Sequence[Window], *, exact: bool = False) -> list[float]:
+        """See `lm.LanguageModel`."""
+        with in_fp32(self._network.model) if exact and self.rounding else nullcontext():
+            return window_losses(self._network, self._begin, windows)
+
+
+class CausalModel(TransformersModel):
+    """`lm.LanguageModel` for causal models. Not for several threads at once."""
+
+    def __init__(self, model: PreTrainedModel, codec: Codec, name: str, fingerprint: str) -> None:
+        check(model, name)
+        super().__init__(model, codec, name, fingerprint)
+        check_equal(self._network)
+        self._heads = Heads(self._network)
+        self._start = self._soft + (() if codec.start is None else (codec.start,))
+        self.context = self._network.context - len(self._start)
+        self.reads_apart = False
+
+    def open(
+        self,
+        prompted: Sequence[Prompted],
+        opening: tuple[int, ...],
+        places: Sequence[Sequence[int]] | None = None,
+    ) -> TreeOpenings:
+        """See `lm.LanguageModel`. The start token stands before the head."""
+        if not opening:
+            raise ConfigError("an opening needs at least one token")
+        started = [Prompted(self._start + one.head, one.tail, one.text) for one in prompted]
+        passed = pass_over(self._network, self._heads, started, opening[0], places)
+        return TreeOpenings(self._network, self._codec, passed, opening)
+
+    def _begin(self, prefix: Ids) -> tuple[Ids, tuple[int, ...]]:
+        return (), (*self._start, *prefix)
+
+    def rows(self, prompts: Sequence[Ids]) -> CausalRows:
+        """See `lm.LanguageModel`."""
+        return CausalRows(self._network, self._started, prompts)
+
+    def _started(self, prompt: Ids) -> list[int]:
+        """The prompt behind the start token, unless it has a beginning of its own, as a chat template writes it."""
+        row = [*(self._soft if self._codec.begins(prompt) else self._start), *prompt]
+        if not row:
+            raise ConfigError(f"{self.name} has no start token: it cannot go on from an empty prompt")
+        return row
+
+
+class Seq2SeqModel(TransformersModel):
+    """`lm.LanguageModel` for encoder-decoders. Not for several threads at once."""
+
+    def __init__(self, model: PreTrainedModel, codec: Codec, name: str, fingerprint: str) -> None:
+        super().__init__(model, codec, name, fingerprint)
+        self._before, self._behind = codec.frame()
+        self.context = self._network.context - len(self._soft) - max(1, len(self._before + self._behind))
+        self.reads_apart = True
+        start = model.config.decoder_start_token_id
+        if start is None:
+            raise ConfigError(f"{name} does not say with which token its decoder starts (decoder_start_token_id)")
+        self._start: int = start
+
+    def _begin(self, prefix: Ids) -> tuple[Ids, tuple[int, ...]]:
+        return self._source(prefix), (self._start,)
+
+    def _source(self, ids: Ids) -> list[int]:
+        """What the encoder reads: the ids between the tokenizer's own marks. An encoder must read something."""
+        framed = [*self._before, *ids, *self._behind]
+        return [*self._soft, *(framed or [min(self.ends, default=self._start)])]
+
+    def open(
+        self,
+        prompted: Sequence[Prompted],
+        opening: tuple[int, ...],
+        places: Sequence[Sequence[int]] | None = None,  # noqa: ARG002 - all positions of a row are asked at once
+    ) -> Seq2SeqOpenings:
+        """See `lm.LanguageModel`."""
+        if not opening:
+            raise ConfigError("an opening needs at least one token")
+        sources = [self._source(one.head + one.tail) for one in prompted]
+        return Seq2SeqOpenings(
+            self._network, self._codec, opening, sources, [(self._start, *one.text) for one in prompted]
+        )
+
+    def rows(self, prompts: Sequence[Ids]) -> Seq2SeqRows:
+        """See `lm.LanguageModel`."""
+        return Seq2SeqRows(self._network, self._source, self._start, prompts)
+
+
+def check(model: PreTrainedModel, name: str) -> None:
+    """Refuse a model whose cache cannot have holes and branches, with the reason."""
+    config = model.config.get_text_config(decoder=True)
+    kinds: set[str] = set(getattr(config, "layer_types", None) or [])
+    reason = None
+    if getattr(model, "_is_stateful", False) or kinds - {"full_attention", "sliding_attention"}:
+        reason = "it carries a state that cannot be cut back or shared between continuations"
+    elif "position_ids" not in inspect.signature(model.forward).parameters:
+        reason = "it cannot be told the positions of its tokens"
+    if reason:
+        raise ConfigError(f"{name} ({type(model).__name__}) cannot be used here: {reason}. {_FINE}")
+
+
+def check_equal(network: Network) -> None:
+    """Refuse a model that answers otherwise with holes in its cache than without: some read more than they are told."""
+    before = copy.copy(network.counter)
+    ids = [(network.filler + 7 * i) % network.vocabulary for i in range(1, 7)]
+    plain = network.plain([ids], wanted=[len(ids) - 1])
+    cache = KeyValues(network.device)
+    network.append(cache, 0, [[*ids[:3], network.filler]], wanted=[])
+    cache.aim([0], [4], 3)
+    visible = torch.ones(3, 7, dtype=torch.bool, device=network.device).tril(4)
+    visible[:, 3] = False
+    behind, positions = network.grid([ids[3:]]), network.grid([[0, 1, 2, 3, 3, 4, 5]])
+    with_hole = network.forward(cache, behind, positions[:, 4:], visible[None], positions, network.places([2]), real=3)
+    off = float((with_hole - plain).abs().max() / plain.std())
+    vars(network.counter).update(vars(before))
+    if not off < _OFF:
+        raise ConfigError(
+            f"{network.name} answers otherwise when its cache has holes (off by {off:.2f} standard deviations): "
+            f"{type(network.model).__name__} cannot be used here. {_FINE}"
+        )

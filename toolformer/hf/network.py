@@ -12,7 +12,6 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
-from transformers.cache_utils import Cache
 
 from toolformer.errors import ConfigError
 from toolformer.hf.cache import KeyValues
@@ -24,7 +23,7 @@ Item = TypeVar("Item")
 
 
 class Network:
-    """A causal model in inference: ids go in, fp32 logits of the wanted positions come out. Not for several threads."""
+    """A model in inference: ids go in, fp32 logits of the wanted positions come out. Not for several threads."""
 
     def __init__(self, model: PreTrainedModel, name: str, counter: Counter) -> None:
         self.model = model.requires_grad_(False)
@@ -33,7 +32,7 @@ class Network:
         self.device: torch.device = model.device
         config = model.config.get_text_config(decoder=True)
         self.vocabulary: int = config.vocab_size
-        self.context: int = _context(config)
+        self.context = context_of(model)
         kinds = set(getattr(config, "layer_types", None) or [])
         window = getattr(config, "sliding_window", None)
         self.window: int | None = window if kinds != {"full_attention"} else None
@@ -42,49 +41,46 @@ class Network:
         self.budget = 1024 if self.device.type == "cpu" else 16384
         self.head_rows = max(64, 2**27 // self.vocabulary)
         self.ends = _ends(model)
-        # A token that only fills a place. Not the padding token: transformers warns when it sees one without a mask.
-        self.filler = 1 if getattr(config, "pad_token_id", None) == 0 else 0
+        self.filler = filler_of(model)
         self._wanted: Tensor | None = None
-        head: torch.nn.Module = model.get_output_embeddings()  # type: ignore[no-untyped-call]
-        head.register_forward_pre_hook(self._gather)
+        before_head(model, self._gather)
 
-    def _gather(self, _: torch.nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-        """Between the layers and the vocabulary head: let only the wanted positions through.
+    def _gather(self, hidden: Tensor) -> Tensor:
+        """Let only the wanted positions through to the vocabulary head."""
+        return hidden if self._wanted is None else hidden.reshape(-1, hidden.shape[-1])[self._wanted].unsqueeze(0)
 
-        The model itself does everything around the head (scales, caps, biases), for every architecture alike.
+    def plain(self, rows: Sequence[Ids], wanted: Sequence[int], sources: Sequence[Ids] | None = None) -> Tensor:
+        """Rows from their first token on, nothing kept. `wanted` counts places in the grid, row by row.
+
+        With `sources`, an encoder reads those, and the rows are the decoder's.
         """
-        if self._wanted is None:
-            return None
-        hidden = arguments[0]
-        return (hidden.reshape(-1, hidden.shape[-1])[self._wanted].unsqueeze(0), *arguments[1:])
+        ids, real, places = self.grid(rows), sum(map(len, rows)), self.places(wanted)
+        if sources is None:
+            return self.ask(ids, real, places, input_ids=ids, use_cache=False)
+        read, there = self.read(sources)
+        return self.ask(ids, real, places, input_ids=read, attention_mask=there, decoder_input_ids=ids, use_cache=False)
 
-    def plain(self, rows: Sequence[Ids], wanted: Sequence[int]) -> Tensor:
-        """Rows from their first token on, nothing kept. `wanted` counts places in the grid, row by row."""
-        ids = self.grid(rows)
-        return self.ask(ids, sum(map(len, rows)), self.places(wanted), input_ids=ids, use_cache=False)
+    def read(self, sources: Sequence[Ids]) -> tuple[Tensor, Tensor]:
+        """What an encoder is given, which counts: the sources as a rectangle, and where in it they are."""
+        ids = self.grid(sources)
+        self.count(ids, sum(map(len, sources)))
+        lengths = torch.tensor(list(map(len, sources)), device=self.device)
+        return ids, (torch.arange(ids.shape[1], device=self.device) < lengths[:, None]).long()
 
-    def append(self, cache: KeyValues, rows: Sequence[Ids], wanted: Sequence[int]) -> Tensor:
-        """Run each row behind everything that the cache holds of it, whose positions must have no gaps."""
+    def append(self, cache: KeyValues, start: int, rows: Sequence[Ids], wanted: Sequence[int]) -> Tensor:
+        """Run each row behind the cache's first columns up to `start`, whose positions must have no gaps."""
         ids = self.grid(rows)
-        start, width = cache.width, ids.shape[1]
-        visible = torch.ones(width, start + width, dtype=torch.bool, device=self.device).tril(start)
-        positions = torch.arange(start, start + width, device=self.device).expand(len(rows), -1)
+        depth = ids.shape[1]
+        cache.aim(range(len(rows)), [start] * len(rows), depth)
+        visible = torch.ones(depth, start + depth, dtype=torch.bool, device=self.device).tril(start)
         visible = visible.expand(len(rows), -1, -1)
-        return self.run(cache, ids, positions, visible, self.places(wanted), sum(map(len, rows)))
-
-    def run(
-        self, cache: KeyValues, ids: Tensor, positions: Tensor, visible: Tensor, wanted: Tensor, real: int
-    ) -> Tensor:
-        """Append a block of columns to the cache; `real` of its tokens do more than fill a place.
-
-        `visible[r, d, k]`: does the block's column d of row r see column k of the cache, the block itself included?
-        """
-        cache.positions = torch.cat([cache.positions, positions], dim=1)
-        return self.forward(cache, ids, positions, visible, cache.positions, wanted, real)
+        positions = torch.arange(start + depth, device=self.device).expand(len(rows), -1)
+        real = sum(map(len, rows))
+        return self.forward(cache, ids, positions[:, start:], visible, positions, self.places(wanted), real)
 
     def forward(
         self,
-        cache: Cache,
+        cache: KeyValues,
         ids: Tensor,
         positions: Tensor,
         visible: Tensor | None,
@@ -92,7 +88,11 @@ class Network:
         wanted: Tensor,
         real: int,
     ) -> Tensor:
-        """Run a block behind a cache that keeps its own books; see `run`. Without `visible`, all sees all."""
+        """Run a block of columns, `real` of whose tokens do more than fill a place, where the cache was told to aim.
+
+        `visible[r, d, k]`: does the block's column d of row r see column k of the cache, the block itself included?
+        Without it, all sees all. `key_positions` are those of the cache's columns, the block's again included.
+        """
         return self.ask(
             ids,
             real,
@@ -158,7 +158,27 @@ class Network:
             )
 
 
-def _context(config: object) -> int:
+def before_head(model: PreTrainedModel, change: Callable[[Tensor], Tensor]) -> None:
+    """Between the layers and the vocabulary head, change the hidden states: such as, to those of some positions.
+
+    The model itself does everything around the head (scales, caps, biases), for every architecture alike.
+    """
+
+    def hook(_: torch.nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return (change(arguments[0]), *arguments[1:])
+
+    head: torch.nn.Module = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    head.register_forward_pre_hook(hook)
+
+
+def filler_of(model: PreTrainedModel) -> int:
+    """A token that only fills a place. Not the padding token: transformers warns when it sees one without a mask."""
+    return 1 if getattr(model.config.get_text_config(decoder=True), "pad_token_id", None) == 0 else 0
+
+
+def context_of(model: PreTrainedModel) -> int:
+    """How many tokens fit; more than anybody has, where the model does not say."""
+    config = model.config.get_text_config(decoder=True)
     for name in ("max_position_embeddings", "n_positions", "n_ctx"):
         if isinstance(value := getattr(config, name, None), int):
             return value

@@ -1,10 +1,15 @@
-"""What transformers shows and says, cut down to what somebody needs."""
+"""What libraries show and say, cut down to what somebody needs."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from transformers.utils.logging import set_tqdm_hook
+
+# bitsandbytes says when peft first imports it that a kernel which nobody here uses is not installed, and at every
+# multiplication in int8 that it casts its input.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
 
 
 @contextmanager
@@ -31,8 +36,3 @@ def no_report() -> Iterator[None]:
 
 def _no_gaps(record: logging.LogRecord) -> bool:
     return not any(word in record.getMessage() for word in ("MISSING", "MISMATCH"))
-
-
-def first_line(error: BaseException) -> str:
-    """What a library says, without the advice below it."""
-    return str(error).strip().split("\n", 1)[0]

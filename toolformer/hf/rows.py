@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from toolformer.hf.cache import KeyValues
 from toolformer.hf.network import Network, batches, halving
-from toolformer.hf.row_cache import RowCache
 from toolformer.lm import Ids
 
 _PASS = 24
@@ -21,7 +21,7 @@ class CausalRows:
         self._network = network
         self._started = started
         self._device = network.device
-        self._cache = RowCache()
+        self._cache = KeyValues(network.device)
         self._counted = torch.arange(0, device=self._device)
         self.logits = torch.zeros(0, network.vocabulary, device=self._device)
         self.lengths: list[int] = []
@@ -72,16 +72,13 @@ class CausalRows:
         counts, starts = list(map(len, ids)), [self.lengths[row] for row in rows]
         depth, width = max(counts), max(starts) + max(counts)
         whole, one_start = rows == self._all, len(set(starts)) == 1
-        filler = self._network.filler
-        grid = torch.tensor([[*new, *[filler] * (depth - len(new))] for new in ids], device=self._device)
         begins = torch.tensor(starts, device=self._device)
-        place = slice(0, len(rows)) if whole else self._network.places(rows)
-        self._cache.aim(place, starts[0] if one_start else begins, depth, width)
+        self._cache.aim(rows, starts, depth)
         columns = begins[:, None] if depth == 1 else begins[:, None] + self._columns(depth)
         ends = [place * depth + count - 1 for place, count in enumerate(counts) if count]
         logits = self._network.forward(
             self._cache,
-            grid,
+            self._network.grid(ids),
             # What only fills a place may stand beyond the context.
             columns if depth == 1 and min(counts) else columns.clamp(max=self._network.context - 1),
             None if one_start and depth == 1 else self._columns(width) <= columns[:, :, None],

@@ -1,7 +1,8 @@
 """How surprising is a text? Plain passes in which the vocabulary head is asked only for what counts."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -9,64 +10,85 @@ from torch import Tensor
 from toolformer.hf.network import Network, batches, halving
 from toolformer.lm import WINDOW, Ids, Window
 
-Question = tuple[Ids, list[int]]
-"""A row of ids, and the places in it (never the first) of the tokens whose log-probabilities are wanted."""
+Begin = Callable[[Ids], tuple[Ids, tuple[int, ...]]]
+"""For a prefix, what an encoder reads (nothing, where there is none) and what the text's row begins with."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """How likely are some tokens of a row?"""
+
+    source: Ids
+    row: tuple[int, ...]
+    places: Sequence[int]
+    """Where in the row these tokens are, in their order; never the first."""
 
 
 def ask(network: Network, questions: Sequence[Question]) -> list[list[float]]:
     """The log-probabilities, row by row. A row is forwarded up to the last wanted token, which itself is not."""
-    rows = [tuple(ids)[: max(places, default=0)] for ids, places in questions]
-    network.check_fits(list(map(len, rows)))
+    rows = [one.row[: max(one.places, default=0)] for one in questions]
+    network.check_fits([max(len(one.source), len(row)) for one, row in zip(questions, rows, strict=True)])
     answers: list[list[float]] = [[] for _ in questions]
 
     def work(members: list[int]) -> None:
+        some = [questions[index] for index in members]
         width = max(len(rows[index]) for index in members)
-        wanted = [row * width + place - 1 for row, index in enumerate(members) for place in questions[index][1]]
-        targets = [questions[index][0][place] for index in members for place in questions[index][1]]
-        said = iter(chosen(network.plain([rows[index] for index in members], wanted), targets))
-        for index in members:
-            answers[index] = [next(said) for _ in questions[index][1]]
+        wanted = [number * width + place - 1 for number, one in enumerate(some) for place in one.places]
+        sources = [one.source for one in some] if some[0].source else None
+        logits = network.plain([rows[index] for index in members], wanted, sources)
+        said = iter(chosen(logits, [one.row[place] for one in some for place in one.places]))
+        for index, one in zip(members, some, strict=True):
+            answers[index] = [next(said) for _ in one.places]
 
     asked = [index for index, row in enumerate(rows) if row]
-    wanted = [len(questions[index][1]) for index in asked]
-    for batch in batches([len(rows[index]) for index in asked], network.budget, wanted, network.head_rows):
+    lengths = [len(questions[index].source) + len(rows[index]) for index in asked]
+    wanted = [len(questions[index].places) for index in asked]
+    for batch in batches(lengths, network.budget, wanted, network.head_rows):
         halving([asked[i] for i in batch], work)
     return answers
 
 
-def chosen(logits: Tensor, targets: Sequence[int]) -> list[float]:
-    """The log-probability of one token in each row of logits."""
-    asked = logits.gather(1, torch.tensor(targets, device=logits.device)[:, None])[:, 0]
-    answer: list[float] = (asked - logits.logsumexp(dim=-1)).tolist()
+def chosen(logits: Tensor, tokens: Sequence[int], rows: Sequence[int] | None = None) -> list[float]:
+    """The log-probability of one token in each row of logits, or of each token in a row of its own."""
+    rows = range(len(tokens)) if rows is None else rows
+    row, token = torch.tensor([[*rows], [*tokens]], dtype=torch.long, device=logits.device)
+    answer: list[float] = (logits[row, token] - logits.logsumexp(dim=-1)[row]).tolist()
     return answer
 
 
-def log_probabilities(network: Network, start: tuple[int, ...], texts: Sequence[tuple[int, ...]]) -> list[list[float]]:
-    """See `lm.LanguageModel.log_probabilities`. `start` is what stands before every text."""
+def log_probabilities(network: Network, begin: Begin, texts: Sequence[tuple[int, ...]]) -> list[list[float]]:
+    """See `lm.LanguageModel.log_probabilities`."""
+    source, start = begin(())
     first = max(1, len(start))
-    answers = ask(network, [(start + text, list(range(first, len(start) + len(text)))) for text in texts])
+    answers = ask(network, [Question(source, start + text, range(first, len(start + text))) for text in texts])
     return [[0.0] * (len(text) - len(answer)) + answer for text, answer in zip(texts, answers, strict=True)]
 
 
-def window_losses(network: Network, start: tuple[int, ...], windows: Sequence[Window]) -> list[float]:
+def window_losses(network: Network, begin: Begin, windows: Sequence[Window]) -> list[float]:
     """See `lm.LanguageModel.window_losses`. Windows over one text behind one prefix are one row."""
-    places: dict[tuple[tuple[int, ...], tuple[int, ...]], set[int]] = defaultdict(set)
+    tokens: dict[tuple[tuple[int, ...], tuple[int, ...]], set[int]] = defaultdict(set)
     for window in windows:
-        places[window.prefix, window.text].update(tokens_of(window))
-    questions = []
-    for (prefix, text), tokens in places.items():
-        before = start + prefix
-        questions.append((before + text, sorted(len(before) + t for t in tokens if len(before) + t > 0)))
-    known: dict[tuple[tuple[int, ...], tuple[int, ...]], dict[int, float]] = {}
-    for key, (_, asked), answer in zip(places, questions, ask(network, questions), strict=True):
-        known[key] = {place - len(start + key[0]): value for place, value in zip(asked, answer, strict=True)}
-    return [
+        tokens[window.prefix, window.text].update(_weighed(window))
+    questions, known = [], []
+    for (prefix, text), some in tokens.items():
+        source, before = begin(prefix)
         # A token that nothing stands before cannot be asked for: it counts as certain.
-        -sum(w * known[window.prefix, window.text].get(t, 0.0) for w, t in zip(WINDOW, tokens_of(window), strict=False))
+        asked = sorted(token for token in some if len(before) + token > 0)
+        known.append(asked)
+        questions.append(Question(source, before + text, [len(before) + token for token in asked]))
+    answers = ask(network, questions)
+    said = {
+        key: dict(zip(asked, answer, strict=True)) for key, asked, answer in zip(tokens, known, answers, strict=True)
+    }
+    return [
+        -sum(
+            weight * said[window.prefix, window.text].get(token, 0.0)
+            for weight, token in zip(WINDOW, _weighed(window), strict=False)
+        )
         for window in windows
     ]
 
 
-def tokens_of(window: Window) -> range:
+def _weighed(window: Window) -> range:
     """The places in its text of the tokens that a window weighs."""
     return range(window.position, min(window.position + len(WINDOW), len(window.text)))

@@ -4,6 +4,10 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from huggingface_hub import scan_cache_dir
+from huggingface_hub.errors import CacheNotFound, HFValidationError
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
 from toolformer.errors import ConfigError, unknown_name
 from toolformer.hf.adapter import SETTINGS, Adapter, find_adapter
 from toolformer.hf.gguf_file import converted, gguf_of
@@ -63,8 +67,30 @@ def lasting(name: str) -> str:
 
 
 def base_of(adapter: Adapter) -> str:
-    """The name or path of the model that an adapter is for."""
-    return adapter.base(OWN)
+    """The name or path of the model that an adapter is for.
+
+    Anybody can have written the settings of one from the hub: they may name another of the hub or one of our own, and
+    no file or folder of this machine.
+    """
+    named, with_another = adapter.named, f"load that model with adapter={adapter.name!r}"
+    if not named:
+        raise ConfigError(f"the adapter {adapter.name} does not name its base model: {with_another}")
+    if not adapter.fetched or named in OWN:
+        return named
+    shown = repr(named if len(named) <= 100 else named[:100] + "…")
+    try:
+        validate_repo_id(named)
+    except HFValidationError:
+        raise ConfigError(
+            f"the adapter {adapter.name} names as its base model {shown}, which is no name of the hub: if you have it, "
+            f"{with_another}"
+        ) from None
+    if is_path(named):
+        raise ConfigError(
+            f"the adapter {adapter.name} names as its base model {shown}, which is here a file or folder of that name: "
+            f"if it is meant, {with_another}; or else run this in another folder"
+        )
+    return named
 
 
 def placed(name: str, *, offline: bool = False) -> tuple[str, str]:
@@ -92,9 +118,6 @@ def no_model(name: str, place: str) -> str:
 
 def _known(place: str) -> set[str]:
     """What could have been meant: names of our own, what lies beside the named one, and models in the hub's cache."""
-    from huggingface_hub import scan_cache_dir
-    from huggingface_hub.errors import CacheNotFound
-
     beside = Path(place).expanduser().parent
     local = {str(beside / config.parent.name) for config in beside.glob("*/*config.json")}
     if is_path(place) or place.lower().endswith(".gguf"):

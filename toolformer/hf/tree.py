@@ -12,12 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from toolformer.hf.continuations import log_probabilities
 from toolformer.hf.encode import Codec
-from toolformer.hf.ends import Ends, Request
 from toolformer.hf.network import Network, batches, halving
-from toolformer.hf.openings import Passed, columns
-from toolformer.hf.sampling import choose, uniform
+from toolformer.hf.openings import Passed, columns, log_probabilities
+from toolformer.hf.sampling import Ends, Request, choose, uniform
 from toolformer.lm import Continuation, Draw, Sample
 
 _COMPACT = 64
@@ -113,7 +111,8 @@ class Tree:
         self._samples: list[Sample] = [Sample("", stopped=False, tokens=0)] * len(draws)
         leaves = self._first(draws)
         for token in self._request.opening[1:]:
-            self._grow(leaves)
+            if leaves:
+                self._grow(leaves)
             leaves = [
                 Leaf(leaf.row, leaf.place + 1, token, (), leaf.draws, parent)
                 for parent, leaf in enumerate(leaves)
@@ -122,22 +121,22 @@ class Tree:
         while leaves:
             logits = self._grow(leaves)
             leaves = self._said(leaves, logits)
-            leaves = self._compacted(leaves)
+            if leaves:
+                self._compact(leaves)
         return self._samples
 
     def _first(self, draws: Sequence[tuple[int, int, int]]) -> list[Leaf]:
         """A leaf for each position that has draws, and the cache that they stand behind."""
-        head, device = self._texts[0].head, self._network.device
-        ends = [0] * len(self._texts)
+        device = self._network.device
+        self._prefix = 0
         positions: dict[tuple[int, int], list[int]] = defaultdict(list)
         for index, (row, position, _) in enumerate(draws):
             positions[row, position].append(index)
-            ends[row] = max(ends[row], self._texts[row].tail + position)
-        width = max(ends)
-        self._cache = columns(self._network, self._texts, width, _COMPACT)
-        self._prefix = self._cache.width
+            self._prefix = max(self._prefix, self._texts[row].begin + position)
+        self._cache = columns(self._network, self._texts, self._prefix, _COMPACT)
+        self._positions = torch.arange(self._prefix, device=device).expand(len(self._texts), -1)
         leaves = [
-            Leaf(row, head.length + self._texts[row].tail + position, self._request.opening[0], (), members, index)
+            Leaf(row, self._texts[row].begin + position, self._request.opening[0], (), members, index)
             for index, ((row, position), members) in enumerate(positions.items())
         ]
         places = torch.tensor([leaf.place for leaf in leaves], device=device)
@@ -146,26 +145,27 @@ class Tree:
 
     def _grow(self, leaves: list[Leaf]) -> Tensor:
         """Forward the leaves' tokens, each in a column of its row, and return the logits of what follows each."""
-        network, cache, device = self._network, self._cache, self._network.device
-        used = [0] * cache.positions.shape[0]
-        slots = []
+        network, device = self._network, self._network.device
+        rows, width = self._positions.shape
+        tokens: list[list[int]] = [[] for _ in range(rows)]
+        places: list[list[int]] = [[] for _ in range(rows)]
+        at = []
         for leaf in leaves:
-            slots.append(used[leaf.row])
-            used[leaf.row] += 1
-        rows, columns, width, depth = len(used), torch.tensor(slots, device=device), cache.width, max(used)
-        row, parent, token, place = torch.tensor(
-            [[leaf.row, leaf.parent, leaf.token, leaf.place] for leaf in leaves], device=device
-        ).T
+            at.append((leaf.row, len(tokens[leaf.row]), leaf.parent))
+            tokens[leaf.row].append(leaf.token)
+            places[leaf.row].append(leaf.place)
+        row, columns, parent = torch.tensor(at, device=device).T
+        ids, positions = network.grid(tokens), network.grid(places)
+        depth = ids.shape[1]
         self._visible = torch.nn.functional.pad(self._visible[parent], (0, depth))
         self._visible[torch.arange(len(leaves), device=device), width + columns] = True
         # Every column sees itself, also one that only fills its row: a column that saw nothing would be NaN.
         visible = torch.eye(depth, width + depth, dtype=torch.bool, device=device).roll(width, 1).repeat(rows, 1, 1)
         visible[row, columns] = self._visible
-        ids = torch.full((rows, depth), network.filler, device=device)
-        ids[row, columns] = token
-        positions = torch.zeros_like(ids)
-        positions[row, columns] = place
-        return network.run(cache, ids, positions, visible, wanted=row * depth + columns, real=len(leaves))
+        self._positions = torch.cat([self._positions, positions], dim=1)
+        self._cache.aim(range(rows), [width] * rows, depth)
+        wanted = row * depth + columns
+        return network.forward(self._cache, ids, positions, visible, self._positions, wanted, real=len(leaves))
 
     def _said(self, leaves: list[Leaf], logits: Tensor) -> list[Leaf]:
         """Let every draw say its next token. Those that end leave; those that still agree stay together."""
@@ -186,34 +186,35 @@ class Tree:
                     grown.append(Leaf(leaf.row, leaf.place + 1, token, said, members, parent))
         return grown
 
-    def _compacted(self, leaves: list[Leaf]) -> list[Leaf]:
+    def _compact(self, leaves: list[Leaf]) -> None:
         """Drop the rows and columns that nobody alive can see, when they have become many."""
-        if not leaves:
-            return leaves
-        device, rows, width = self._network.device, self._cache.positions.shape[0], self._cache.width
+        rows, width = self._positions.shape
         alive = sorted({leaf.row for leaf in leaves})
         if len(alive) <= rows * 3 // 4:
-            self._cache.select(torch.tensor(alive, device=device))
+            self._cache.move(alive, width)
+            self._positions = self._positions[self._network.places(alive)]
             moved = {old: new for new, old in enumerate(alive)}
             for leaf in leaves:
                 leaf.row = moved[leaf.row]
         if width - self._prefix >= _COMPACT:
             self._squeeze(leaves)
-        return leaves
 
     def _squeeze(self, leaves: list[Leaf]) -> None:
-        device, rows, prefix = self._network.device, self._cache.positions.shape[0], self._prefix
+        device, prefix = self._network.device, self._prefix
+        rows, width = self._positions.shape
         row = torch.tensor([leaf.row for leaf in leaves], device=device)
         self._visible = self._visible[torch.tensor([leaf.parent for leaf in leaves], device=device)]
         for index, leaf in enumerate(leaves):
             leaf.parent = index
-        seen = torch.zeros(rows, self._cache.width - prefix, dtype=torch.int32, device=device)
+        seen = torch.zeros(rows, width - prefix, dtype=torch.int32, device=device)
         seen = seen.index_add_(0, row, self._visible[:, prefix:].int()) > 0
         room = int(seen.sum(dim=1).max())
         if room > seen.shape[1] * 2 // 3:
             return
         columns = seen.int().argsort(dim=1, descending=True, stable=True)[:, :room]
         self._cache.gather(columns, behind=prefix)
+        positions = self._positions[:, prefix:].gather(1, columns)
+        self._positions = torch.cat([self._positions[:, :prefix], positions], dim=1)
         # A row with fewer live columns than another keeps some dead ones: nobody saw them, and nobody will.
         grown = self._visible[:, prefix:].gather(1, columns[row])
         self._visible = torch.cat([self._visible[:, :prefix], grown], dim=1)
