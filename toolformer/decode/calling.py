@@ -141,9 +141,10 @@ class Calling:
         below = state.node[token]
         if isinstance(below, str):
             step = self._write(row, Asking(state.call, state.ids, below, len(state.ids) + 1), token, room)
-            # Before their tools are asked, it is seen which branches have the likeliest ones.
-            rests = isinstance(step.state, Feeding) and self._options.branches > 1
-            return Step(Resting(step.state)) if rests else step
+            if self._options.branches > 1 and isinstance(step.state, Feeding):
+                # Only the branches with the likeliest tools will ask them: which these are is known when all have one.
+                return Step(Resting(step.state))
+            return step
         path, node = forced(below)
         return _feed(Naming(state.call, (*state.ids, token, *path), node), (token, *path), room)
 
