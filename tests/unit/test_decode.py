@@ -19,7 +19,7 @@ from toolformer.decode.decoder import Decoder
 from toolformer.decode.events import Answered, Called, Ended, Event, Opened, Text, Undone
 from toolformer.decode.options import Options
 from toolformer.decode.row import Row
-from toolformer.decode.writer import Writer
+from toolformer.decode.states import FOLLOWS, State, goal
 from toolformer.errors import ConfigError
 from toolformer.lm import Ids
 
@@ -37,6 +37,15 @@ class Recording(ScriptedLM):
     def rows(self, prompts: Sequence[Ids]) -> ScriptedRows:
         self.made = super().rows(prompts)
         return self.made
+
+
+class Merging(ScriptedLM):
+    """An empty input and the end of its call are one token."""
+
+    def encode_parts(self, parts: Sequence[Part]) -> tuple[int, ...]:
+        text = "".join(part.text for part in parts)
+        front = text.removesuffix("()]")
+        return (*self.encode(front).ids, *([self._id("()]")] if front != text else ()))
 
 
 class Fake:
@@ -177,6 +186,19 @@ def test_a_call_opens_where_the_opening_is_among_the_k_likeliest(k: int, opens: 
     assert text(events) == (" 4." if opens else "a")
     if opens:
         assert events[0] == Opened(0, 0, about(0.1), 2)
+
+
+def test_no_call_opens_inside_a_character() -> None:
+    """A character of which only the first bytes are said is decoded as U+FFFD."""
+
+    def following(said: str) -> dict[str, float]:
+        if said in ("x\ufffd", "x\ufffdb"):
+            return {OPEN: 0.6, "b": 0.3}
+        return dict(script("x\ufffd", CALLED.replace(" is", "\ufffdb"))(said))
+
+    events = decode(following)
+    assert [event.start for event in events if isinstance(event, Opened)] == [2]
+    assert text(events) == "\ufffdb 4."
 
 
 def test_control_tokens_are_never_text() -> None:
@@ -435,7 +457,7 @@ def test_a_branch_may_end_before_the_others() -> None:
     ],
 )
 def test_a_branch_is_scored_by_the_weighted_mean_of_the_tokens_that_there_are(scores: list[float], mean: float) -> None:
-    assert score(Row(0, (), 0, Writer(str, (), ()), scores=scores)) == pytest.approx(mean)
+    assert score(scores) == pytest.approx(mean)
 
 
 NEVER = 1e-9
@@ -521,6 +543,33 @@ def test_samples_that_fail_leave_the_others() -> None:
     events = decode(shy, tools=[Fake("Ask", fails)], calls_sampled=12)
     assert (kinds(events)[-1], text(events)) == (Ended, "y")
     assert kinds(events).count(Undone) == 3
+
+
+def test_every_transition_of_the_table_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no other: `become` refuses it."""
+    seen = set()
+
+    def become(row: Row, state: State) -> None:
+        seen.add((type(row.state), type(goal(state))))
+        plain(row, state)
+
+    plain = Row.become
+    monkeypatch.setattr(Row, "become", become)
+    decode(either(CALLED, "x is so."), tools=(Fake("Sum", fails),))
+    decode(lambda said: {"a": math.nan} if said.endswith("Sum") else either(CALLED, "x is so.")(said))
+    decode(script(CALLED), input_tokens=2)
+    decode(branching, tools=TOOLS, branches=2)
+    for choose in ("call", "text"):
+        decode(named_name, tools=[Fake("Ask", lambda text: str("321".index(text)))], calls_sampled=12, choose=choose)
+    decode(named_name, tools=[Fake("Ask", fails)], calls_sampled=12)
+    for sampled in (1, 2):
+        model = Merging(
+            follows=lambda said: {"()]": 0.9} if said.endswith("Now") else script("x [Now", "x [Now() -> 3]")(said)
+        )
+        run = Decoder(model, Toolbox([Fake("Now", lambda text: "3")]), CallSyntax.TEXT).run
+        events = list(run([model.encode("x").ids], Options(k=1, calls_sampled=sampled, call_temperature=0.01)))
+        assert [event.call for event in events if isinstance(event, Answered)] == [Call("Now", "", "3")]
+    assert seen == {(before, after) for before, some in FOLLOWS.items() for after in some}
 
 
 @pytest.mark.parametrize(

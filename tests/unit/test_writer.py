@@ -100,3 +100,13 @@ def test_the_length_counts_what_is_held_back() -> None:
     for token in CODEC.encode("ab zz").ids:
         writer.push(token)
     assert (writer.take(), writer.length) == ("ab ", 5)
+
+
+def test_a_character_is_whole_with_its_last_byte() -> None:
+    writer, whole = Writer(CODEC.decode, (), ()), []
+    for token in CODEC.encode("aéb").ids:
+        writer.push(token)
+        whole.append(writer.whole)
+    assert whole == [True, False, True, True]
+    assert writer.take() == "aéb"
+    assert writer.whole

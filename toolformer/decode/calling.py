@@ -1,25 +1,38 @@
 """A call while a text is written: opened, named, asked, answered, or undone.
 
 What the model may write inside a call is a registered name, `(`, and then what it likes until the arrow or the close;
-the result is fed. Whatever goes wrong, the row falls back to where it stood, and at that place no call opens again.
-Where several calls are tried at one place, the row is copied, and the copies are a fork (`branches.py`).
+the result is fed. Each method says what a row does next; `decoder.py` does it. Where several calls are tried at one
+place, the row is copied (`branches.py`).
 """
 
-from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from toolformer.calls import Call, CallSyntax, Part
-from toolformer.decode.branches import Fork
-from toolformer.decode.choice import CallChooser, Chooser, call_seed
-from toolformer.decode.events import Answered, Called, Event, Opened, Undone
-from toolformer.decode.names import Node, forced, name_tree
+from toolformer.decode.branches import Branches
+from toolformer.decode.choice import CallChooser, call_seed
+from toolformer.decode.events import Answered, Called, Opened
+from toolformer.decode.names import forced, name_tree
 from toolformer.decode.options import Options
-from toolformer.decode.row import OpenCall, Row
+from toolformer.decode.row import Row
+from toolformer.decode.states import (
+    Asking,
+    Feeding,
+    Naming,
+    OpenCall,
+    Over,
+    Resting,
+    Scoring,
+    Step,
+    Undoing,
+    Waiting,
+    Writing,
+)
 from toolformer.errors import CallFormatError, ToolError
-from toolformer.lm import WINDOW, LanguageModel, Rows
+from toolformer.lm import LanguageModel
 from toolformer.tool import DocumentFacts
 from toolformer.toolbox import Toolbox
 
@@ -28,8 +41,24 @@ _FAILURES = 8
 _NO_ROOM = "the context has no room for it"
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What the model answers to a row of so many tokens."""
+
+    logits: Tensor
+    best: int
+    """The likeliest token."""
+    rank: int
+    """How many tokens are at least as likely as a call's opening; 0 where none can open."""
+    broken: bool
+    """Whether the answers are no numbers."""
+    length: int
+    room: int
+    """How many more tokens fit into the row's context."""
+
+
 class Calling:
-    """The calls of one run. `told` is what happened, `born` are copies of rows, with the place of the row copied."""
+    """The calls of one run."""
 
     def __init__(
         self,
@@ -37,246 +66,161 @@ class Calling:
         toolbox: Toolbox,
         syntax: CallSyntax,
         options: Options,
-        port: Rows,
+        branches: Branches,
         facts: Sequence[DocumentFacts] | None = None,
     ) -> None:
-        self._model, self._toolbox, self._syntax, self._options, self._port = model, toolbox, syntax, options, port
-        self._facts = facts
+        self._model, self._toolbox, self._syntax, self._options = model, toolbox, syntax, options
+        self._branches, self._facts = branches, facts
         self.opening = model.encode_parts([syntax.opening])
-        control = self._control = [
-            model.encode_parts([Part(token, control=True)])[0] for token in syntax.control_tokens
-        ]
-        self._stops = control[1:]
-        self._most = options.k if options.calls and len(toolbox) else 0
-        self.chooser = Chooser(options, model, self._control, self.opening if self._most else ())
-        """Chooses what is text: where calls can open, the opening never is."""
+        self.control = [model.encode_parts([Part(token, control=True)])[0] for token in syntax.control_tokens]
+        self._stops = self.control[1:]
+        self.k = options.k if options.calls and len(toolbox) else 0
+        """A call can open where it is among so many of the likeliest tokens; 0 where none can."""
         self._inside = CallChooser(options)
         names = name_tree(model, syntax, toolbox.names, one_way=options.branches > 1)
         self._first, self._names = forced(names)
         rows = options.batch * max(options.branches, options.calls_sampled)
         self._pool = ThreadPoolExecutor(max_workers=min(32, rows))
-        self.told: list[Event] = []
-        self.born: list[tuple[int, Row]] = []
 
     def close(self) -> None:
         """Wait for no tool."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def tell(self, row: Row, event: Event) -> None:
-        """Something happened; of a branch it is told only if the branch lives."""
-        (row.held if row.fork else self.told).append(event)
-
-    def ranks(self, logits: Tensor) -> list[int]:
-        """How many tokens are at least as likely as the opening, for each row of logits; 0 if it does not matter."""
-        if not self._most:
-            return [0] * len(logits)
-        return ((logits >= logits[:, self.opening[0], None]).sum(dim=-1) - 1).tolist()
-
-    def may_open(self, place: int, row: Row, rank: int) -> bool:
-        """Whether a call begins here, by the numbers."""
+    def opens(self, row: Row, seen: Seen) -> bool:
+        """Whether a call begins here: never inside a character, nor beside other branches."""
         return (
-            rank < self._most
+            seen.rank < self.k
             and row.calls < self._options.calls
             and row.undone < _FAILURES
             and row.barred != len(row.said)
-            and row.fork is None
-            and self._port.room[place] >= len(self.opening) + len(self._first)
+            and row.branch is None
+            and seen.room >= len(self.opening) + len(self._first)
+            and row.writer.whole
         )
 
-    def open(self, place: int, row: Row, logits: Tensor, rank: int) -> None:
+    def open(self, row: Row, seen: Seen) -> Step:
         """Begin a call."""
-        probability = float(logits.softmax(dim=-1)[self.opening[0]])
-        start = row.writer.length
-        length, front = self._port.lengths[place], list(self._first)
-        row.call = OpenCall(start, probability, rank, length, logits.clone(), self._names, ids=front)
+        before = row.text()
+        probability = float(seen.logits.softmax(dim=-1)[self.opening[0]])
+        call = OpenCall(row.writer.length, probability, seen.rank, seen.length, seen.logits.clone())
         # What nothing else can follow goes through the model at once.
-        row.pending = (*self.opening, *front)
-        self.tell(row, Opened(row.index, start, probability, rank))
+        ids = (*self.opening, *self._first)
+        return Step(
+            Feeding(ids, Naming(call, tuple(self._first), self._names)),
+            (*before, Opened(row.index, call.start, probability, seen.rank)),
+        )
+
+    def name(self, row: Row, state: Naming, seen: Seen) -> Iterator[tuple[Row, Step]]:
+        """The next token of the name, in each copy of the row that goes its own way from here."""
+        shares, tokens = seen.logits[list(state.node)], list(state.node)
+        likelihood = shares.log_softmax(dim=-1).tolist()
         if self._options.branches > 1:
-            row.fork, row.named, row.scores = Fork([row], tools=self._options.branches), 0.0, []
-
-    def go_on(self, place: int, row: Row, best: int, logits: Tensor, *, broken: bool) -> None:
-        """The next token inside a call; `best` is the likeliest."""
-        assert row.call is not None
-        if broken:
-            self._undo(place, row, "the model's answers are no numbers")
-        elif row.call.node is not None and row.fork and row.fork.tools:
-            self._part(place, row, row.call.node, logits)
-        else:
-            for one in self._samples(place, row):
-                self._next(place, one, best, logits)
-
-    def _samples(self, place: int, row: Row) -> list[Row]:
-        """The row, and, where its call begins, a copy for each further one that is to be sampled."""
-        more = self._options.calls_sampled - 1
-        if not more or row.fork:
-            return [row]
-        row.fork = Fork([row], choose=self._options.choose)
-        row.sample, row.written, row.votes, row.scores = 0, 0.0, 1, []
-        for number in range(1, more + 1):
-            twin = row.copy()
-            twin.sample = number
-            row.fork.members.append(twin)
-            self.born.append((place, twin))
-        return [*row.fork.members]
-
-    def _next(self, place: int, row: Row, best: int, logits: Tensor) -> None:
-        """One more token, chosen by itself: of a name that is registered, or of the input."""
-        call = row.call
-        assert call is not None
-        seed, step = call_seed(row.seed, len(row.said), row.sample), len(call.ids)
-        if call.node is not None:
-            shares, tokens = logits[list(call.node)], list(call.node)
-            chosen = self._inside.choose(shares, int(shares.argmax()), seed, row.sample, step)
-            self._count(row, shares, chosen)
-            self._named(place, row, tokens[chosen], 0.0)
+            # A row that tries several tools parts where their names do.
+            best, *others = sorted(zip(likelihood, tokens, strict=True), reverse=True)
+            for one, (share, token) in zip([*self._branches.fork(row, len(others)), row], [*others, best], strict=True):
+                yield one, self._named(one, state, token, share, seen.room)
             return
-        token = self._inside.choose(logits, best, seed, row.sample, step)
-        self._count(row, logits, token)
-        if token in self._model.ends:
-            self._undo(place, row, "the text ended inside the call")
-        elif token in self._stops:
-            self._stopped(place, row)
-        elif token in self._control:
-            self._undo(place, row, "another call opened inside it")
-        else:
-            self._write(place, row, token)
+        rows = [row]
+        if self._options.calls_sampled > 1 and row.branch is None:
+            rows += self._branches.fork(row, self._options.calls_sampled - 1)
+            for number, one in enumerate(rows):
+                assert one.branch
+                one.branch.number = number
+        for one in rows:
+            chosen = self._chosen(one, len(state.ids), shares, int(shares.argmax()))
+            yield one, self._named(one, state, tokens[chosen], likelihood[chosen], seen.room)
 
-    def _count(self, row: Row, logits: Tensor, chosen: int) -> None:
-        if row.fork:
-            row.written += float(logits.log_softmax(dim=-1)[chosen])
+    def _chosen(self, row: Row, step: int, logits: Tensor, best: int) -> int:
+        """A token inside a call, as this row's randomness has it."""
+        number = row.branch.number if row.branch else 0
+        return self._inside.choose(logits, best, call_seed(row.seed, len(row.said), number), number, step)
 
-    def _part(self, place: int, row: Row, node: Node, logits: Tensor) -> None:
-        """A row that tries several tools parts where their names do."""
-        likelihood = logits[list(node)].log_softmax(dim=-1)
-        ranked = sorted(zip(likelihood.tolist(), node, strict=True), reverse=True)
-        for share, token in ranked[1:]:
-            twin = row.copy()
-            assert row.fork
-            row.fork.members.append(twin)
-            self.born.append((place, twin))
-            self._named(place, twin, token, share)
-        self._named(place, row, ranked[0][1], ranked[0][0])
-
-    def _named(self, place: int, row: Row, token: int, share: float) -> None:
-        call = row.call
-        assert call is not None
-        assert call.node is not None
-        below = call.node[token]
-        row.named += share
+    def _named(self, row: Row, state: Naming, token: int, share: float, room: int) -> Step:
+        if row.branch:
+            row.branch.likelihood += share
+        below = state.node[token]
         if isinstance(below, str):
-            call.node, call.tool = None, below
-            row.resting = row.fork is not None and row.fork.tools > 0
-            self._write(place, row, token)
-        else:
-            path, call.node = forced(below)
-            self._write(place, row, token, *path)
-        call.input_at = len(call.ids)
-        self._settle(row)
+            step = self._write(row, Asking(state.call, state.ids, below, len(state.ids) + 1), token, room)
+            if self._options.branches > 1 and isinstance(step.state, Feeding):
+                # Only the branches with the likeliest tools will ask them: which these are is known when all have one.
+                return Step(Resting(step.state))
+            return step
+        path, node = forced(below)
+        return _feed(Naming(state.call, (*state.ids, token, *path), node), (token, *path), room)
 
-    def _write(self, place: int, row: Row, *tokens: int) -> None:
-        """More of the name, or one token of the input; as text, it may be the one that ends the input."""
-        call = row.call
-        assert call is not None
-        if call.tool and not self._syntax.control:
-            asked = call.read(self._model.decode([*call.ids, *tokens]), self._syntax)
+    def ask(self, row: Row, state: Asking, seen: Seen) -> Step:
+        """The next token of the input, or of its end."""
+        token = self._chosen(row, len(state.ids), seen.logits, seen.best)
+        if row.branch:
+            row.branch.likelihood += float(seen.logits.log_softmax(dim=-1)[token])
+        if token in self._model.ends:
+            return undone(state, "the text ended inside the call")
+        if token in self._stops:
+            written = self._model.decode(state.ids)
+            asked = self._read(state.tool, written)
             if asked:
-                self._ask(row, asked)
-                return
-        if call.tool and call.input_at and len(call.ids) - call.input_at >= self._options.input_tokens:
-            self._undo(place, row, f"its input has no end within {self._options.input_tokens} tokens")
-        elif self._port.room[place] < len(tokens):
-            self._undo(place, row, _NO_ROOM)
-        else:
-            call.ids += tokens
-            row.pending = tokens
+                return self._run(row, state, asked)
+            return undone(state, f"its input does not end with a bracket: {written[-40:]!r}")
+        if token in self.control:
+            return undone(state, "another call opened inside it")
+        return self._write(row, state, token, seen.room)
 
-    def _stopped(self, place: int, row: Row) -> None:
-        """A control token ends the input."""
-        assert row.call is not None
-        written = self._model.decode(row.call.ids)
-        asked = row.call.read(written, self._syntax)
-        if asked:
-            self._ask(row, asked)
-        else:
-            self._undo(place, row, f"its input does not end with a bracket: {written[-40:]!r}")
+    def _write(self, row: Row, state: Asking, token: int, room: int) -> Step:
+        """One more token, the name's last or one of the input; as text, it may be the one that ends the input."""
+        ids = (*state.ids, token)
+        if not self._syntax.control and (asked := self._read(state.tool, self._model.decode(ids))):
+            return self._run(row, state, asked)
+        if len(state.ids) - state.input_at >= self._options.input_tokens:
+            return undone(state, f"its input has no end within {self._options.input_tokens} tokens")
+        return _feed(replace(state, ids=ids), (token,), room)
 
-    def _ask(self, row: Row, asked: Call) -> None:
-        assert row.call is not None
-        row.call.asked = asked
-        if row.fork and row.fork.joined(row, asked):
-            self._settle(row)
-            return
-        self.tell(row, Called(row.index, row.call.start, asked))
+    def _read(self, tool: str, written: str) -> Call | None:
+        """The call, if the text behind its opening is a whole one; where control tokens end it, without these."""
+        body = written.lstrip().removeprefix(self._syntax.front(tool).lstrip())
+        if self._syntax.control:
+            body = body.rstrip()
+            return Call(tool, body[:-1]) if body.endswith(")") else None
+        ends = [place for stop in self._syntax.stops if (place := body.find(stop)) >= 0]
+        return Call(tool, body[: min(ends)]) if ends else None
+
+    def _run(self, row: Row, state: Asking, asked: Call) -> Step:
+        """The call is whole: the tool begins to run."""
+        if row.branch and self._branches.joined(row, asked):
+            return Step(Over())
         toolbox = self._toolbox.bind(self._facts[row.index]) if self._facts else self._toolbox
-        row.call.result = self._pool.submit(toolbox.run, asked.tool, asked.input)
+        result = self._pool.submit(toolbox.run, asked.tool, asked.input)
+        return Step(Waiting(state.call, state.ids, asked, result), (Called(row.index, state.call.start, asked),))
 
-    def collect(self, rows: Sequence[Row]) -> None:
-        """Feed the results that have come; wait for one only if nothing else is to be done."""
-        out = [row.waiting for row in rows if row.waiting]
-        if out and not any(row.ready for row in rows):
-            wait(out, return_when=FIRST_COMPLETED)
-        for place, row in enumerate(rows):
-            if row.waiting and row.waiting.done():
-                self._answer(place, row)
-
-    def _answer(self, place: int, row: Row) -> None:
-        call = row.call
-        assert call is not None
-        assert call.asked is not None
-        assert call.result is not None
+    def answer(self, row: Row, state: Waiting, room: int) -> Step:
+        """The result has come."""
+        call = state.call
         try:
-            answered = replace(call.asked, result=self._cut(call.result.result()))
+            answered = replace(state.asked, result=self._cut(state.result.result()))
             self._syntax.format(answered)
-            rest = self._syntax.rest(answered, self._model.decode(call.ids))
+            rest = self._syntax.rest(answered, self._model.decode(state.ids))
         except (ToolError, CallFormatError) as error:
-            self._undo(place, row, str(error))
-            return
+            return undone(state, str(error))
         ids = self._model.encode_parts(rest)
-        if len(ids) > self._port.room[place]:
-            self._undo(place, row, _NO_ROOM)
-            return
-        row.answered = Answered(row.index, call.start, answered, call.probability, call.rank, len(row.said))
-        self.tell(row, row.answered)
-        row.pending, row.call = ids, None
+        if len(ids) > room:
+            return undone(state, _NO_ROOM)
         row.calls += 1
-        if row.fork and row.fork.choose != "text":
-            row.resting = True
-            self._settle(row)
+        event = Answered(row.index, call.start, answered, call.probability, call.rank, len(row.said))
+        if not row.branch:
+            return Step(Feeding(ids, Writing()), (event,))
+        row.branch.answered = event
+        return Step(Feeding(ids, Scoring()) if self._branches.scored else Resting(Feeding(ids, Writing())), (event,))
 
     def _cut(self, result: str) -> str:
         encoded = self._model.encode(result)
         limit = self._options.result_tokens
         return result[: encoded.starts[limit]].rstrip() if len(encoded.ids) > limit else result
 
-    def _undo(self, place: int, row: Row, reason: str) -> None:
-        """As if it had not been tried."""
-        call = row.call
-        assert call is not None
-        self.told.append(Undone(row.index, call.start, call.asked, reason))
-        if row.fork and row.fork.drop(row):
-            self._settle(row)
-            return
-        row.fork, row.held, row.call = None, [], None
-        row.undone += 1
-        row.barred = len(row.said)
-        self._port.truncate(place, call.length, call.before)
 
-    def _settle(self, row: Row) -> None:
-        """Of a branch: see whether the others have come as far."""
-        if row.fork:
-            self.told += row.fork.settle()
+def undone(state: Naming | Asking | Waiting, reason: str) -> Step:
+    """As if the call had not been tried."""
+    return Step(Undoing(state.call, state.asked if isinstance(state, Waiting) else None, reason))
 
-    def scored(self, row: Row, logits: Tensor, token: int) -> None:
-        """Of a branch: this token of the text behind its result was chosen, or its text has ended."""
-        row.scores.append(float(logits.log_softmax(dim=-1)[token]))
-        if len(row.scores) == len(WINDOW):
-            row.resting = True
-            self._settle(row)
 
-    def end(self, row: Row) -> None:
-        """The row's text has ended; a branch stays until it is known which one lives."""
-        row.over = row.fork is None
-        if row.fork:
-            row.finished = row.resting = True
-            self._settle(row)
+def _feed(then: Naming | Asking, ids: tuple[int, ...], room: int) -> Step:
+    """More of the name or of the input goes through the model, if there is room for it."""
+    return undone(then, _NO_ROOM) if room < len(ids) else Step(Feeding(ids, then))

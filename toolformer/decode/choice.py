@@ -1,27 +1,19 @@
 """Which token comes next, in a text or inside a call: the likeliest, or one sampled under transformers' own options."""
 
 import hashlib
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 from transformers.generation import logits_process as by_transformers
 
 from toolformer.decode.options import Options
+from toolformer.decode.row import Row
 from toolformer.errors import ConfigError
 from toolformer.hf.sampling import choose, uniform
 from toolformer.lm import Ids, LanguageModel
 
 Process = by_transformers.LogitsProcessor
-
-
-class Writing(Protocol):
-    """A row as far as a choice depends on it."""
-
-    prompt: Ids
-    said: list[int]
-    seed: int
 
 
 class Chooser:
@@ -33,14 +25,11 @@ class Chooser:
         self._opening = list(opening)
         self._ends = sorted(model.ends)
         self._reads_apart = model.reads_apart
-        try:
-            self._penalties = _penalties(options)
-            self._warpers = _warpers(options, options.temperature) if options.do_sample else []
-        except (ValueError, TypeError) as error:
-            raise ConfigError(f"transformers refuses this option: {error}") from error
+        self._penalties = _penalties(options)
+        self._warpers = _warpers(options, options.temperature) if options.do_sample else []
         self._greedy = not (options.do_sample or self._penalties or options.min_new_tokens)
 
-    def choose(self, rows: Sequence[Writing], logits: Tensor, best: Sequence[int]) -> list[int]:
+    def choose(self, rows: Sequence[Row], logits: Tensor, best: Sequence[int]) -> list[int]:
         """A token for each row of logits; `best` are the likeliest. -1 where the scores are no numbers."""
         completing = [place for place, row in enumerate(rows) if self._completes(row)]
         if self._greedy and not completing and self._never.isdisjoint(best):
@@ -58,12 +47,12 @@ class Chooser:
         numbers = [[uniform(row.seed, len(row.said))] for row in rows]
         return [tokens[0] for tokens in choose(scores, numbers, 1.0, 1.0)]
 
-    def _completes(self, row: Writing) -> bool:
+    def _completes(self, row: Row) -> bool:
         """Whether the text ends with all but the last token of an opening of several tokens."""
         front = self._opening[:-1]
         return bool(front) and row.said[-len(front) :] == front
 
-    def _penalised(self, row: Writing, scores: Tensor) -> Tensor:
+    def _penalised(self, row: Row, scores: Tensor) -> Tensor:
         before = [] if self._reads_apart else list(row.prompt)
         ids = torch.tensor([before + row.said], dtype=torch.long, device=scores.device)
         for process in self._penalties:
@@ -95,12 +84,11 @@ class CallChooser:
 
 def _penalties(options: Options) -> list[Process]:
     """What depends on the text so far."""
-    made: list[Process] = []
-    if options.repetition_penalty is not None:
-        made.append(by_transformers.RepetitionPenaltyLogitsProcessor(options.repetition_penalty))
-    if options.no_repeat_ngram_size is not None:
-        made.append(by_transformers.NoRepeatNGramLogitsProcessor(options.no_repeat_ngram_size))
-    return made
+    by_option = {
+        "repetition_penalty": by_transformers.RepetitionPenaltyLogitsProcessor,
+        "no_repeat_ngram_size": by_transformers.NoRepeatNGramLogitsProcessor,
+    }
+    return _processes(by_option, {name: getattr(options, name) for name in by_option})
 
 
 def _warpers(options: Options, temperature: float | None) -> list[Process]:
@@ -115,8 +103,15 @@ def _warpers(options: Options, temperature: float | None) -> list[Process]:
         "epsilon_cutoff": by_transformers.EpsilonLogitsWarper,
         "eta_cutoff": by_transformers.EtaLogitsWarper,
     }
-    given = {name: getattr(options, name) for name in by_option} | {"temperature": temperature}
-    return [by_option[name](value) for name, value in given.items() if value is not None]
+    return _processes(by_option, {name: getattr(options, name) for name in by_option} | {"temperature": temperature})
+
+
+def _processes(by_option: Mapping[str, Callable[..., Process]], given: Mapping[str, object]) -> list[Process]:
+    """Those that have a value."""
+    try:
+        return [by_option[name](value) for name, value in given.items() if value is not None]
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"transformers refuses this option: {error}") from error
 
 
 def row_seed(seed: int, prompt: Ids, before: int) -> int:

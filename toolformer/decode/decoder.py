@@ -1,26 +1,32 @@
 """The runtime decoder: a model writes texts, calls tools while it does, and their results are fed to it.
 
-All rows go through the model together, each in its own state (`row.py`). Tools run in threads beside it; finished rows
-leave and waiting prompts take their places. A call that fails is cut out of its row's cache, which costs nothing: no
-token goes through the model twice.
+All rows go through the model together, each in its own state (`states.py`). Tools run in threads beside it; finished
+rows leave and waiting prompts take their places. A call that fails is cut out of its row's cache, which costs nothing:
+no token goes through the model twice.
 """
 
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
 
 from torch import Tensor
 
 from toolformer.calls import CallSyntax
-from toolformer.decode.calling import Calling
-from toolformer.decode.choice import row_seed
-from toolformer.decode.events import Ended, EndReason, Event, Text
+from toolformer.decode.branches import Branches, scored
+from toolformer.decode.calling import Calling, Seen, undone
+from toolformer.decode.choice import Chooser, row_seed
+from toolformer.decode.events import Ended, EndReason, Event, Undone
 from toolformer.decode.options import Options
 from toolformer.decode.row import Row
+from toolformer.decode.states import Asking, Feeding, Naming, Over, Resting, Scoring, Step, Undoing, Waiting, Writing
 from toolformer.decode.writer import Writer
 from toolformer.errors import ConfigError
 from toolformer.lm import Ids, LanguageModel, syntax_of
 from toolformer.tool import DocumentFacts
 from toolformer.toolbox import Toolbox
+
+_READY = (Writing, Scoring, Naming, Asking)
+"""What a row does that the model's next token moves on."""
 
 
 class Decoder:
@@ -68,24 +74,27 @@ class _Run:
         self._model, self._options = decoder.model, options
         self._stride = 1 if options.stop else stride
         self._port = self._model.rows(())
-        self._calls = Calling(self._model, decoder.toolbox, decoder.syntax, options, self._port, facts)
+        self._branches = Branches(options)
+        self._calls = Calling(self._model, decoder.toolbox, decoder.syntax, options, self._branches, facts)
+        # Where calls can open, the opening is never text.
+        opening = self._calls.opening if self._calls.k else ()
+        self._chooser = Chooser(options, self._model, self._calls.control, opening)
         self._coming = deque(enumerate(prompts))
-        self._seen: Counter[tuple[int, ...]] = Counter()
+        self._came: Counter[tuple[int, ...]] = Counter()
         self._rows: list[Row] = []
+        self._born: list[tuple[int, Row]] = []
+        """New branches, each with the place of the row that it is a copy of."""
 
     def events(self) -> Iterator[Event]:
-        told = self._calls.told
         try:
             while self._rows or self._coming:
                 self._admit()
-                self._calls.collect(self._rows)
-                self._choose()
-                yield from told
-                told.clear()
+                # A listener may be slow: all tools that can run now are started before anything is told.
+                yield from [*self._collect(), *self._advance()]
                 self._leave()
-                self._port.extend([row.pending for row in self._rows])
+                self._port.extend([row.feed for row in self._rows])
                 for row in self._rows:
-                    row.pending = ()
+                    row.fed()
         finally:
             self._calls.close()
 
@@ -99,98 +108,140 @@ class _Run:
         for index, prompt in new:
             before = () if self._model.reads_apart else prompt
             writer = Writer(self._model.decode, before, self._options.stop, late=self._options.late_stop)
-            seed = row_seed(self._options.seed, prompt, self._seen[tuple(prompt)])
-            self._seen[tuple(prompt)] += 1
+            seed = row_seed(self._options.seed, prompt, self._came[tuple(prompt)])
+            self._came[tuple(prompt)] += 1
             self._rows.append(Row(index, prompt, seed, writer))
 
-    def _choose(self) -> None:
+    def _collect(self) -> Iterator[Event]:
+        """Results that have come; one is waited for only if nothing else is to be done."""
+        out = [row.state.result for row in self._rows if isinstance(row.state, Waiting)]
+        if out and not any(isinstance(row.state, _READY) for row in self._rows):
+            wait(out, return_when=FIRST_COMPLETED)
+        for place, row in enumerate(self._rows):
+            if isinstance(row.state, Waiting) and row.state.result.done():
+                yield from self._take(place, row, self._calls.answer(row, row.state, self._port.room[place]))
+
+    def _advance(self) -> Iterator[Event]:
         """The next token of every row that is ready for one."""
-        ready = [place for place, row in enumerate(self._rows) if row.ready]
+        ready = [place for place, row in enumerate(self._rows) if isinstance(row.state, _READY)]
         if not ready:
             return
         logits = self._port.logits
         if len(ready) < len(self._rows):
             logits = logits[ready]
+        seen = self._see(ready, logits)
+        rows = [self._rows[place] for place in ready]
+        tokens = self._choose(rows, seen, logits)
+        for place, row, saw, token in zip(ready, rows, seen, tokens, strict=True):
+            for one, step in self._next(row, saw, token):
+                if one is not row:
+                    self._born.append((place, one))
+                yield from self._take(place, one, step)
+
+    def _see(self, places: Sequence[int], logits: Tensor) -> list[Seen]:
+        """What the model answers to the rows at these places."""
         most, best = logits.max(dim=-1)
-        tokens, ranks, broken = best.tolist(), self._calls.ranks(logits), [value != value for value in most.tolist()]
+        ranks = [0] * len(places)
+        if self._calls.k:
+            ranks = ((logits >= logits[:, self._calls.opening[0], None]).sum(dim=-1) - 1).tolist()
+        lengths, room = self._port.lengths, self._port.room
+        numbers = zip(places, logits, most.tolist(), best.tolist(), ranks, strict=True)
+        return [Seen(one, b, rank, m != m, lengths[place], room[place]) for place, one, m, b, rank in numbers]
+
+    def _choose(self, rows: Sequence[Row], seen: Sequence[Seen], logits: Tensor) -> list[int | None]:
+        """The next token of each text, chosen for all at once: -1 for none, None where it is a call's or opens one."""
+        tokens: list[int | None] = [None] * len(rows)
         text = []
-        for number, place in enumerate(ready):
-            row = self._rows[place]
-            if row.call is not None:
-                self._calls.go_on(place, row, tokens[number], logits[number], broken=broken[number])
-            elif broken[number]:
-                self._end(row, "nan")
-            elif not self._open(place, row, logits[number], ranks[number]):
-                text.append(number)
-        if not text:
-            return
-        if len(text) < len(ready):
-            logits, tokens = logits[text], [tokens[number] for number in text]
-        places = [ready[number] for number in text]
-        chosen = self._calls.chooser.choose([self._rows[place] for place in places], logits, tokens)
-        room = self._port.room
-        for number, place in enumerate(places):
-            self._say(self._rows[place], chosen[number], logits[number], full=room[place] == 0)
+        for place, (row, saw) in enumerate(zip(rows, seen, strict=True)):
+            if isinstance(row.state, Writing | Scoring):
+                if saw.broken:
+                    tokens[place] = -1
+                elif not self._calls.opens(row, saw):
+                    text.append(place)
+        if text:
+            logits = logits[text] if len(text) < len(rows) else logits
+            best = [seen[place].best for place in text]
+            for place, token in zip(text, self._chooser.choose([rows[n] for n in text], logits, best), strict=True):
+                tokens[place] = token
+        return tokens
 
-    def _open(self, place: int, row: Row, logits: Tensor, rank: int) -> bool:
-        """Begin a call, if one begins here: never inside a character."""
-        if not self._calls.may_open(place, row, rank):
-            return False
-        self._flush(row)
-        if row.over or row.writer.waiting:
-            return row.over
-        self._calls.open(place, row, logits, rank)
-        return True
+    def _next(self, row: Row, seen: Seen, token: int | None) -> Iterator[tuple[Row, Step]]:
+        """What comes next, by what the row is doing; where it is copied, for each copy.
 
-    def _say(self, row: Row, token: int, logits: Tensor, *, full: bool) -> None:
-        """One more token of the text."""
-        if row.fork:
-            self._calls.scored(row, logits, token)
-            if row.over:  # another branch lives
-                return
-        if token in self._model.ends or token < 0:
-            self._end(row, "nan" if token < 0 else "end")
-            return
-        row.said.append(token)
-        row.writer.push(token)
-        if row.writer.waiting >= self._stride:
-            self._flush(row)
-        if row.over or row.finished:
-            return
-        if len(row.said) == self._options.max_new_tokens:
-            self._end(row, "length")
-        elif full:
-            self._end(row, "context")
+        `_collect` moves rows that wait for a tool, and `Branches` those that rest.
+        """
+        match row.state:
+            case Naming() | Asking() as state if seen.broken:
+                yield row, undone(state, "the model's answers are no numbers")
+            case Naming() as state:
+                yield from self._calls.name(row, state, seen)
+            case Asking() as state:
+                yield row, self._calls.ask(row, state, seen)
+            case Writing() if token is None:
+                yield row, self._calls.open(row, seen)
+            case Writing() | Scoring():
+                assert token is not None
+                yield row, self._say(row, token, seen)
+
+    def _say(self, row: Row, token: int, seen: Seen) -> Step:
+        """One more token of the text, or its end; -1 where the model's answers are no numbers."""
+        reason: EndReason | None = None
+        events: list[Event] = []
+        if token < 0 or token in self._model.ends:
+            reason = "nan" if token < 0 else "end"
         else:
-            row.pending = (token,)
+            row.said.append(token)
+            row.writer.push(token)
+            if row.writer.waiting >= self._stride:
+                events += row.text()
+            if row.writer.stopped:
+                reason = "stop"
+            elif len(row.said) == self._options.max_new_tokens:
+                reason = "length"
+            elif seen.room == 0:
+                reason = "context"
+        if reason:
+            events += row.text(final=True)
+            events.append(Ended(row.index, "stop" if row.writer.stopped else reason, tuple(row.said)))
+        step = Step(Over() if reason else Feeding((token,), Writing()), tuple(events))
+        return scored(row.state, step, seen.logits, token) if isinstance(row.state, Scoring) else step
 
-    def _flush(self, row: Row) -> None:
-        """Tell the text that has become certain. A stop string may be in it."""
-        if text := row.writer.take():
-            self._calls.tell(row, Text(row.index, text))
-        if row.writer.stopped:
-            self._end(row, "stop")
+    def _take(self, place: int, row: Row, step: Step) -> Iterator[Event]:
+        """Do a step. What it tells of a branch is held until the branch is chosen."""
+        row.become(step.state)
+        if row.branch:
+            row.branch.held += step.events
+        else:
+            yield from step.events
+        if isinstance(step.state, Undoing):
+            yield from self._undo(place, row, step.state)
+        if row.branch and isinstance(row.state, Resting | Over):
+            yield from self._branches.settle(row.index)
 
-    def _end(self, row: Row, reason: EndReason) -> None:
-        """Tell the rest of the text, and that there is no more."""
-        if text := row.writer.take(final=True):
-            self._calls.tell(row, Text(row.index, text))
-        self._calls.tell(row, Ended(row.index, "stop" if row.writer.stopped else reason, tuple(row.said)))
-        self._calls.end(row)
+    def _undo(self, place: int, row: Row, state: Undoing) -> Iterator[Event]:
+        """The row goes back to where its call opened, and none opens there again; a branch leaves it to the others."""
+        yield Undone(row.index, state.call.start, state.asked, state.reason)
+        if self._branches.others(row):
+            row.become(Over())
+            return
+        self._port.truncate(place, state.call.length, state.call.logits)
+        row.branch = None
+        row.undone += 1
+        row.barred = len(row.said)
+        row.become(Writing())
 
     def _leave(self) -> None:
         """Rows that are over make room: the last ones take their places, so that few have to be moved."""
-        born = self._calls.born
-        alive = [place for place, row in enumerate(self._rows) if not row.over]
-        if len(alive) == len(self._rows) and not born:
+        alive = [place for place, row in enumerate(self._rows) if not isinstance(row.state, Over)]
+        if len(alive) == len(self._rows) and not self._born:
             return
         last = [place for place in alive if place >= len(alive)]
-        places = [last.pop() if self._rows[place].over else place for place in range(len(alive))]
+        places = [last.pop() if isinstance(self._rows[place].state, Over) else place for place in range(len(alive))]
         living = [self._rows[place] for place in places]
-        for place, row in born:
-            if not row.over:
+        for place, row in self._born:
+            if not isinstance(row.state, Over):
                 places.append(place)
                 living.append(row)
-        born.clear()
+        self._born.clear()
         self._port.keep(places)
         self._rows = living

@@ -42,6 +42,11 @@ class Writer:
         """Tokens that were not taken as text yet; after `take`, those of an unfinished character."""
         return len(self._new)
 
+    @property
+    def whole(self) -> bool:
+        """Whether the tokens so far end with a whole character."""
+        return not (self._new and self._told(len(self._new)).endswith("\ufffd"))
+
     def take(self, *, final: bool = False) -> str:
         """The text that has become certain since the last time; `final`: there will be no more."""
         if self.stopped:
