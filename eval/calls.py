@@ -78,7 +78,11 @@ def _groups(outcomes: Sequence[Outcome]) -> Json:
     for one in outcomes:
         groups[one.group].append(one)
     return {
-        name: {"examples": len(members), "accuracy": _r(fmean(one.score for one in members))}
+        name: {
+            "examples": len(members),
+            "accuracy": _r(fmean(one.score for one in members)),
+            "called": _r(fmean(one.called for one in members)),
+        }
         for name, members in sorted(groups.items())
         if len(groups) > 1
     }

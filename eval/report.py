@@ -16,9 +16,10 @@ from typing import Any
 from toolformer.calls import CallSyntax
 from toolformer.eval import plots
 from toolformer.eval.calls import case
+from toolformer.eval.grid import Grid, label, markdown
 from toolformer.eval.outcomes import Outcome, read_header, read_outcomes
 from toolformer.eval.results import costs, results
-from toolformer.eval.tables import SHOWN, Grid, cost_table, grids, label, markdown
+from toolformer.eval.tables import SHOWN, cost_table, grids
 from toolformer.page import policy_hash
 from toolformer.whole_file import whole_file
 

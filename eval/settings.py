@@ -14,9 +14,11 @@ GROUPS = {
     "bbh": ("bbh_direct", "bbh_cot"),
     "mmlu": ("mmlu_text", "mmlu_letters"),
     "ppl": ("wikitext",),
+    "xl": ("svamp_xl", "mawps_xl", "asdiv_xl", "gsm8k_xl"),
+    "more_math": ("gsm_hard", "multiarith", "singleeq", "addsub", "funcqa_one_hop", "funcqa_multi_hop"),
 }
-ALONE = ("mawps_all", "text", "pairs")
-"""Tasks of no group: a set that holds another one, and those that need a file of the user's."""
+ALONE = ("mawps_all", "popqa", "text", "pairs")
+"""Tasks of no group: a set that holds another one, one of a kind, and those that need a file of the user's."""
 TASKS = (*(name for names in GROUPS.values() for name in names), *ALONE)
 
 

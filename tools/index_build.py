@@ -6,15 +6,12 @@ vectors already computed are kept, the rest is quick to redo.
 """
 
 import array
-import contextlib
 import dataclasses
-import gzip
 import itertools
 import json
 import os
 import sys
 import time
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -38,14 +35,13 @@ from toolformer.tools.index_folder import (
     write_ours,
 )
 from toolformer.tools.passages import Passage
+from toolformer.tools.passages_file import read_passages
 from toolformer.tools.search_index import Words
 from toolformer.whole_file import remove_unfinished
 
 PLAN = "plan.json"
 CHUNK = 256
 """Passages that are embedded and synced to the disk together."""
-MAX_LINE = 16 << 20
-"""Bytes in one line of the input at most."""
 
 T = TypeVar("T")
 
@@ -57,8 +53,8 @@ def build_index(passages: Path, out: Path, dense: str | None = None) -> Manifest
     or another model, or anything else, is left alone.
 
     Args:
-        passages: JSON lines with "text" and, if there is one, "title" (.jsonl), or else plain text with one passage a
-            line; either may be gzipped (.gz).
+        passages: JSON lines with "text" and, if there is one, "title" (.jsonl), or a list of objects that hold such
+            passages under "paragraphs" (.json), or else plain text with one passage a line; lines may be gzipped (.gz).
         out: The folder to build, new or empty.
         dense: An embedding model of sentence-transformers, by its name or folder. Without it the index is BM25.
     """
@@ -125,49 +121,6 @@ def _check_same(out: Path, found: Plan, plan: Plan) -> None:
             f"{name} {there[name]} there and {now[name]} now" for name in now if there[name] != now[name]
         )
         raise DataError(f"{out} holds another index ({differences}): name another folder, or delete this one")
-
-
-def read_passages(path: Path) -> Iterator[Passage]:
-    """The passages of a file, one at a time, empty ones left out; a DataError names the line that is none."""
-    as_json = ".jsonl" in path.suffixes
-    with contextlib.ExitStack() as stack:
-        raw = stack.enter_context(path.open("rb"))
-        file = stack.enter_context(gzip.GzipFile(fileobj=raw)) if path.suffix == ".gz" else raw
-        for number in itertools.count(1):
-            try:
-                line = file.readline(MAX_LINE + 1)
-            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                raise DataError(f"{path} is no whole gzip file ({error}), after line {number - 1:,}") from error
-            if not line:
-                return
-            if len(line) > MAX_LINE:
-                raise DataError(f"{path}, line {number:,}: longer than {MAX_LINE:,} bytes; one passage a line")
-            if line.strip():
-                try:
-                    passage = _passage(line, as_json)
-                except (ValueError, RecursionError) as error:
-                    raise DataError(f"{path}, line {number:,}: {error}") from error
-                if passage.text.strip():
-                    yield passage
-
-
-def _passage(line: bytes, as_json: bool) -> Passage:
-    text = line.decode("utf-8")
-    if not as_json:
-        return Passage("", text.strip())
-    record = json.loads(text)
-    if not isinstance(record, dict) or not isinstance(record.get("text"), str):
-        held = ", ".join(map(repr, record)) if isinstance(record, dict) else type(record).__name__
-        raise ValueError(f'a passage is an object with a string "text" (and "title"), this is: {held[:100]}')
-    title = record.get("title") or ""
-    if not isinstance(title, str):
-        raise ValueError(f'"title" must be a string, not {str(title)[:60]!r}')
-    return Passage(_storable(title), _storable(record["text"]))
-
-
-def _storable(text: str) -> str:
-    """JSON can spell a lone surrogate, which no file and no tokenizer can hold."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def _write_passages(out: Path, passages: Iterable[Passage]) -> int:

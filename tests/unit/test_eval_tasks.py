@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,18 @@ from toolformer.errors import ConfigError, DataError
 from toolformer.eval.answers import LAMA_WORDS, QA_WORDS, judge
 from toolformer.eval.overlap import bleu, rouge
 from toolformer.eval.run import FOLDER
-from toolformer.eval.tasks import bbh, dateset, lama, mmlu, questions, temporal, texts, word_problems
+from toolformer.eval.tasks import (
+    bbh,
+    dateset,
+    lama,
+    mmlu,
+    more_problems,
+    popqa,
+    questions,
+    temporal,
+    texts,
+    word_problems,
+)
 from toolformer.reach import HTTPError
 from toolformer.toolbox import Toolbox
 from toolformer.tools.dates import Dates
@@ -602,10 +614,18 @@ READERS = {
 }
 
 
+FILES_ONLY = {
+    "svamp_xl": partial(more_problems.listed, "SVAMP-XL", "xl/svamp-xl/test.json", 270),
+    "mawps_xl": partial(more_problems.listed, "MAWPS-XL", "xl/mawps-xl/test.json", 416),
+    "popqa": popqa.popqa,
+}
+"""Sets that the hub has no copy of."""
+
+
 @pytest.mark.needs("data")
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", [*READERS, *FILES_ONLY])
 def test_the_publishers_files(name: str) -> None:
-    made = docs(READERS[name](os.environ["TOOLFORMER_DATA"]))
+    made = docs((READERS | FILES_ONLY)[name](data=os.environ["TOOLFORMER_DATA"]))
     assert len({one["id"] for one in made}) == len(made) > 10
     for one in made:
         assert one["prompt"].strip()

@@ -40,8 +40,8 @@ class Eval:
     model: str = "builtin"
     """By name or path: a plain model, or what `toolformer train` wrote."""
     tasks: str | None = None
-    """Names with commas: lama, math, qa, dates, bbh, mmlu, ppl, or single ones, such as svamp; also mawps_all, text and
-    pairs. By default, all groups, without TempLAMA."""
+    """Names with commas: lama, math, qa, dates, bbh, mmlu, ppl, xl, more_math, or single ones, such as svamp; also
+    mawps_all, popqa, text and pairs. By default, the groups up to ppl, without TempLAMA."""
     k: str | None = None
     """Numbers with commas: a call opens where its opening is among the k likeliest tokens; 0 disables calls. By
     default, 0,1,3,10."""

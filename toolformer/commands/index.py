@@ -14,7 +14,8 @@ class BuildIndex:
     """Make a search index from a file of passages."""
 
     passages: tyro.conf.Positional[Path]
-    """JSONL with `title` and `text`, or text with a passage a line; either may be .gz."""
+    """JSONL with `title` and `text`, or text with a passage a line; either may be .gz. Or a .json list of objects whose
+    `paragraphs` are passages."""
     out: Path
     """The folder to make."""
     dense: str | None = None
