@@ -12,6 +12,7 @@ from typing import Any
 
 from toolformer.errors import DataError
 from toolformer.eval.calls import against_oracle, calibration, cases, mended, statistics
+from toolformer.eval.held import Held, read_held
 from toolformer.eval.outcomes import Header, Outcome, check_header, read_outcomes
 from toolformer.eval.overlap import KINDS, bleu, rouge
 from toolformer.own_json import MOST, made_of, parse_own
@@ -58,7 +59,8 @@ def results(out: Path) -> Json:
                     f"{out} is not finished: {len(outcomes):,} of {headers[name]['examples']:,} examples of {name} at "
                     f"k = {k} are there. Run the same `toolformer eval` again"
                 )
-    tasks = {name: _task(headers[name], by_k, int(first["seed"])) for name, by_k in sorted(found.items())}
+    looked_for, seed = read_held(out), int(first["seed"])
+    tasks = {name: _task(headers[name], by_k, seed, looked_for.get(name)) for name, by_k in sorted(found.items())}
     return {**{name: first[name] for name in SHARED}, "hardware": hardware(), "tasks": tasks}
 
 
@@ -111,12 +113,16 @@ def hardware() -> dict[str, str]:
     return {"machine": platform.machine(), "cores": str(os.cpu_count()), "accelerator": device}
 
 
-def _task(header: Header, by_k: Mapping[int, Sequence[Outcome]], seed: int) -> Json:
+def _task(header: Header, by_k: Mapping[int, Sequence[Outcome]], seed: int, held: Held | None) -> Json:
     made: Json = {name: header[name] for name in _TOLD if name not in ("task", "k")}
     one = next(iter(by_k.values()))
     if any(outcome.size for outcome in one):
         return made | {"perplexity": perplexity(one)}
     made["k"] = {str(k): statistics(outcomes, seed) for k, outcomes in sorted(by_k.items())}
+    if held is not None and held.data == header["data"]:
+        ids = set(held.ids)
+        for k, outcomes in by_k.items():
+            made["k"][str(k)]["held"] = statistics([one for one in outcomes if one.id in ids], seed)
     if header["task"] == "pairs":
         made["overlap"] = {str(k): overlap(outcomes) for k, outcomes in sorted(by_k.items())}
     if any(outcome.rank >= 0 for outcomes in by_k.values() for outcome in outcomes):

@@ -10,6 +10,7 @@ import logging
 import math
 import random
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -26,6 +27,7 @@ from toolformer.errors import DataError
 from toolformer.eval.asking import ask, generates
 from toolformer.eval.carried import carried, comparable
 from toolformer.eval.examples import Example, example_of
+from toolformer.eval.held import find_held
 from toolformer.eval.outcomes import Header, Outcome, check_header, read_header, read_outcomes, write_outcomes
 from toolformer.eval.progress import Progress
 from toolformer.eval.results import SHARED, Cost, add_cost
@@ -89,8 +91,18 @@ def evaluate(
     more of the model than it knows: its adapter, a label. `memory` is what tools answered before."""
     units = plan(model, tools, settings, out, tasks or load_tasks(settings), about or {})
     with sole_writer(out):
-        _ask_all(model, tools, settings, out, _missing(out, units), memory, on_progress)
+        todo = _missing(out, units)
+        find_held(out, tools, _asked(units))
+        _ask_all(model, tools, settings, out, todo, memory, on_progress)
     return units
+
+
+def _asked(units: Sequence[Unit]) -> dict[str, tuple[str, list[Example]]]:
+    """All examples of each task, once, behind their digest."""
+    found: dict[str, dict[str, Example]] = defaultdict(dict)
+    for unit in units:
+        found[unit.name] |= {one.id: one for one in unit.examples}
+    return {unit.name: (unit.header["data"], list(found[unit.name].values())) for unit in units}
 
 
 def _ask_all(

@@ -160,6 +160,9 @@ def _by_k(name: str, results: Sequence[Json]) -> Grid:
             cut = f"{counted['prompts_cut']} prompts cut" if counted["prompts_cut"] else ""
             cells = (percent(counted[kind]) for kind in kinds)
             rows.append(Row((label(result), k, *cells, "; ".join(filter(None, (tools, failed, cut))))))
+            if held := counted.get("held"):
+                of_these = (percent(held[kind]) for kind in kinds)
+                rows.append(Row((f"of which the index holds: {held['examples']:,}", k, *of_these, "")))
     title = f"{'Table 9: ' if name in BY_K else ''}{name} by k"
     note = (
         "Accuracy over all, of examples with a call, without one; how many had one, by which tool, in percent. A "

@@ -10,7 +10,7 @@ from toolformer.eval.examples import NO_ANSWER, Example, LeftOut, Splits, golds,
 from toolformer.eval.sources import Row, array, field, no_hub, published
 from toolformer.eval.tasks.questions import asked
 
-_FORM = "PopQA's file (a JSON list of objects with 'question', 's_pop' and 'possible_answers')"
+_FORM = "PopQA's file (a JSON list of objects with 'subj', 'question', 's_pop' and 'possible_answers')"
 QUARTERS = tuple(f"popularity {number} of 4" for number in range(1, 5))
 """The groups, from the least popular subjects to the most popular."""
 
@@ -33,7 +33,7 @@ def _examples(path: Path) -> Iterator[Example | LeftOut]:
             continue
         plain = asked(str(field(row, "id", where)), str(field(row, "question", where)), right)
         quarter = QUARTERS[sum(_views(row, where) >= bound for bound in bounds)]
-        yield dataclasses.replace(plain, group=quarter)
+        yield dataclasses.replace(plain, subject=str(field(row, "subj", where)), group=quarter)
 
 
 def _views(row: Row, where: str) -> int:
