@@ -13,7 +13,8 @@ from typing import Any
 from toolformer.errors import DataError
 from toolformer.eval.calls import against_oracle, calibration, cases, mended, statistics
 from toolformer.eval.held import Held, read_held
-from toolformer.eval.outcomes import Header, Outcome, check_header, read_outcomes
+from toolformer.eval.need import need
+from toolformer.eval.outcomes import EXAMPLES, FORCED, Header, Outcome, check_header, read_outcomes
 from toolformer.eval.overlap import KINDS, bleu, rouge
 from toolformer.own_json import MOST, made_of, parse_own
 from toolformer.whole_file import whole_file
@@ -26,6 +27,8 @@ _LONGEST = 1e12
 """Seconds that no run takes."""
 _TOLD = ("task", "k", "data", "examples", "size", "settings")
 """What each of them says besides."""
+_SAME = (*SHARED, "data", "examples")
+"""What the outcomes of one task with a forced call and without share."""
 
 
 def write_results(out: Path) -> Json:
@@ -38,18 +41,32 @@ def write_results(out: Path) -> Json:
 
 def results(out: Path) -> Json:
     """The numbers of all tasks and k in a folder."""
-    paths = sorted((out / "examples").glob("*.jsonl"))
-    if not paths:
+    headers, found = _read(out, EXAMPLES)
+    if not found:
         raise DataError(f"{out} holds no outcomes: `toolformer eval --out {out}` makes them")
+    first = next(iter(headers.values()))
+    forced_headers, forced = _read(out, FORCED)
+    for name, header in forced_headers.items():
+        check_header(out / FORCED / f"{name}-000.jsonl", header, headers.get(name, {}), _SAME)
+    looked_for, seed, tasks = read_held(out), int(first["seed"]), {}
+    for name, by_k in sorted(found.items()):
+        tasks[name] = _task(headers[name], by_k, seed, looked_for.get(name))
+        if name in forced:
+            if 0 not in by_k:
+                raise DataError(f"{out} is not finished: {name} with calls disabled is missing. Run it again")
+            tasks[name]["need"] = need(by_k, *forced[name].values())
+    return {**{name: first[name] for name in SHARED}, "hardware": hardware(), "tasks": tasks}
+
+
+def _read(out: Path, folder: str) -> tuple[dict[str, Header], dict[str, dict[int, list[Outcome]]]]:
+    """The outcomes in a folder of one run, whole, with what their files say of each task."""
     headers: dict[str, Header] = {}
     found: dict[str, dict[int, list[Outcome]]] = defaultdict(dict)
-    first: Header = {}
-    for path in paths:
+    for path in sorted((out / folder).glob("*.jsonl")):
         header, outcomes = read_outcomes(path)
         if missing := [name for name in (*SHARED, *_TOLD) if name not in header]:
             raise DataError(f"{path} does not say its {missing[0]}: another version made it. Choose another --out")
-        first = first or header
-        check_header(path, header, first, SHARED)
+        check_header(path, header, next(iter(headers.values()), header), SHARED)
         headers[header["task"]] = header
         found[header["task"]].setdefault(int(header["k"]), []).extend(outcomes)
     for name, by_k in found.items():
@@ -59,9 +76,7 @@ def results(out: Path) -> Json:
                     f"{out} is not finished: {len(outcomes):,} of {headers[name]['examples']:,} examples of {name} at "
                     f"k = {k} are there. Run the same `toolformer eval` again"
                 )
-    looked_for, seed = read_held(out), int(first["seed"])
-    tasks = {name: _task(headers[name], by_k, seed, looked_for.get(name)) for name, by_k in sorted(found.items())}
-    return {**{name: first[name] for name in SHARED}, "hardware": hardware(), "tasks": tasks}
+    return headers, found
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,8 @@ class Asking:
     """For the task pairs: a .jsonl file with `prompt` and `references`, scored by ROUGE and BLEU."""
     limit: int | None = None
     """At most so many examples of a task, drawn at random, the same every time."""
+    need: bool = False
+    """Also ask with a call forced where one is likeliest, and tell from it where a call was needed: docs/eval.md."""
     vote: int = 1
     """Sample so many texts for each example, and take the answer that most of them give."""
     calls_sampled: int = 1
@@ -66,6 +68,8 @@ class Settings(Asking):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ConfigError(f"{name} must be at least 1, not {value}")
 
+        if self.need and self.vote > 1:
+            raise ConfigError("where a call is needed is told from one text each: leave out vote, or need")
         self.options(0)  # it refuses what does not go together
 
     def options(self, k: int) -> Options:

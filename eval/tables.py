@@ -6,6 +6,7 @@ from typing import Any
 from toolformer.eval.calls import CASES
 from toolformer.eval.examples import Size
 from toolformer.eval.grid import Grid, Row, label, percent
+from toolformer.eval.need_report import need_grids
 from toolformer.eval.overlap import KINDS
 from toolformer.eval.paper import BY_K, TABLES, Table
 from toolformer.eval.results import Cost
@@ -27,7 +28,7 @@ def grids(results: Sequence[Json]) -> list[Grid]:
     for name in sorted({name for one in results for name, task in one["tasks"].items() if "k" in task}):
         made.append(_by_k(name, results))
     made += _by_popularity(results)
-    return [*made, *_decisions(results), _data(results)]
+    return [*made, *_decisions(results), *need_grids(results), _data(results)]
 
 
 def cost_table(costs: Mapping[tuple[str, int], Cost]) -> list[Grid]:

@@ -59,7 +59,9 @@ class Eval:
     json: bool = False
     """Print a line of JSON, what results.json holds, instead of the tables."""
     loading: LoadingFlags = field(default_factory=Loading)
-    asking: Annotated[Asking, Often("data", "limit", "vote", "calls_sampled", "batch")] = field(default_factory=Asking)
+    asking: Annotated[Asking, Often("data", "limit", "need", "vote", "calls_sampled", "batch")] = field(
+        default_factory=Asking
+    )
     settings: Settings = field(default_factory=ToolSettings)
 
     def run(self) -> None:
