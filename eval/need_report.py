@@ -8,10 +8,12 @@ from typing import Any
 from toolformer.eval import plots
 from toolformer.eval.grid import Grid, Row, label
 from toolformer.eval.need import KINDS, kind
-from toolformer.eval.outcomes import EXAMPLES, FORCED, Outcome, read_outcomes
+from toolformer.eval.outcomes import FORCED, Outcome, path_at, read_outcomes
 from toolformer.eval.shown import escaped, example, short
 
 Json = dict[str, Any]
+Pair = tuple[Outcome, Outcome]
+"""An example with calls disabled, and with a call forced."""
 LISTED = 10
 """Examples of each kind of each task."""
 
@@ -77,27 +79,23 @@ def need_plots(title: str, found: Json) -> Iterator[tuple[str, str]]:
 
 def need_lists(out: Path) -> str:
     """Some examples of each kind, as HTML."""
-    paths: dict[str, list[Path]] = defaultdict(list)
+    pairs: dict[str, list[Pair]] = defaultdict(list)
     for path in sorted((out / FORCED).glob("*.jsonl")):
-        paths[path.stem.rpartition("-")[0]].append(path)
-    return "".join(part for task, parts in sorted(paths.items()) for part in _lists(out, task, parts))
+        header, forced = read_outcomes(path)
+        _, disabled = read_outcomes(path_at(out, header["task"], 0, header["part"]))
+        pairs[header["task"]] += zip(disabled, forced, strict=True)
+    return "".join(part for task, both in sorted(pairs.items()) for part in _lists(task, both))
 
 
-def _lists(out: Path, task: str, paths: Sequence[Path]) -> Iterator[str]:
-    sorted_: dict[str, list[str]] = defaultdict(list)
-    counts = dict.fromkeys(KINDS, 0)
-    for path in paths:
-        part = path.stem.rpartition("-")[2]
-        disabled = read_outcomes(out / EXAMPLES / f"{task}-k0-{part}.jsonl")[1]
-        for plain, risen in zip(disabled, read_outcomes(path)[1], strict=True):
-            name = kind(plain, risen)
-            counts[name] += 1
-            if len(sorted_[name]) < LISTED:
-                sorted_[name].append(_both(plain, risen))
+def _lists(task: str, pairs: Sequence[Pair]) -> Iterator[str]:
+    sorted_: dict[str, list[Pair]] = defaultdict(list)
+    for pair in pairs:
+        sorted_[kind(*pair)].append(pair)
     for name, meaning in KINDS.items():
-        if counts[name]:
-            title = f"{task}, {name}: {counts[name]:,} ({meaning})"
-            yield f"<details><summary>{escaped(title)}</summary>{''.join(sorted_[name])}</details>"
+        if found := sorted_[name]:
+            title = f"{task}, {name}: {len(found):,} ({meaning})"
+            shown = "".join(_both(*pair) for pair in found[:LISTED])
+            yield f"<details><summary>{escaped(title)}</summary>{shown}</details>"
 
 
 def _both(plain: Outcome, risen: Outcome) -> str:

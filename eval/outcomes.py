@@ -25,6 +25,16 @@ _KINDS = {"task": str, "k": int, "examples": int, "seed": int}
 """Of which types some of it is."""
 
 
+def path_at(out: Path, task: str, k: int, part: int) -> Path:
+    """The file of a part of a task's outcomes at one k."""
+    return out / EXAMPLES / f"{task}-k{k}-{part:03}.jsonl"
+
+
+def path_forced(out: Path, task: str, part: int) -> Path:
+    """The same with a forced call."""
+    return out / FORCED / f"{task}-{part:03}.jsonl"
+
+
 @dataclass(frozen=True)
 class CallMade:
     """A call in a text. `result` is empty for one that was undone, which says why."""

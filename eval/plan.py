@@ -14,7 +14,7 @@ import toolformer
 from toolformer.errors import ConfigError
 from toolformer.eval.asking import generates
 from toolformer.eval.examples import Example, example_of
-from toolformer.eval.outcomes import EXAMPLES, FORCED, Header
+from toolformer.eval.outcomes import Header, path_at, path_forced
 from toolformer.eval.settings import Settings
 from toolformer.lm import LanguageModel
 from toolformer.tool import Tool, traits_of
@@ -64,11 +64,11 @@ def plan(
         ks = sorted({*settings.k, *([0] if settings.need else [])}, reverse=True) if generates(task) else [0]
         parts = [examples[start : start + PART] for start in range(0, len(examples), PART)]
         for (place, k), (part, own) in itertools.product(enumerate(ks), enumerate(parts)):
-            before = _path(out, name, ks[place - 1], part) if place else None
-            units.append(Unit(task, name, k, own, common | {"k": k, "part": part}, _path(out, name, k, part), before))
+            before = path_at(out, name, ks[place - 1], part) if place else None
+            units.append(Unit(task, name, k, own, common | {"k": k, "part": part}, path_at(out, name, k, part), before))
         for part, own in enumerate(parts if settings.need and generates(task) else []):
-            path, header = out / FORCED / f"{name}-{part:03}.jsonl", common | {"k": 1, "part": part, "forced": True}
-            units.append(Unit(task, name, 1, own, header, path, None, disabled=_path(out, name, 0, part)))
+            path, header = path_forced(out, name, part), common | {"k": 1, "part": part, "forced": True}
+            units.append(Unit(task, name, 1, own, header, path, None, disabled=path_at(out, name, 0, part)))
     return units
 
 
@@ -85,10 +85,6 @@ def _common(model: LanguageModel, tools: Sequence[Tool], settings: Settings, abo
         "seed": settings.seed,
         "versions": versions(),
     }
-
-
-def _path(out: Path, name: str, k: int, part: int) -> Path:
-    return out / EXAMPLES / f"{name}-k{k}-{part:03}.jsonl"
 
 
 def versions() -> dict[str, str]:

@@ -89,21 +89,24 @@ def _plots(counted: Sequence[Json]) -> str:
                     drawn["Reliability"].append(_figure(shown, plots.reliability(title, bins)))
             if "need" in task:
                 drawn["Need"] += [_figure(*plot) for plot in need_plots(title, task["need"])]
-    notes = {
-        "Over k": '<span class="key"><span class="hue0"><i></i>accuracy</span> <span class="hue2"><i></i>examples with '
-        "a call</span></span> Bars are 95% bootstrap intervals.",
-        "Decisions": f'<span class="key">{plots.legend()}</span>',
-        "Reliability": "How many wrong answers a tool mends, against the probability of a call’s opening. On the "
-        "dashed line a model would know how often a call helps.",
-        "Need": "How many examples needed a call, against the probability of its opening; and accuracy over the share "
-        "of examples with a call, the highest scores first. Score: "
-        + " ".join(f'<span class="{hue}"><i></i>{name}</span>' for name, hue in plots.CURVES.items())
-        + ' <span class="hue1"><i></i>the model’s own calls</span>',
-    }
     return "".join(
-        f'<h2>{kind}</h2><p class="hint">{notes[kind]}</p><div class="plots">{"".join(figures)}</div>'
+        f'<h2>{kind}</h2><p class="hint">{_NOTES[kind]}</p><div class="plots">{"".join(figures)}</div>'
         for kind, figures in drawn.items()
     )
+
+
+_NOTES = {
+    "Over k": '<span class="key"><span class="hue0"><i></i>accuracy</span> <span class="hue2"><i></i>examples with '
+    "a call</span></span> Bars are 95% bootstrap intervals.",
+    "Decisions": f'<span class="key">{plots.legend()}</span>',
+    "Reliability": "How many wrong answers a tool mends, against the probability of a call’s opening. On the "
+    "dashed line a model would know how often a call helps.",
+    "Need": "How many examples needed a call, against the probability of its opening; and accuracy over the share "
+    'of examples with a call, the highest scores first. Score: <span class="key">'
+    + " ".join(f'<span class="{hue}"><i></i>{name}</span>' for name, hue in plots.CURVES.items())
+    + ' <span class="hue1"><i></i>the model’s own calls</span></span>',
+}
+"""What is said above the plots of each kind."""
 
 
 def _figure(title: str, svg: str) -> str:

@@ -14,7 +14,7 @@ from toolformer.errors import DataError
 from toolformer.eval.calls import against_oracle, calibration, cases, mended, statistics
 from toolformer.eval.held import Held, read_held
 from toolformer.eval.need import need
-from toolformer.eval.outcomes import EXAMPLES, FORCED, Header, Outcome, check_header, read_outcomes
+from toolformer.eval.outcomes import EXAMPLES, FORCED, Header, Outcome, check_header, path_forced, read_outcomes
 from toolformer.eval.overlap import KINDS, bleu, rouge
 from toolformer.own_json import MOST, made_of, parse_own
 from toolformer.whole_file import whole_file
@@ -47,7 +47,7 @@ def results(out: Path) -> Json:
     first = next(iter(headers.values()))
     forced_headers, forced = _read(out, FORCED)
     for name, header in forced_headers.items():
-        check_header(out / FORCED / f"{name}-000.jsonl", header, headers.get(name, {}), _SAME)
+        check_header(path_forced(out, name, 0), header, headers.get(name, {}), _SAME)
     looked_for, seed, tasks = read_held(out), int(first["seed"]), {}
     for name, by_k in sorted(found.items()):
         tasks[name] = _task(headers[name], by_k, seed, looked_for.get(name))
