@@ -35,7 +35,7 @@ class Asking:
     limit: int | None = None
     """At most so many examples of a task, drawn at random, the same every time."""
     need: bool = False
-    """Also ask with a call forced where one is likeliest, and tell from it where a call was needed: docs/eval.md."""
+    """Also find out where a call was needed: docs/eval.md."""
     vote: int = 1
     """Sample so many texts for each example, and take the answer that most of them give."""
     calls_sampled: int = 1
