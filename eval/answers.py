@@ -5,12 +5,12 @@ matter (`eval/tasks`); each of their examples names its rule.
 """
 
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from toolformer.errors import ConfigError, unknown_name
+from toolformer.eval.words import holds, named, parted, words_of
 
 LAMA_WORDS, QA_WORDS = 5, 20
 
@@ -41,56 +41,8 @@ def _qa(text: str, answers: Sequence[str], _: Sequence[str]) -> Verdict:
 
 
 def _within(text: str, answers: Sequence[str], most: int) -> Verdict:
-    said = " ".join(_parted(text).split(maxsplit=most)[:most])
-    words = _words(said)
-    return Verdict(" ".join(_named(words)), any(_holds(said, words, answer) for answer in answers))
-
-
-def _holds(said: str, words: list[str], answer: str) -> bool:
-    wanted = _named(_words(answer))
-    if not wanted:  # it is all signs: looked for as it is
-        return bool(answer.strip()) and answer.strip() in said
-    if wanted[0] in _ARTICLES:  # it is nothing else ("A"), and stands in every sentence
-        return words == wanted
-    return any(words[i : i + len(wanted)] == wanted for i in range(len(words) - len(wanted) + 1))
-
-
-def _named(words: list[str]) -> list[str]:
-    """Without the articles before a name. Those in it stay: vitamin A is not vitamin C."""
-    first = next((place for place, word in enumerate(words) if word not in _ARTICLES), 0)
-    return words[first:]
-
-
-_SIGNS = r"!\"#%&()*,.:;?@\[\\\]{}¡¿«»“”„…·、。・，．：；！？"
-_JOINED = r"['’‘/\-‐-―]"
-_LETTER_ALONE = r"[^\W\d_]"
-_BETWEEN = re.compile(
-    r"(?<=\w)(?=[^\w\s])"
-    r"(?!(?<=\d)\.\d|(?<=\d),\d{3}(?!\d))"  # 4.2 and 1,234 are one word
-    rf"(?!(?:(?<=\b{_LETTER_ALONE})|(?<=\b{_LETTER_ALONE}{{2}}))\.{_LETTER_ALONE}\b)"  # and so are U.S. and Ph.D.
-    rf"{_JOINED}*[{_SIGNS}](?:[{_SIGNS}]|{_JOINED})*(?=\w)"
-)
-
-
-def _parted(text: str) -> str:
-    """With a space behind punctuation that stands between two words: "Answer:Paris" is two."""
-    return _BETWEEN.sub(r"\g<0> ", text)
-
-
-_ARTICLES = {"a", "an", "the"}
-_POSSESSIVE = re.compile(r"['’]s\b")
-_JOINS = re.compile(r"[-‐-―/]")
-_POINT = re.compile(r"(?<=\d)\.(?=\d)")
-
-
-def _words(text: str) -> list[str]:
-    """The words as they are compared: without case, possessive endings and punctuation, but for a decimal point."""
-    text = _JOINS.sub(" ", _POSSESSIVE.sub("", unicodedata.normalize("NFKC", _parted(text)).casefold()))
-    return ".".join(map(_unpunctuated, _POINT.split(text))).split()
-
-
-def _unpunctuated(text: str) -> str:
-    return "".join(c for c in text if not unicodedata.category(c).startswith("P"))
+    said = " ".join(parted(text).split(maxsplit=most)[:most])
+    return Verdict(" ".join(named(words_of(said))), holds(said, answers))
 
 
 _WHOLE = r"\d{1,3}(?:,\d{3})+(?!\d)|\d+"
@@ -229,7 +181,9 @@ def _letter(text: str, answers: Sequence[str], choices: Sequence[str]) -> Verdic
     place = _chosen(line, choices)
     whole = "" if place is None else letters[place]
     # "A large dog" may be a choice, and then its A is no letter.
-    answer = found.group(1) if found and found.group(1) in letters and (not whole or len(_words(line)) == 1) else whole
+    answer = (
+        found.group(1) if found and found.group(1) in letters and (not whole or len(words_of(line)) == 1) else whole
+    )
     return Verdict(answer, answer in answers)
 
 
@@ -255,7 +209,7 @@ _POINT_ALONE = re.compile(r"(?<![\w.])\.(?=\d)")
 
 def _signed(text: str) -> str:
     """The words, with signs and points: -5 is not 5, and .5 is not 5."""
-    return " ".join(_words(_MINUS.sub(" minus ", _POINT_ALONE.sub("0.", text))))
+    return " ".join(words_of(_MINUS.sub(" minus ", _POINT_ALONE.sub("0.", text))))
 
 
 Rule = Callable[[str, Sequence[str], Sequence[str]], Verdict]

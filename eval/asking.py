@@ -28,7 +28,7 @@ def generates(task: Any) -> bool:
 def ask(lm: ToolLM, task: Any, examples: Sequence[Example], votes: int, on_answer: Callable[[], None]) -> list[Outcome]:
     """What came of each example. Texts tell the model's own `on_answer`, the rest this one."""
     if generates(task):
-        return _generated(lm, examples, task.config.generation_kwargs, votes)
+        return _generated(lm, examples, [*map(_doc, examples)], task.config.generation_kwargs, votes)
     asked = _rolled if task.OUTPUT_TYPE == "loglikelihood_rolling" else _chosen
     outcomes = []
     for example in examples:
@@ -37,15 +37,29 @@ def ask(lm: ToolLM, task: Any, examples: Sequence[Example], votes: int, on_answe
     return outcomes
 
 
-def _generated(lm: ToolLM, examples: Sequence[Example], settings: dict[str, Any], votes: int) -> list[Outcome]:
+def ask_with_call(lm: ToolLM, task: Any, examples: Sequence[Example], places: Sequence[int]) -> list[Outcome]:
+    """What comes of each example if a call opens at its place, counted in tokens of the text."""
+    docs = [_doc(one) | {"call_at": place} for one, place in zip(examples, places, strict=True)]
+    return _generated(lm, examples, docs, task.config.generation_kwargs, votes=1)
+
+
+def _doc(example: Example) -> dict[str, Any]:
+    """What the model with its tools has to know of an example."""
+    return {"rule": example.rule, "date": example.date, "without": example.without}
+
+
+def _generated(
+    lm: ToolLM, examples: Sequence[Example], docs: Sequence[dict[str, Any]], settings: dict[str, Any], votes: int
+) -> list[Outcome]:
     """Every example's text, or the one that stands for several sampled ones."""
     kwargs = settings | ({"do_sample": True, "temperature": _VOTE_TEMPERATURE} if votes > 1 else {})
-    docs = [(one, {"rule": one.rule, "date": one.date, "without": one.without}) for one in examples]
     requests = [
-        Instance("generate_until", doc, (example.prompt, kwargs), 0) for example, doc in docs for _ in range(votes)
+        Instance("generate_until", doc, (example.prompt, kwargs), 0)
+        for example, doc in zip(examples, docs, strict=True)
+        for _ in range(votes)
     ]
     answers = lm.answers(requests)
-    return [_voted(example, answers[place * votes : (place + 1) * votes]) for place, (example, _) in enumerate(docs)]
+    return [_voted(example, answers[place * votes : (place + 1) * votes]) for place, example in enumerate(examples)]
 
 
 def _voted(example: Example, answers: Sequence[Answer]) -> Outcome:
@@ -65,6 +79,7 @@ def _voted(example: Example, answers: Sequence[Answer]) -> Outcome:
         calls=calls_of(answer),
         probability=answer.probability,
         rank=answer.rank,
+        place=answer.place,
         cut=answer.cut,
         votes=sum(one.answer == verdict.answer for one, _ in judged),
     )

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from toolformer.eval.measures import binned, calibration_error
 from toolformer.eval.outcomes import Outcome
 
 RESAMPLES = 1000
 NEAR = 30
 """A call whose opening was among so many likeliest tokens, and was not made, is worth a lesson."""
-BINS = 10
 
 Json = dict[str, Any]
 
@@ -78,7 +78,11 @@ def _groups(outcomes: Sequence[Outcome]) -> Json:
     for one in outcomes:
         groups[one.group].append(one)
     return {
-        name: {"examples": len(members), "accuracy": _r(fmean(one.score for one in members))}
+        name: {
+            "examples": len(members),
+            "accuracy": _r(fmean(one.score for one in members)),
+            "called": _r(fmean(one.called for one in members)),
+        }
         for name, members in sorted(groups.items())
         if len(groups) > 1
     }
@@ -142,19 +146,18 @@ def against_oracle(outcomes: Sequence[Outcome], mends: set[str]) -> Json:
 
 def calibration(outcomes: Sequence[Outcome], mends: set[str]) -> Json:
     """Of examples whose call had some probability: how many does a tool mend? And the mean distance of the two."""
-    bins: dict[int, list[Outcome]] = defaultdict(list)
-    for one in outcomes:
-        if one.rank >= 0:
-            bins[min(int(one.probability * BINS), BINS - 1)].append(one)
-    seen = sum(map(len, bins.values()))
-    rows: list[Json] = []
-    for number, members in sorted(bins.items()):
-        hit = [float(one.id in mends) for one in members]
-        rows.append(
-            {"bin": number, "probability": _r(fmean(o.probability for o in members)), "mended": _json(share(hit))}
-        )
-    error = sum(abs(row["probability"] - row["mended"]["value"]) * row["mended"]["count"] for row in rows)
-    return {"bins": rows, "error": _r(error / seen) if seen else None}
+    seen = [one for one in outcomes if one.rank >= 0]
+    probabilities, hits = [one.probability for one in seen], [one.id in mends for one in seen]
+    rows: list[Json] = [
+        {
+            "bin": number,
+            "probability": _r(fmean(probabilities[place] for place in places)),
+            "mended": _json(share([float(hits[place]) for place in places])),
+        }
+        for number, places in binned(probabilities).items()
+    ]
+    error = calibration_error(probabilities, hits)
+    return {"bins": rows, "error": None if error is None else _r(error)}
 
 
 def vote(answers: Sequence[str]) -> int:

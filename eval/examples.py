@@ -25,6 +25,10 @@ class Example:
     """Any of them is right."""
     rule: str = ""
     """How a text is judged: a name of `answers.RULES`."""
+    subject: str = ""
+    """Of a fact: what it is about, which may be the title of a passage."""
+    question: str = ""
+    """Of an open question: its words without the prompt's, to search for."""
     group: str = ""
     """The part of the task that it belongs to: a relation, a subject."""
     choices: tuple[str, ...] = ()

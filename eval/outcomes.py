@@ -17,10 +17,22 @@ from toolformer.own_json import MOST, fits, made_of, parse_own
 from toolformer.same_settings import refuse_changes
 from toolformer.whole_file import whole_file
 
+EXAMPLES, FORCED = "examples", "forced"
+"""The folders of files of outcomes: at each k, and with a forced call."""
 Header = dict[str, Any]
 """Everything that decides what is in the file."""
 _KINDS = {"task": str, "k": int, "examples": int, "seed": int}
 """Of which types some of it is."""
+
+
+def path_at(out: Path, task: str, k: int, part: int) -> Path:
+    """The file of a part of a task's outcomes at one k."""
+    return out / EXAMPLES / f"{task}-k{k}-{part:03}.jsonl"
+
+
+def path_forced(out: Path, task: str, part: int) -> Path:
+    """The same with a forced call."""
+    return out / FORCED / f"{task}-{part:03}.jsonl"
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,8 @@ class Outcome:
     """Of a call's opening, where one was opened first, or else where it was likeliest."""
     rank: int = -1
     """How many tokens were likelier there; -1 where nobody looked."""
+    place: int = -1
+    """How many tokens of the text stand before it, where no call was opened; -1 otherwise."""
     cut: int = 0
     """Tokens that the prompt lost at its front."""
     votes: int = 1

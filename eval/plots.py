@@ -8,6 +8,8 @@ from toolformer.eval.calls import CASES
 
 Json = dict[str, Any]
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 300, 170, 34, 10, 12, 30
+CURVES = {"probability": "hue0", "rank": "hue2"}
+"""The curves of accuracy over calls, by the score that orders the examples, and their colours."""
 _COLOURS = {name: f"hue{number}" for number, name in enumerate(CASES)}
 
 
@@ -33,10 +35,10 @@ def over_k(title: str, by_k: Mapping[str, Json]) -> str:
 def reliability(title: str, bins: Sequence[Json]) -> str:
     """How often a tool mended the answer, against the probability of the call's opening. Areas tell how many."""
     total = sum(row["mended"]["count"] for row in bins)
-    parts = [_axes(), f'<line class="even" x1="{LEFT}" y1="{_y(0):.1f}" x2="{WIDTH - RIGHT}" y2="{_y(1):.1f}"/>']
+    parts = [_axes(), f'<line class="even" x1="{_x(0):g}" y1="{_y(0):.1f}" x2="{_x(1):g}" y2="{_y(1):.1f}"/>']
     parts.append('<g class="hue1">')
     for row in bins:
-        x, share = LEFT + (WIDTH - LEFT - RIGHT) * row["probability"], row["mended"]
+        x, share = _x(row["probability"]), row["mended"]
         low, high, radius = _y(share["low"]), _y(share["high"]), 2 + 8 * (share["count"] / total) ** 0.5
         shown = f"p {row['probability']:.2f}: {100 * share['value']:.0f}% of {share['count']} mended"
         parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>')
@@ -45,8 +47,29 @@ def reliability(title: str, bins: Sequence[Json]) -> str:
         )
     parts.append("</g>")
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - BOTTOM + 22, "probability of a call’s opening"))
-    parts += [_text(LEFT + (WIDTH - LEFT - RIGHT) * x, HEIGHT - BOTTOM + 11, f"{x:g}") for x in (0, 0.5, 1)]
+    parts += [_text(_x(x), HEIGHT - BOTTOM + 11, f"{x:g}") for x in (0, 0.5, 1)]
     return _svg(f"{title}: reliability", parts)
+
+
+def over_calls(title: str, need: Json) -> str:
+    """Accuracy over the share of examples with a call, if those come first that the score puts first; dots are the
+    model's own calls at each k. On the dashed line, calls fall to examples by chance."""
+    total = sum(need["kinds"].values())
+    by_score = {hue: need["told_by"][name]["curve"] for name, hue in CURVES.items()}
+    none, *_, every = (_y(accuracy) for _, accuracy in by_score["hue0"])
+    parts = [_axes(), f'<line class="even" x1="{_x(0):g}" y1="{none:.1f}" x2="{_x(1):g}" y2="{every:.1f}"/>']
+    for hue, curve in by_score.items():
+        points = " ".join(f"{_x(share):.1f},{_y(accuracy):.1f}" for share, accuracy in curve)
+        parts.append(f'<g class="{hue}"><polyline points="{points}"/></g>')
+    parts.append('<g class="hue1">')
+    for k, made in need["k"].items():
+        shown = f"k = {k}: {100 * made['accuracy']:.1f}% with {made['called']:,} of {total:,} calls"
+        x, y = _x(made["called"] / total), _y(made["accuracy"])
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5"><title>{shown}</title></circle>')
+    parts.append("</g>")
+    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - BOTTOM + 22, "share of examples with a call"))
+    parts += [_text(_x(x), HEIGHT - BOTTOM + 11, f"{100 * x:g}%") for x in (0, 0.5, 1)]
+    return _svg(f"{title}: accuracy over calls", parts)
 
 
 def decisions(title: str, by_k: Mapping[str, Json]) -> str:
@@ -72,6 +95,10 @@ def decisions(title: str, by_k: Mapping[str, Json]) -> str:
 def legend() -> str:
     """Which colour is which case."""
     return " ".join(f'<span><i class="{hue}"></i>{escape(name)}</span>' for name, hue in _COLOURS.items())
+
+
+def _x(share: float) -> float:
+    return LEFT + (WIDTH - LEFT - RIGHT) * share
 
 
 def _y(share: float) -> float:

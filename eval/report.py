@@ -7,26 +7,25 @@ or a data set is escaped and cut; a page is of bounded size.
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Any
 
-from toolformer.calls import CallSyntax
 from toolformer.eval import plots
 from toolformer.eval.calls import case
-from toolformer.eval.outcomes import Outcome, read_header, read_outcomes
+from toolformer.eval.grid import Grid, label, markdown
+from toolformer.eval.need_report import LISTED, need_lists, need_plots
+from toolformer.eval.outcomes import EXAMPLES, Outcome, read_header, read_outcomes
 from toolformer.eval.results import costs, results
-from toolformer.eval.tables import SHOWN, Grid, cost_table, grids, label, markdown
+from toolformer.eval.shown import escaped, example
+from toolformer.eval.tables import SHOWN, cost_table, grids
 from toolformer.page import policy_hash
 from toolformer.whole_file import whole_file
 
 Json = dict[str, Any]
 SHOWN_OF_A_CASE = 3
 """Examples of each case of each task."""
-CUT = 300
-"""Characters shown of a prompt (its end), a text (its beginning), an input or a result."""
 _PAGE = files("toolformer.eval") / "page"
 
 
@@ -38,11 +37,11 @@ def write_reports(folders: Sequence[Path]) -> tuple[Path, Path]:
     with whole_file(out / "tables.md") as file:
         file.write(markdown(tables).encode("utf-8", "replace"))
     with whole_file(out / "report.html") as file:
-        file.write(_page(counted, tables, _examples(out)).encode("ascii", "xmlcharrefreplace"))
+        file.write(_page(counted, tables, out).encode("ascii", "xmlcharrefreplace"))
     return out / "report.html", out / "tables.md"
 
 
-def _page(counted: Sequence[Json], tables: Sequence[Grid], examples: str) -> str:
+def _page(counted: Sequence[Json], tables: Sequence[Grid], out: Path) -> str:
     style = (_PAGE / "report.css").read_text("utf-8")
     tasks = {name for one in counted for name in one["tasks"]}
     totals = {
@@ -54,24 +53,25 @@ def _page(counted: Sequence[Json], tables: Sequence[Grid], examples: str) -> str
     return Template((_PAGE / "report.html").read_text("utf-8")).substitute(
         style=style,
         style_hash=policy_hash(style),
-        name=_text(" · ".join(dict.fromkeys(label(one) for one in counted))),
+        name=escaped(" · ".join(dict.fromkeys(label(one) for one in counted))),
         totals="".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in totals.items()),
         tables="".join(map(_table, tables)),
         plots=_plots(counted),
-        examples=examples,
-        source=_text(json.dumps([_source(one) for one in counted], indent=1)),
+        need=_need(out),
+        examples=_examples(out),
+        source=escaped(json.dumps([_source(one) for one in counted], indent=1)),
     )
 
 
 def _table(grid: Grid) -> str:
-    head = "".join(f"<th>{_text(cell)}</th>" for cell in grid.head)
+    head = "".join(f"<th>{escaped(cell)}</th>" for cell in grid.head)
     rows = "".join(
-        f"<tr{' class=quoted' if row.quoted else ''}>{''.join(f'<td>{_text(cell)}</td>' for cell in row.cells)}</tr>"
+        f"<tr{' class=quoted' if row.quoted else ''}>{''.join(f'<td>{escaped(cell)}</td>' for cell in row.cells)}</tr>"
         for row in grid.rows
     )
-    note = f'<p class="hint">{_text(grid.note)}</p>' if grid.note else ""
+    note = f'<p class="hint">{escaped(grid.note)}</p>' if grid.note else ""
     table = f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
-    return f"<h3>{_text(grid.title)}</h3>{note}{table}"
+    return f"<h3>{escaped(grid.title)}</h3>{note}{table}"
 
 
 def _plots(counted: Sequence[Json]) -> str:
@@ -87,27 +87,43 @@ def _plots(counted: Sequence[Json]) -> str:
                 if bins := made.get("calibration", {}).get("bins"):
                     shown = f"{title}, k = {made['calibration']['k']}"
                     drawn["Reliability"].append(_figure(shown, plots.reliability(title, bins)))
-    notes = {
-        "Over k": '<span class="key"><span class="hue0"><i></i>accuracy</span> <span class="hue2"><i></i>examples with '
-        "a call</span></span> Bars are 95% bootstrap intervals.",
-        "Decisions": f'<span class="key">{plots.legend()}</span>',
-        "Reliability": "How many wrong answers a tool mends, against the probability of a call’s opening. On the "
-        "dashed line a model would know how often a call helps.",
-    }
+            if "need" in task:
+                drawn["Need"] += [_figure(*plot) for plot in need_plots(title, task["need"])]
     return "".join(
-        f'<h2>{kind}</h2><p class="hint">{notes[kind]}</p><div class="plots">{"".join(figures)}</div>'
+        f'<h2>{kind}</h2><p class="hint">{_NOTES[kind]}</p><div class="plots">{"".join(figures)}</div>'
         for kind, figures in drawn.items()
     )
 
 
+_NOTES = {
+    "Over k": '<span class="key"><span class="hue0"><i></i>accuracy</span> <span class="hue2"><i></i>examples with '
+    "a call</span></span> Bars are 95% bootstrap intervals.",
+    "Decisions": f'<span class="key">{plots.legend()}</span>',
+    "Reliability": "How many wrong answers a tool mends, against the probability of a call’s opening. On the "
+    "dashed line a model would know how often a call helps.",
+    "Need": "How many examples needed a call, against the probability of its opening; and accuracy over the share "
+    'of examples with a call, the highest scores first. Score: <span class="key">'
+    + " ".join(f'<span class="{hue}"><i></i>{name}</span>' for name, hue in plots.CURVES.items())
+    + ' <span class="hue1"><i></i>the model’s own calls</span></span>',
+}
+"""What is said above the plots of each kind."""
+
+
 def _figure(title: str, svg: str) -> str:
-    return f"<figure><figcaption>{_text(title)}</figcaption>{svg}</figure>"
+    return f"<figure><figcaption>{escaped(title)}</figcaption>{svg}</figure>"
+
+
+def _need(out: Path) -> str:
+    """The examples of each kind of need, where that was asked."""
+    lists = need_lists(out)
+    hint = f"Up to {LISTED} of each kind of a task, with the call that was forced."
+    return f'<h2>Need, example by example</h2><p class="hint">{hint}</p>{lists}' if lists else ""
 
 
 def _examples(out: Path) -> str:
     """Some of each case, at the k of the main tables."""
     paths: dict[str, dict[int, Path]] = defaultdict(dict)
-    for path in sorted((out / "examples").glob("*.jsonl")):
+    for path in sorted((out / EXAMPLES).glob("*.jsonl")):
         header = read_header(path)
         paths[header["task"]].setdefault(int(header["k"]), path)
     parts = []
@@ -116,7 +132,7 @@ def _examples(out: Path) -> str:
         _, outcomes = read_outcomes(by_k[k])
         if not any(one.size for one in outcomes):
             shown = "".join(_cases(outcomes))
-            parts.append(f"<details><summary>{_text(name)}, k = {k}</summary>{shown}</details>")
+            parts.append(f"<details><summary>{escaped(name)}, k = {k}</summary>{shown}</details>")
     return "".join(parts)
 
 
@@ -125,27 +141,7 @@ def _cases(outcomes: Sequence[Outcome]) -> Iterator[str]:
     for one in outcomes:
         seen[case(one)] += 1
         if seen[case(one)] <= SHOWN_OF_A_CASE:
-            yield _example(one)
-
-
-def _example(one: Outcome) -> str:
-    chance = f"p(call) = {one.probability:.3g}, rank {one.rank + 1}" if one.rank >= 0 else ""
-    undone = "; ".join(f"{call.tool}({call.input}) undone: {call.undone}" for call in one.calls if call.undone)
-    said = [_text(one.prompt[-CUT:]), " <b>", _called(one), "</b>"]
-    expected = f"expected: {_short(' | '.join(one.answers))}"
-    about = " · ".join(filter(None, (case(one), chance, _short(undone), expected)))
-    return f'<div class="example"><p>{"".join(said)}</p><p class="meta">{_text(about)}</p></div>'
-
-
-def _called(one: Outcome) -> str:
-    """The text with its calls in place."""
-    parts, at = [], 0
-    for call in one.calls:
-        if not call.undone and call.start <= CUT:
-            shown = f"[{call.tool}({_short(call.input)}){CallSyntax.TOKENS.arrow} {_short(call.result)}]"
-            parts += [_text(one.text[at : call.start]), f"<mark>{_text(shown)}</mark>"]
-            at = call.start
-    return "".join([*parts, _text(one.text[at : max(at, CUT)])])
+            yield example(one, case(one))
 
 
 def _source(result: Json) -> Json:
@@ -154,13 +150,3 @@ def _source(result: Json) -> Json:
         name: {part: task[part] for part in ("data", "examples", "size")} for name, task in result["tasks"].items()
     }
     return {name: value for name, value in result.items() if name != "tasks"} | {"tasks": tasks}
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= CUT else f"{text[:CUT]}…"
-
-
-def _text(text: str) -> str:
-    """Text that is nothing but text: escaped, without what a browser or an encoder would stumble over."""
-    kept = "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
-    return escape(kept, quote=True)

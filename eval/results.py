@@ -12,7 +12,9 @@ from typing import Any
 
 from toolformer.errors import DataError
 from toolformer.eval.calls import against_oracle, calibration, cases, mended, statistics
-from toolformer.eval.outcomes import Header, Outcome, check_header, read_outcomes
+from toolformer.eval.held import Held, read_held
+from toolformer.eval.need import need
+from toolformer.eval.outcomes import EXAMPLES, FORCED, Header, Outcome, check_header, path_forced, read_outcomes
 from toolformer.eval.overlap import KINDS, bleu, rouge
 from toolformer.own_json import MOST, made_of, parse_own
 from toolformer.whole_file import whole_file
@@ -25,6 +27,8 @@ _LONGEST = 1e12
 """Seconds that no run takes."""
 _TOLD = ("task", "k", "data", "examples", "size", "settings")
 """What each of them says besides."""
+_SAME = (*SHARED, "data", "examples")
+"""What the outcomes of one task with a forced call and without share."""
 
 
 def write_results(out: Path) -> Json:
@@ -37,18 +41,32 @@ def write_results(out: Path) -> Json:
 
 def results(out: Path) -> Json:
     """The numbers of all tasks and k in a folder."""
-    paths = sorted((out / "examples").glob("*.jsonl"))
-    if not paths:
+    headers, found = _read(out, EXAMPLES)
+    if not found:
         raise DataError(f"{out} holds no outcomes: `toolformer eval` makes them")
+    first = next(iter(headers.values()))
+    forced_headers, forced = _read(out, FORCED)
+    for name, header in forced_headers.items():
+        check_header(path_forced(out, name, 0), header, headers.get(name, {}), _SAME)
+    looked_for, seed, tasks = read_held(out), int(first["seed"]), {}
+    for name, by_k in sorted(found.items()):
+        tasks[name] = _task(headers[name], by_k, seed, looked_for.get(name))
+        if name in forced:
+            if 0 not in by_k:
+                raise DataError(f"{out} is not finished: {name} with calls disabled is missing. Run it again")
+            tasks[name]["need"] = need(by_k, *forced[name].values())
+    return {**{name: first[name] for name in SHARED}, "hardware": hardware(), "tasks": tasks}
+
+
+def _read(out: Path, folder: str) -> tuple[dict[str, Header], dict[str, dict[int, list[Outcome]]]]:
+    """The outcomes in a folder of one run, whole, with what their files say of each task."""
     headers: dict[str, Header] = {}
     found: dict[str, dict[int, list[Outcome]]] = defaultdict(dict)
-    first: Header = {}
-    for path in paths:
+    for path in sorted((out / folder).glob("*.jsonl")):
         header, outcomes = read_outcomes(path)
         if missing := [name for name in (*SHARED, *_TOLD) if name not in header]:
             raise DataError(f"{path} does not say its {missing[0]}: another version made it. Choose another folder")
-        first = first or header
-        check_header(path, header, first, SHARED)
+        check_header(path, header, next(iter(headers.values()), header), SHARED)
         headers[header["task"]] = header
         found[header["task"]].setdefault(int(header["k"]), []).extend(outcomes)
     for name, by_k in found.items():
@@ -58,8 +76,7 @@ def results(out: Path) -> Json:
                     f"{out} is not finished: {len(outcomes):,} of {headers[name]['examples']:,} examples of {name} at "
                     f"k = {k} are there. Run the same `toolformer eval` again"
                 )
-    tasks = {name: _task(headers[name], by_k, int(first["seed"])) for name, by_k in sorted(found.items())}
-    return {**{name: first[name] for name in SHARED}, "hardware": hardware(), "tasks": tasks}
+    return headers, found
 
 
 @dataclass(frozen=True)
@@ -111,12 +128,16 @@ def hardware() -> dict[str, str]:
     return {"machine": platform.machine(), "cores": str(os.cpu_count()), "accelerator": device}
 
 
-def _task(header: Header, by_k: Mapping[int, Sequence[Outcome]], seed: int) -> Json:
+def _task(header: Header, by_k: Mapping[int, Sequence[Outcome]], seed: int, held: Held | None) -> Json:
     made: Json = {name: header[name] for name in _TOLD if name not in ("task", "k")}
     one = next(iter(by_k.values()))
     if any(outcome.size for outcome in one):
         return made | {"perplexity": perplexity(one)}
     made["k"] = {str(k): statistics(outcomes, seed) for k, outcomes in sorted(by_k.items())}
+    if held is not None and held.data == header["data"]:
+        ids = set(held.ids)
+        for k, outcomes in by_k.items():
+            made["k"][str(k)]["held"] = statistics([one for one in outcomes if one.id in ids], seed)
     if header["task"] == "pairs":
         made["overlap"] = {str(k): overlap(outcomes) for k, outcomes in sorted(by_k.items())}
     if any(outcome.rank >= 0 for outcomes in by_k.values() for outcome in outcomes):

@@ -3,17 +3,11 @@
 `results.json` and the reports are made of those files alone, so they can be made again at any time.
 """
 
-import hashlib
-import itertools
-import json
 import logging
-import math
-import random
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -24,40 +18,24 @@ from toolformer.calls import CallSyntax
 from toolformer.errors import DataError
 from toolformer.eval.asking import ask, generates
 from toolformer.eval.carried import carried, comparable
-from toolformer.eval.examples import Example, example_of
-from toolformer.eval.outcomes import Header, Outcome, check_header, read_header, read_outcomes, write_outcomes
+from toolformer.eval.examples import Example
+from toolformer.eval.held import find_held
+from toolformer.eval.need import ask_forced
+from toolformer.eval.outcomes import EXAMPLES, FORCED, Outcome, check_header, read_header, read_outcomes, write_outcomes
+from toolformer.eval.plan import Unit, plan
 from toolformer.eval.progress import Progress
 from toolformer.eval.results import SHARED, Cost, add_cost
 from toolformer.eval.settings import Settings
 from toolformer.eval.tool_lm import ToolLM
 from toolformer.lm import LanguageModel, syntax_of
 from toolformer.lock import sole_writer
-from toolformer.tool import Tool, traits_of
+from toolformer.tool import Tool
 from toolformer.toolbox import ResultMemory
-from toolformer.version import __version__
 from toolformer.whole_file import make_folder
 
 PREFIX = "toolformer_"
 """What our tasks are called in lm-eval, before their own name."""
 FOLDER = Path(str(files("toolformer.eval") / "tasks"))
-
-
-PART = 1000
-"""Examples that are kept together: what a run loses at most when it is stopped."""
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One task at one k, or a part of its examples."""
-
-    task: Any
-    name: str
-    k: int
-    examples: tuple[Example, ...]
-    header: Header
-    path: Path
-    larger: Path | None
-    """The file of the same examples at the next larger k, which is asked before."""
 
 
 def load_tasks(settings: Settings) -> dict[str, Any]:
@@ -89,8 +67,18 @@ def evaluate(
     more of the model than it knows: its adapter, a label. `memory` is what tools answered before."""
     units = plan(model, tools, settings, out, tasks or load_tasks(settings), about or {})
     with sole_writer(out):
-        _ask_all(model, tools, settings, out, _missing(out, units), memory, on_progress)
+        todo = _missing(out, units)
+        find_held(out, tools, _asked(units))
+        _ask_all(model, tools, settings, out, todo, memory, on_progress)
     return units
+
+
+def _asked(units: Sequence[Unit]) -> dict[str, tuple[str, list[Example]]]:
+    """All examples of each task, once, behind their digest."""
+    found: dict[str, dict[str, Example]] = defaultdict(dict)
+    for unit in units:
+        found[unit.name] |= {one.id: one for one in unit.examples}
+    return {unit.name: (unit.header["data"], list(found[unit.name].values())) for unit in units}
 
 
 def _ask_all(
@@ -115,18 +103,27 @@ def _ask_all(
             for k in {unit.k for unit in todo}
         }
         for unit in todo:
-            progress.what = f"{unit.name}, k = {unit.k}"
+            progress.what = f"{unit.name}, {'a call forced' if unit.disabled else f'k = {unit.k}'}"
             lm, begun = models[unit.k], time.monotonic()
             waited, tokens = lm.waited, model.counter.tokens
             known = _known(unit, syntax_of(model), settings)
             progress.done += len(known) - known.count(None)
-            asked = [example for example, one in zip(unit.examples, known, strict=True) if one is None]
-            new = iter(ask(lm, unit.task, asked, settings.vote, answered))
+            new = iter(_new(unit, known, lm, settings, answered))
             write_outcomes(unit.path, unit.header, [one or next(new) for one in known])
             spent = time.monotonic() - begun, lm.waited - waited, model.counter.tokens - tokens
-            add_cost(out, unit.name, unit.k, Cost(len(asked), *spent))
+            add_cost(out, f"{unit.name}{', forced' if unit.disabled else ''}", unit.k, Cost(known.count(None), *spent))
     progress.finished = True
     on_progress(progress)
+
+
+def _new(
+    unit: Unit, known: Sequence[Outcome | None], lm: ToolLM, settings: Settings, on_answer: Callable[[], None]
+) -> list[Outcome]:
+    """What comes of the examples that are to be asked."""
+    if unit.disabled:
+        return ask_forced(lm, unit.task, unit.examples, read_outcomes(unit.disabled)[1])
+    asked = [example for example, one in zip(unit.examples, known, strict=True) if one is None]
+    return ask(lm, unit.task, asked, settings.vote, on_answer)
 
 
 def _known(unit: Unit, syntax: CallSyntax, settings: Settings) -> list[Outcome | None]:
@@ -160,68 +157,8 @@ def _check_whole(unit: Unit) -> None:
 
 def _check_company(out: Path, units: Sequence[Unit]) -> None:
     """A folder holds what one model gave, with the same tools and settings."""
-    make_folder(out / "examples")
-    for path in sorted((out / "examples").glob("*.jsonl")):
+    make_folder(out / EXAMPLES)
+    if any(unit.disabled for unit in units):
+        make_folder(out / FORCED)
+    for path in sorted([*(out / EXAMPLES).glob("*.jsonl"), *(out / FORCED).glob("*.jsonl")]):
         check_header(path, read_header(path), units[0].header, SHARED)
-
-
-def plan(
-    model: LanguageModel,
-    tools: Sequence[Tool],
-    settings: Settings,
-    out: Path,
-    tasks: Mapping[str, Any],
-    about: Mapping[str, str],
-) -> list[Unit]:
-    """What there is to ask. Perplexity and letters know no calls: they are asked once."""
-    units = []
-    for name, task in tasks.items():
-        examples = _limited([example_of(doc) for doc in task.test_docs()], settings)
-        # The largest k first: most of what it answers is answered for the smaller ones.
-        ks = sorted(settings.k, reverse=True) if generates(task) else [0]
-        parts = range(math.ceil(len(examples) / PART))
-        for (place, k), part in itertools.product(enumerate(ks), parts):
-            header = {
-                "task": name,
-                "k": k,
-                "model": model.name,
-                "fingerprint": model.fingerprint,
-                "precision": model.precision,
-                "about": dict(about),
-                "tools": {tool.name: traits_of(tool).version for tool in tools},
-                "part": part,
-                "data": _digest(examples),
-                "examples": len(examples),
-                "size": asdict(task.dataset.size),
-                "vote": settings.vote,
-                "calls": {name: getattr(settings, name) for name in ("calls_sampled", "choose", "call_temperature")},
-                "seed": settings.seed,
-                "settings": task.config.generation_kwargs or {},
-                "versions": versions(),
-            }
-            own = examples[part * PART : (part + 1) * PART]
-            before = _path(out, name, ks[place - 1], part) if place else None
-            units.append(Unit(task, name, k, own, header, _path(out, name, k, part), before))
-    return units
-
-
-def _path(out: Path, name: str, k: int, part: int) -> Path:
-    return out / "examples" / f"{name}-k{k}-{part:03}.jsonl"
-
-
-def versions() -> dict[str, str]:
-    """Of the packages that could change an answer."""
-    names = ("lm_eval", "torch", "transformers", "peft")
-    return {"toolformer": __version__, **{name: version(name) for name in names}}
-
-
-def _limited(examples: list[Example], settings: Settings) -> tuple[Example, ...]:
-    if settings.limit is None or settings.limit >= len(examples):
-        return tuple(examples)
-    chosen = random.Random(settings.seed).sample(range(len(examples)), settings.limit)
-    return tuple(examples[place] for place in sorted(chosen))
-
-
-def _digest(examples: Sequence[Example]) -> str:
-    rows = json.dumps([vars(example) for example in examples], sort_keys=True)
-    return hashlib.sha256(rows.encode()).hexdigest()[:16]

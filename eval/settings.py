@@ -14,9 +14,11 @@ GROUPS = {
     "bbh": ("bbh_direct", "bbh_cot"),
     "mmlu": ("mmlu_text", "mmlu_letters"),
     "ppl": ("wikitext",),
+    "xl": ("svamp_xl", "mawps_xl", "asdiv_xl", "gsm8k_xl"),
+    "more_math": ("gsm_hard", "multiarith", "singleeq", "addsub", "funcqa_one_hop", "funcqa_multi_hop"),
 }
-ALONE = ("mawps_all", "triviaqa_rc", "text", "pairs")
-"""Tasks of no group: other sets of what a group has already, and those that need a file of the user's."""
+ALONE = ("mawps_all", "triviaqa_rc", "popqa", "text", "pairs")
+"""Tasks of no group: other sets of what a group has, one of a kind, and those that need a file of the user's."""
 TASKS = (*(name for names in GROUPS.values() for name in names), *ALONE)
 
 
@@ -32,6 +34,8 @@ class Asking:
     """For the task pairs: a .jsonl file with `prompt` and `references`, to score by ROUGE and BLEU."""
     limit: int | None = None
     """Maximum number of examples of a task. The seed decides which ones are drawn."""
+    need: bool = False
+    """Also measure where a call was needed: docs/eval.md."""
     vote: int = 1
     """Sample this many texts for each example, and take the answer that most of them give."""
     calls_sampled: int = 1
@@ -64,6 +68,8 @@ class Settings(Asking):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ConfigError(f"{name} must be at least 1, not {value}")
 
+        if self.need and self.vote > 1:
+            raise ConfigError("where a call is needed is told from one text each: leave out vote, or need")
         self.options(0)  # it refuses what does not go together
 
     def options(self, k: int) -> Options:

@@ -21,15 +21,16 @@ _LONGEST = 1_000_000
 """Characters of one field of a CSV file: TriviaQA's longest has a hundredth of that."""
 
 
-def published(data: str | Path, *names: str) -> Path:
-    """A file or folder under the data folder; the first of the names that is there."""
+def published(data: str | Path, *names: str, form: str | None = None) -> Path:
+    """A file or folder under the data folder; the first of the names that is there.
+
+    `form` says what should be there, of a set that the hub has no copy of.
+    """
     for name in names:
         if (path := Path(data) / name).exists():
             return path
-    raise DataError(
-        f"{Path(data) / names[0]} is not there: put the publisher's files into that place, or leave out data to read "
-        "the hub's copy where there is one"
-    )
+    hub = "the publisher's files into that place, or leave out data to read the hub's copy where there is one"
+    raise DataError(f"{Path(data) / names[0]} is not there: put {f'{form} into that place' if form else hub}")
 
 
 def lines(path: Path) -> Rows:

@@ -1,41 +1,20 @@
 """The tables of a report: the paper's, with its figures marked as quoted and ours below them, and those it has not."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from toolformer.eval.calls import CASES
 from toolformer.eval.examples import Size
+from toolformer.eval.grid import Grid, Row, label, percent
+from toolformer.eval.need_report import need_grids
 from toolformer.eval.overlap import KINDS
 from toolformer.eval.paper import BY_K, TABLES, Table
 from toolformer.eval.results import Cost
+from toolformer.eval.tasks.popqa import QUARTERS
 
 Json = dict[str, Any]
 DISABLED, SHOWN = 0, 10
 """The k whose figures stand in the main tables; without the second, the largest there is."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of a table; quoted ones are not ours."""
-
-    cells: tuple[str, ...]
-    quoted: bool = False
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table, ready to be written in any form."""
-
-    title: str
-    head: tuple[str, ...]
-    rows: tuple[Row, ...]
-    note: str = ""
-
-
-def label(result: Json) -> str:
-    """What the model of a run is called."""
-    return str(result["about"].get("label") or result["model"])
 
 
 def grids(results: Sequence[Json]) -> list[Grid]:
@@ -48,7 +27,8 @@ def grids(results: Sequence[Json]) -> list[Grid]:
     made += [grid for grid in (_normalised(results), _perplexities(results), _overlaps(results)) if grid]
     for name in sorted({name for one in results for name, task in one["tasks"].items() if "k" in task}):
         made.append(_by_k(name, results))
-    return [*made, *_decisions(results), _data(results)]
+    made += _by_popularity(results)
+    return [*made, *_decisions(results), *need_grids(results), _data(results)]
 
 
 def cost_table(costs: Mapping[tuple[str, int], Cost]) -> list[Grid]:
@@ -63,31 +43,6 @@ def cost_table(costs: Mapping[tuple[str, int], Cost]) -> list[Grid]:
     )
     columns = ("Task", "k", "Asked", "Seconds", "Waiting for tools", "Tokens")
     return [Grid("Cost", columns, tuple(rows), note)] if rows else []
-
-
-def markdown(tables: Sequence[Grid]) -> str:
-    """The tables for people and programs that read plain text."""
-    blocks = []
-    for grid in tables:
-        lines = [f"### {grid.title}", ""]
-        if grid.note:
-            lines += [grid.note, ""]
-        lines += [_line(grid.head), _line(["---"] * len(grid.head))]
-        lines += [_line(row.cells, around="*" if row.quoted else "") for row in grid.rows]
-        blocks.append("\n".join(lines))
-    return "\n\n".join(blocks) + "\n"
-
-
-def _line(cells: Sequence[str], around: str = "") -> str:
-    return f"| {' | '.join(f'{around}{_plain(cell)}{around}' if cell else '' for cell in cells)} |"
-
-
-def _plain(cell: str) -> str:
-    """What would end a cell or begin markup is written so that it does not."""
-    cell = cell.replace("&", "&amp;").replace("<", "&lt;")
-    for sign in "\\|`[]*":
-        cell = cell.replace(sign, f"\\{sign}")
-    return " ".join(cell.split())
 
 
 def _any(tasks: Sequence[str], results: Sequence[Json]) -> bool:
@@ -128,13 +83,6 @@ def _ours(tasks: Sequence[str], result: Json) -> Iterator[Row]:
 def _accuracy(task: Json | None, k: int) -> str:
     counted = (task or {}).get("k", {}).get(str(k))
     return percent(counted["accuracy"]) if counted else ""
-
-
-def percent(share: Mapping[str, float] | None) -> str:
-    """A share with its interval, in percent."""
-    if share is None:
-        return "–"
-    return f"{100 * share['value']:.1f} ({100 * share['low']:.1f}–{100 * share['high']:.1f})"
 
 
 def _others(names: Sequence[str], results: Sequence[Json]) -> Grid:
@@ -213,12 +161,28 @@ def _by_k(name: str, results: Sequence[Json]) -> Grid:
             cut = f"{counted['prompts_cut']} prompts cut" if counted["prompts_cut"] else ""
             cells = (percent(counted[kind]) for kind in kinds)
             rows.append(Row((label(result), k, *cells, "; ".join(filter(None, (tools, failed, cut))))))
+            if held := counted.get("held"):
+                of_these = (percent(held[kind]) for kind in kinds)
+                rows.append(Row((f"of which the index holds: {held['examples']:,}", k, *of_these, "")))
     title = f"{'Table 9: ' if name in BY_K else ''}{name} by k"
     note = (
         "Accuracy over all, of examples with a call, without one; how many had one, by which tool, in percent. A "
         "prompt is cut at its front where the context is too short for it."
     )
     return Grid(title, ("Model", "k", "All", "With call", "Without", "Called", "Tools, failures"), tuple(rows), note)
+
+
+def _by_popularity(results: Sequence[Json]) -> Iterator[Grid]:
+    """Of PopQA: whether a model calls where it is likely to know nothing."""
+    rows = []
+    for result in results:
+        for k, counted in result["tasks"].get("popqa", {}).get("k", {}).items():
+            groups = [counted["groups"].get(name) for name in QUARTERS]
+            cells = (f"{100 * one['accuracy']:.1f}, {100 * one['called']:.1f}" if one else "–" for one in groups)
+            rows.append(Row((label(result), k, *cells)))
+    if rows:
+        note = "Accuracy, and how many had a call, in percent; the first quarter holds the least popular subjects."
+        yield Grid("popqa by popularity", ("Model", "k", "1 of 4", "2 of 4", "3 of 4", "4 of 4"), tuple(rows), note)
 
 
 def _decisions(results: Sequence[Json]) -> Iterator[Grid]:

@@ -21,7 +21,7 @@ from toolformer.decode.events import Answered, Called, Ended, Event, Opened, Und
 from toolformer.decode.options import Options
 from toolformer.errors import ConfigError
 from toolformer.eval.likelihood import Scored, encode_pair, roll, score
-from toolformer.eval.openings import Nearest, watched
+from toolformer.eval.openings import Nearest, forced, watched
 from toolformer.generation import Gathered
 from toolformer.lm import LanguageModel, syntax_of
 from toolformer.tool import DocumentFacts, Tool
@@ -55,6 +55,8 @@ class Answer:
     """Of a call's opening, where it was opened first, or where it was likeliest."""
     rank: int
     """How many tokens were likelier there; -1 if there was no place to look at."""
+    place: int
+    """How many tokens of the text stand before the likeliest place; -1 if a call was opened, or nobody looked."""
     cut: int
     """Tokens that the prompt lost at its front because the context is not long enough."""
 
@@ -115,6 +117,9 @@ class ToolLM(LM):  # type: ignore[misc]
         facts = [_facts(request.doc or {}) for request in requests]
         most = self._most(options, toolbox)
         model, nearest = watched(self.model, self._syntax)
+        places = [(request.doc or {}).get("call_at") for request in requests]
+        if None not in places:
+            model = forced(model, self._syntax, places)
         decoder = Decoder(model, toolbox, self._syntax)
         rows = [_Row(decoder, max(0, len(one) - most)) for one in ids]
         for event in decoder.run([one[-most:] for one in ids], options, stride=16, facts=facts):
@@ -186,6 +191,7 @@ class _Row:
             tuple(self._undone),
             place.probability,
             place.rank,
+            -1 if self._opened else nearest.place,
             self._cut,
         )
 

@@ -9,7 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from toolformer.tools.index_build import build_index, read_passages
+from toolformer.tools.index_build import build_index
+from toolformer.tools.passages_file import read_passages
 from toolformer.tools.search_index import SearchIndex
 
 

@@ -12,14 +12,13 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from toolformer.errors import ConfigError, DataError
 from toolformer.lock import LOCK, sole_writer
 from toolformer.own_json import made_of, read_own
-from toolformer.text_file import json_lines, lines, opened, storable
 from toolformer.tools.embedding import Embedder
 from toolformer.tools.index_folder import (
     MANIFEST,
@@ -36,6 +35,7 @@ from toolformer.tools.index_folder import (
     write_ours,
 )
 from toolformer.tools.passages import Passage
+from toolformer.tools.passages_file import read_passages
 from toolformer.tools.search_index import Words
 from toolformer.whole_file import remove_unfinished
 
@@ -53,8 +53,8 @@ def build_index(passages: Path, out: Path, dense: str | None = None) -> Manifest
     or another model, or anything else, is left alone.
 
     Args:
-        passages: JSON lines with "text" and, if there is one, "title" (.jsonl), or else plain text with one passage a
-            line; either may be gzipped (.gz).
+        passages: JSON lines with "text" and, if there is one, "title" (.jsonl), or a list of objects that hold such
+            passages under "paragraphs" (.json), or else plain text with one passage a line; lines may be gzipped (.gz).
         out: The folder to build, new or empty.
         dense: An embedding model of sentence-transformers, by its name or folder. Without it the index is BM25.
     """
@@ -121,26 +121,6 @@ def _check_same(out: Path, found: Plan, plan: Plan) -> None:
             f"{name} {there[name]} there and {now[name]} now" for name in now if there[name] != now[name]
         )
         raise DataError(f"{out} holds another index ({differences}): name another folder, or delete this one")
-
-
-def read_passages(path: Path) -> Iterator[Passage]:
-    """The passages of a file, one at a time, empty ones left out; a DataError names the line that is none."""
-    if ".jsonl" in path.suffixes:
-        passages = (_passage(record, f"{path}:{number}") for number, record in json_lines(path))
-        yield from (one for one in passages if one.text.strip())
-        return
-    with opened(path) as file:
-        yield from (Passage("", line.strip()) for _, line in lines(file, str(path)))
-
-
-def _passage(record: Mapping[str, Any], where: str) -> Passage:
-    if not isinstance(record.get("text"), str):
-        held = ", ".join(map(repr, record))
-        raise DataError(f'{where}: a passage is an object with a string "text" (and "title"), this is: {held[:100]}')
-    title = record.get("title") or ""
-    if not isinstance(title, str):
-        raise DataError(f'{where}: "title" must be a string, not {str(title)[:60]!r}')
-    return Passage(storable(title), storable(record["text"]))
 
 
 def _write_passages(out: Path, passages: Iterable[Passage]) -> int:

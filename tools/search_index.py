@@ -8,7 +8,7 @@ BM25's vocabulary is read into memory. What this does not do: change an index, o
 import json
 import mmap
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -102,6 +102,10 @@ class SearchIndex:
 
     def __len__(self) -> int:
         return self.manifest.passages
+
+    def titles(self) -> Iterator[str]:
+        """The titles of all passages, in their order: every one is read."""
+        return (self._passages.read(number).title for number in range(len(self)))
 
     def search(self, query: str, limit: int) -> list[Passage]:
         """Up to `limit` passages, the best first. A query without a word that could be looked up finds none."""

@@ -71,6 +71,7 @@ def _statements(path: Path) -> Iterator[Example | LeftOut]:
             prompt=PROMPT + before,
             answers=(*label, *golds(*aliases)),
             rule="lama",
+            subject=str(row.get("sub_label") or ""),
             group=path.stem,
             without=_WITHOUT,
         )
@@ -103,6 +104,7 @@ def _facts(folder: Path, templates: dict[str, str]) -> Iterator[Example | LeftOu
                 prompt=PROMPT + before.replace("[X]", label),
                 answers=tuple(names),
                 rule="lama",
+                subject=label,
                 group=path.stem,
                 without=_WITHOUT,
             )

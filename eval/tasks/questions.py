@@ -62,6 +62,7 @@ def asked(id_: str, question: str, answers: Iterable[str]) -> Example:
         prompt=f"Answer the following question: {question}{mark}",
         answers=tuple(map(str, answers)),
         rule="qa",
+        question=question,
         without=("QA",),
     )
 

@@ -40,7 +40,7 @@ def mawps_all(data: str | None = None, **_: object) -> Splits:
     """MAWPS, all of it: every `mawps/*.json`, or the hub's mwpt5/MAWPS."""
     if data is None:
         rows = enumerate(hub("mwpt5/MAWPS", None, "train"))
-        made = (_problem(str(n), _filled(row, where), field(row, "Answer", where)) for n, (where, row) in rows)
+        made = (problem(str(n), _filled(row, where), field(row, "Answer", where)) for n, (where, row) in rows)
         return splits(made, "MAWPS", 2_373, "problems")
     paths = sorted(published(data, "mawps").glob("*.json"))
     return splits((one for path in paths for one in _mawps(path)), "MAWPS", 2_373, "problems")
@@ -52,7 +52,8 @@ def gsm8k(data: str | None = None, **_: object) -> Splits:
     return splits((_gsm8k(n, row, where) for n, (where, row) in enumerate(rows)), "GSM8K", 1_319, "problems")
 
 
-def _problem(id_: str, text: str, answer: object) -> Example | LeftOut:
+def problem(id_: str, text: str, answer: object) -> Example | LeftOut:
+    """A problem in the paper's words."""
     right = golds(answer)
     if not right or right[0].strip().casefold() in _NO_NUMBERS:
         return NO_ANSWER
@@ -62,7 +63,7 @@ def _problem(id_: str, text: str, answer: object) -> Example | LeftOut:
 def _from_hub() -> Iterator[Example | LeftOut]:
     for number, (where, row) in enumerate(hub("EleutherAI/asdiv", None, "validation")):
         body, question, answer = (field(row, name, where) for name in ("body", "question", "answer"))
-        yield _problem(str(number), f"{body} {question}", answer)
+        yield problem(str(number), f"{body} {question}", answer)
 
 
 def _xml(path: Path) -> Iterator[Example | LeftOut]:
@@ -78,19 +79,19 @@ def _xml(path: Path) -> Iterator[Example | LeftOut]:
         row = {child.tag: child.text or "" for child in one}
         where = f"{path}, problem {number}"
         body, question, answer = (field(row, name, where) for name in ("Body", "Question", "Answer"))
-        yield _problem(one.get("ID") or str(number), f"{body} {question}", answer)
+        yield problem(one.get("ID") or str(number), f"{body} {question}", answer)
 
 
 def _svamp(row: Row, where: str) -> Example | LeftOut:
     body = str(field(row, "Body", where)).rstrip()
     joint = "" if body.endswith((".", "!", "?", ",")) else ","
-    return _problem(str(field(row, "ID", where)), f"{body}{joint} {field(row, 'Question', where)}", row.get("Answer"))
+    return problem(str(field(row, "ID", where)), f"{body}{joint} {field(row, 'Question', where)}", row.get("Answer"))
 
 
 def _mawps(path: Path) -> Iterator[Example | LeftOut]:
     for where, row in array(path):
         text = _joined(str(field(row, "original_text", where)))
-        yield _problem(str(field(row, "id", where)), text, field(row, "ans", where))
+        yield problem(str(field(row, "id", where)), text, field(row, "ans", where))
 
 
 def _joined(text: str) -> str:
@@ -115,4 +116,4 @@ def _gsm8k(number: int, row: Row, where: str) -> Example | LeftOut:
     _, found, answer = str(field(row, "answer", where)).rpartition("####")
     if not found:
         raise DataError(f"{where}: its answer does not follow ####")
-    return _problem(str(number), field(row, "question", where), answer.strip().replace(",", ""))
+    return problem(str(number), field(row, "question", where), answer.strip().replace(",", ""))

@@ -15,8 +15,9 @@ import pytest
 from tests.tiny_tool_models import save_embedding_model
 from toolformer.errors import ConfigError, DataError
 from toolformer.tools import index_build
-from toolformer.tools.index_build import build_index, read_passages
+from toolformer.tools.index_build import build_index
 from toolformer.tools.index_folder import PASSAGES, VECTORS
+from toolformer.tools.passages_file import read_passages
 from toolformer.tools.search_index import SearchIndex
 
 # A sentence each, true, and in words that the questions below avoid.

@@ -84,6 +84,14 @@ _ASDIV = (
 )
 _SVAMP = {"ID": "c", "Body": "Ann had 3 cookies", "Question": "how many?", "Answer": 3.0}
 _MAWPS = {"id": 1, "original_text": "Joan has 3 cats . How many ?", "ans": 3}
+_POPQA = {
+    "id": 1,
+    "subj": "Peru",
+    "s_pop": 9,
+    "question": "What is the capital of Peru?",
+    "possible_answers": '["Lima"]',
+    "paragraphs": [{"title": "Peru", "text": "The capital of Peru is Lima.", "is_supporting": True}],
+}
 _SHOTS = "X\n-----\nSay." + "\n\nQ: a\nA: Let's think step by step.\nSo the answer is (B)." * 3
 
 PUBLISHED: dict[str, object] = {
@@ -93,11 +101,13 @@ PUBLISHED: dict[str, object] = {
     "lama/relations.jsonl": _lines({"relation": "P19", "template": "[X] was born in [Y] ."}),
     "asdiv/ASDiv.xml": _ASDIV,
     "svamp/SVAMP.json": [_SVAMP],
+    "xl/svamp-xl/test.json": [{"question": "Ann had 30122 cookies. How many?", "answer": "30122", "func": "30122"}],
     "mawps/testset.json": [_MAWPS],
     "gsm8k/test.jsonl": _lines({"question": "How many are 2 and 2?", "answer": "<<2+2=4>>\n#### 4"}),
     "webquestions/test.json": [{"qId": "w", "qText": "what is Peru's capital?", "answers": ["Lima"]}],
     "nq_open/NQ-open.dev.jsonl": _lines({"question": "what is the capital of Peru", "answer": ["Lima"]}),
     "triviaqa/x.dev.txt": "What is Peru's capital?\t['Lima']\n",
+    "popqa/popqa.json": [_POPQA],
     "bbh/bbh/t.json": {"examples": [{"input": "Which?\nOptions:\n(A) x\n(B) y", "target": "(A)"}]},
     "bbh/cot-prompts/t.txt": _SHOTS,
     "mmlu/dev/a_dev.csv": "What?,1,2,3,4,D\n" * 5,

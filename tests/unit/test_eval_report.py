@@ -14,10 +14,11 @@ import pytest
 from toolformer.cli import main
 from toolformer.eval import plots
 from toolformer.eval.calls import CASES
+from toolformer.eval.grid import label, markdown
 from toolformer.eval.outcomes import CallMade, Outcome, write_outcomes
 from toolformer.eval.report import write_reports
 from toolformer.eval.results import results
-from toolformer.eval.tables import grids, label, markdown
+from toolformer.eval.tables import grids
 
 EVIL = "</pre><script>alert(1)</script><img src=x onerror=alert(1)> |`\u202e\0\ud800"
 
@@ -214,7 +215,7 @@ def test_ctrl_c_says_where_it_goes_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--tasks", "svmp"], "no task is called 'svmp': did you mean svamp?"),
+        (["--tasks", "svmp"], "no task is called 'svmp': did you mean svamp or svamp_xl?"),
         (["--k", "x"], "k is a list of numbers"),
         (["--tools", "calc", "--tasks", "svamp"], "did you mean Calculator"),
         (["--tasks", "svamp", "--data", "/nowhere", "--tools", "none"], "SVAMP.json is not there"),

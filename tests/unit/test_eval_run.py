@@ -172,7 +172,7 @@ def test_a_large_task_is_kept_in_parts_and_an_unfinished_one_is_not_counted(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluate(ScriptedLM(follows=follows), [Calculator()], settings(data), tmp_path / "whole")
-    monkeypatch.setattr("toolformer.eval.run.PART", 4)
+    monkeypatch.setattr("toolformer.eval.plan.PART", 4)
     out = tmp_path / "parts"
     evaluate(ScriptedLM(follows=follows), [Calculator()], settings(data), out)
     names = [path.name for path in sorted((out / "examples").iterdir())]

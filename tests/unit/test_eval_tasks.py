@@ -5,6 +5,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,18 @@ from toolformer.eval.answers import LAMA_WORDS, QA_WORDS, judge
 from toolformer.eval.examples import Splits
 from toolformer.eval.overlap import bleu, rouge
 from toolformer.eval.run import FOLDER
-from toolformer.eval.tasks import bbh, dateset, lama, mmlu, questions, temporal, texts, word_problems
+from toolformer.eval.tasks import (
+    bbh,
+    dateset,
+    lama,
+    mmlu,
+    more_problems,
+    popqa,
+    questions,
+    temporal,
+    texts,
+    word_problems,
+)
 from toolformer.reach import HTTPError
 from toolformer.toolbox import Toolbox
 from toolformer.tools.dates import Dates
@@ -626,10 +638,18 @@ READERS: dict[str, Callable[[str | None], Splits]] = {
 }
 
 
+FILES_ONLY = {
+    "svamp_xl": partial(more_problems.listed, "SVAMP-XL", "xl/svamp-xl/test.json", 270),
+    "mawps_xl": partial(more_problems.listed, "MAWPS-XL", "xl/mawps-xl/test.json", 416),
+    "popqa": popqa.popqa,
+}
+"""Sets that the hub has no copy of."""
+
+
 @pytest.mark.needs("data")
-@pytest.mark.parametrize("name", [name for name in READERS if name != "triviaqa_rc"])  # which only the hub has
+@pytest.mark.parametrize("name", [name for name in [*READERS, *FILES_ONLY] if name != "triviaqa_rc"])  # only the hub's
 def test_the_publishers_files(name: str) -> None:
-    made = docs(READERS[name](os.environ["TOOLFORMER_DATA"]))
+    made = docs((READERS | FILES_ONLY)[name](data=os.environ["TOOLFORMER_DATA"]))
     assert len({one["id"] for one in made}) == len(made) > 10
     for one in made:
         assert one["prompt"].strip()

@@ -146,6 +146,14 @@ def test_input_formats(tmp_path: Path, name: str) -> None:
     assert (found.title, found.text) == ("Oak" if "jsonl" in name else "", PASSAGES[1][1])
 
 
+def test_the_paragraphs_of_questions_are_passages_each_once(tmp_path: Path) -> None:
+    oak, elm = {"title": "Oak", "text": "It bears acorns.", "is_supporting": True}, {"title": "Elm", "text": " "}
+    path = tmp_path / "popqa.json"
+    path.write_text(json.dumps([{"question": "Which?", "paragraphs": [oak, elm]}, {"paragraphs": [oak]}]), "utf-8")
+    assert build_index(path, tmp_path / "index").passages == 1
+    assert SearchIndex.open(tmp_path / "index").search("acorns", 5)[0].title == "Oak"
+
+
 def test_odd_passages_are_kept_as_they_are_and_empty_ones_left_out(tmp_path: Path) -> None:
     path = tmp_path / "p.jsonl"
     odd = "line\none\u2028two\x85three \x00 \U0001f333 شجرة"
@@ -177,8 +185,10 @@ GOOD = b'{"title": "Oak", "text": "a tree"}\n'
         ("p.txt", b"of the\n", "no word"),
         ("p.jsonl.gz", gzip.compress(GOOD * 1000)[:-20], "gzip"),
         ("p.jsonl.gz", GOOD, "gzip"),
+        ("p.json", GOOD, "list of objects with passages"),
+        ("p.json", b'[{"paragraphs": [{"title": "Oak"}]}]', "a passage is an object"),
     ],
-    ids=range(10),
+    ids=range(12),
 )
 def test_bad_input_is_named(tmp_path: Path, name: str, content: bytes, complaint: str) -> None:
     path = tmp_path / name

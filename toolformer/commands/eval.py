@@ -39,8 +39,8 @@ class Eval:
     model: str = "builtin"
     """By name or path: a plain model, or a folder of `toolformer train`."""
     tasks: str | None = None
-    """Groups or single tasks, with commas: lama, math, qa, dates, bbh, mmlu, ppl, or svamp, say; also mawps_all,
-    triviaqa_rc, text and pairs. By default, all groups, without TempLAMA."""
+    """Groups or single tasks, with commas: lama, math, qa, dates, bbh, mmlu, ppl, xl, more_math, or svamp, say; also
+    mawps_all, triviaqa_rc, popqa, text and pairs. By default, the groups up to ppl, without TempLAMA."""
     k: str | None = None
     """Values of k, with commas: a call opens where its opening is among the k likeliest tokens; 0 disables calls. By
     default, 0,1,3,10."""
@@ -59,7 +59,9 @@ class Eval:
     json: bool = False
     """Print results.json on one line instead of the tables."""
     loading: LoadingFlags = field(default_factory=Loading)
-    asking: Annotated[Asking, Often("data", "limit", "vote", "calls_sampled", "batch")] = field(default_factory=Asking)
+    asking: Annotated[Asking, Often("data", "limit", "need", "vote", "calls_sampled", "batch")] = field(
+        default_factory=Asking
+    )
     settings: Settings = field(default_factory=ToolSettings)
 
     def run(self) -> None:

@@ -14,7 +14,8 @@ class BuildIndex:
     """Build a search index from a file of passages."""
 
     passages: tyro.conf.Positional[Path]
-    """JSONL with `title` and `text`, or a text file with one passage a line; either may be compressed (.gz)."""
+    """JSONL with `title` and `text`, a text file with one passage a line, or a .json list of objects whose `paragraphs`
+    are passages. The first two may be compressed (.gz)."""
     out: Path
     """The folder to write. Run the same command again to resume."""
     dense: str | None = None
