@@ -93,14 +93,14 @@ class Seq2SeqOpenings:
                 halving(fitting, work)
         return answers
 
-    def _together(self, asked: Sequence[Draw] | Sequence[Continuation]) -> list[list[int]]:
+    def _together(self, asked: Sequence[Draw | Continuation]) -> list[list[int]]:
         """Which of them stand at one position of texts of one batch."""
         together: dict[tuple[Decoding, int], list[int]] = defaultdict(list)
         for index, one in enumerate(asked):
             together[self._passed[one.row][0], one.position].append(index)
         return list(together.values())
 
-    def _before(self, asked: Sequence[Draw] | Sequence[Continuation]) -> Decoding:
+    def _before(self, asked: Sequence[Draw | Continuation]) -> Decoding:
         """For each of these, which stand together, a row with the text up to its position."""
         decoding, _ = self._passed[asked[0].row]
         return decoding.select([self._passed[one.row][1] for one in asked], asked[0].position + 1)
