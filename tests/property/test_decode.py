@@ -122,8 +122,8 @@ def told(events: Sequence[Event], row: int, options: Options) -> tuple[str, list
     """A row's text, what else happened, and what was undone where several calls at one place fail in no order."""
     mine = [replace(event, row=0) for event in events if event.row == row]
     text = "".join(event.text for event in mine if isinstance(event, Text))
-    aside = Undone if options.branches > 1 or options.calls_sampled > 1 else ()
-    seen = [event for event in mine if not isinstance(event, Text) and not isinstance(event, aside)]
+    aside: tuple[type[Event], ...] = (Undone,) if options.branches > 1 or options.calls_sampled > 1 else ()
+    seen = [event for event in mine if not isinstance(event, (Text, *aside))]
     return text, seen, {event for event in mine if isinstance(event, aside)}
 
 

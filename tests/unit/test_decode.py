@@ -547,7 +547,7 @@ def test_samples_that_fail_leave_the_others() -> None:
 
 def test_every_transition_of_the_table_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     """And no other: `become` refuses it."""
-    seen = set()
+    seen: set[tuple[type[State], type[State]]] = set()
 
     def become(row: Row, state: State) -> None:
         seen.add((type(row.state), type(goal(state))))

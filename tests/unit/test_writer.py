@@ -103,7 +103,8 @@ def test_the_length_counts_what_is_held_back() -> None:
 
 
 def test_a_character_is_whole_with_its_last_byte() -> None:
-    writer, whole = Writer(CODEC.decode, (), ()), []
+    writer = Writer(CODEC.decode, (), ())
+    whole: list[bool] = []
     for token in CODEC.encode("aéb").ids:
         writer.push(token)
         whole.append(writer.whole)
