@@ -111,7 +111,7 @@ def test_no_module_is_imported_by_what_it_imports() -> None:
     TopologicalSorter(graph).prepare()  # or a CycleError that names them
 
 
-NEEDED_BY_OTHERS = {"accelerate", "sentencepiece"}
+NEEDED_BY_OTHERS = {"accelerate", "gguf", "sentencepiece"}
 """What is installed for transformers to use."""
 
 
