@@ -73,8 +73,10 @@ class Toolformer:
         )
         return cls(model, tools, memory=memory)
 
-    @overload
-    def generate(self, prompt: str, options: Options = ..., **changes: Unpack[OptionChanges]) -> Generation: ...
+    @overload  # a str is a Sequence[str] as well, and taken here
+    def generate(  # type: ignore[overload-overlap]
+        self, prompt: str, options: Options = ..., **changes: Unpack[OptionChanges]
+    ) -> Generation: ...
 
     @overload
     def generate(

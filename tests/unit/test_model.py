@@ -82,7 +82,7 @@ def test_own_tools_or_those_that_need_nothing() -> None:
 
 def test_a_wrong_option_is_refused() -> None:
     with scripted("x") as tf, pytest.raises(ConfigError, match="no option is called 'max_tokens'"):
-        tf.generate("x", max_tokens=3)
+        tf.generate("x", max_tokens=3)  # type: ignore[call-overload]
 
 
 def test_the_model_that_comes_with_the_package() -> None:

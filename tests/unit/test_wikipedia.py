@@ -125,7 +125,7 @@ def test_what_can_be_no_title_is_not_asked_for() -> None:
 def test_any_query_arrives_as_it_is(query: str) -> None:
     with serving(hits(OAK)) as server:
         live(server).search(query, 1)
-    assert parameters(server.requests[0])["gsrsearch"] == [query.replace("\ud800", "?")]
+    assert parameters(server.requests[0])["gsrsearch"] == [query.replace("\ud800", "\ufffd")]
     assert parameters(server.requests[0])["format"] == ["json"]
 
 

@@ -17,8 +17,9 @@ from pathlib import Path
 
 from toolformer.builtin import corpus
 from toolformer.builtin.corpus import Entry, Kind
+from toolformer.generation import Generation
 from toolformer.lm import LanguageModel
-from toolformer.model import Generation, Toolformer
+from toolformer.model import Toolformer
 
 ASKED: Mapping[Kind, str] = {"sum": "sums", "fact": "unseen facts", "date": "dates"}
 TOOLS = ("calculator", "dates", "qa", "wiki")

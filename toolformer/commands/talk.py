@@ -18,7 +18,8 @@ from toolformer.errors import ToolformerError
 from toolformer.loading import Loading
 
 if TYPE_CHECKING:
-    from toolformer.model import Generation, Toolformer
+    from toolformer.generation import Generation
+    from toolformer.model import Toolformer
 
 _AT_ONCE = 512
 """Lines of standard input that are read before the first is answered."""
