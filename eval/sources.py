@@ -31,8 +31,8 @@ def published(data: str | Path, *names: str, form: str | None = None) -> Path:
     if form:
         raise DataError(f"{missing} is not there: put {form} into that place")
     raise DataError(
-        f"{missing} is not there: put the publisher's files into that place, or leave out --data to read the hub's copy "
-        "where there is one"
+        f"{missing} is not there: put the publisher's files into that place, or leave out --data to read the hub's "
+        "copy where there is one"
     )
 
 
