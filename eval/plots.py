@@ -68,7 +68,7 @@ def over_calls(title: str, need: Json) -> str:
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5"><title>{shown}</title></circle>')
     parts.append("</g>")
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - BOTTOM + 22, "share of examples with a call"))
-    parts += [_text(_x(x), HEIGHT - BOTTOM + 11, f"{100 * x:g}%") for x in (0, 0.5, 1)]
+    parts += [_text(_x(x), HEIGHT - BOTTOM + 11, f"{x:g}") for x in (0, 0.5, 1)]
     return _svg(f"{title}: accuracy over calls", parts)
 
 

@@ -29,8 +29,13 @@ def published(data: str | Path, *names: str, form: str | None = None) -> Path:
     for name in names:
         if (path := Path(data) / name).exists():
             return path
-    hub = "the publisher's files into that place, or leave out data to read the hub's copy where there is one"
-    raise DataError(f"{Path(data) / names[0]} is not there: put {f'{form} into that place' if form else hub}")
+    missing = Path(data) / names[0]
+    if form:
+        raise DataError(f"{missing} is not there: put {form} into that place")
+    raise DataError(
+        f"{missing} is not there: put the publisher's files into that place, or leave out data to read the hub's "
+        "copy where there is one"
+    )
 
 
 def lines(path: Path) -> Rows:
