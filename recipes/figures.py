@@ -147,7 +147,7 @@ MEASUREMENTS = {
     ),
     "bench-decode": Measurement(
         "toolformer bench decode",
-        ("the decoder against `generate`: batch 8, no calls; 128 texts of all lengths",),
+        ("the decoder against `generate` of transformers: batch 8, no calls; 128 texts of all lengths",),
         _decoder,
     ),
 }

@@ -22,7 +22,6 @@ from toolformer.lm import LanguageModel
 from toolformer.model import Toolformer
 
 ASKED: Mapping[Kind, str] = {"sum": "sums", "fact": "unseen facts", "date": "dates"}
-TOOLS = ("calculator", "dates", "qa", "wiki")
 RANKS = (0, 1, 10)
 ADAPTER = "adapter_model.safetensors"
 TOKENS = 16
@@ -140,7 +139,7 @@ def _asked(what: str, met: bool) -> str:
 
 def main() -> None:
     """The command line."""
-    from toolformer.catalog import ToolSettings, make_tools
+    from toolformer.catalog import TAUGHT, ToolSettings, make_tools
 
     parser = argparse.ArgumentParser(
         prog="python -m toolformer.builtin.compare", description="Base model against tool user on held-out texts."
@@ -149,7 +148,7 @@ def main() -> None:
     parser.add_argument("--base", default="builtin", help="what it was finetuned from (default: %(default)s)")
     parser.add_argument("--examples", type=int, default=0, help="show so many texts as well (default: %(default)s)")
     chosen = parser.parse_args()
-    tools = make_tools(ToolSettings(), TOOLS)
+    tools = make_tools(ToolSettings(), TAUGHT)
     with (
         Toolformer.from_pretrained(chosen.base, tools=[]) as base,
         Toolformer.from_pretrained(chosen.run, tools=tools) as user,

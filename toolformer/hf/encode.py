@@ -9,7 +9,6 @@ a user merely spells could not be told apart: it is rendered around marks which 
 """
 
 import json
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate
@@ -22,12 +21,12 @@ from transformers import PreTrainedTokenizerBase
 from toolformer.calls import Part
 from toolformer.errors import ConfigError
 from toolformer.lm import Encoded, Ids
+from toolformer.text_file import storable
 
 REMEMBERED = 512
 """Texts whose ids are remembered: more than a shard has."""
 _MARK = "\ue000turn {}\ue001"
 """What stands in a template for the text of a turn."""
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Codec:
@@ -95,10 +94,10 @@ class Codec:
         return self._behind(text)
 
     def _encoded(self, text: str) -> Encoded:
-        return self._encode(self._plain, _SURROGATE.sub("\ufffd", text))
+        return self._encode(self._plain, storable(text))
 
     def _encoded_behind(self, text: str) -> Encoded:
-        encoded = self._encode(self._inner, " " + _SURROGATE.sub("\ufffd", text))
+        encoded = self._encode(self._inner, " " + storable(text))
         return Encoded(encoded.ids, tuple(max(0, start - 1) for start in encoded.starts))
 
     def _encode(self, tokenizer: Tokenizer, text: str) -> Encoded:
@@ -118,7 +117,7 @@ class Codec:
             if part.control:
                 ids.append(self._control_id(part.text))
             else:
-                ids.extend(self._encode(self._inner, _SURROGATE.sub("\ufffd", part.text)).ids)
+                ids.extend(self._encode(self._inner, storable(part.text)).ids)
         return tuple(ids)
 
     def _control_id(self, text: str) -> int:
