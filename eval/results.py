@@ -55,7 +55,7 @@ def results(out: Path) -> Json:
         if name in forced:
             if 0 not in by_k:
                 raise DataError(f"{out} is not finished: {name} with calls disabled is missing. Run it again")
-            tasks[name]["need"] = need(by_k, forced[name][1])
+            tasks[name]["need"] = need(by_k, next(iter(forced[name].values())))
     return {**{name: first[name] for name in SHARED}, "hardware": hardware(), "tasks": tasks}
 
 
