@@ -8,7 +8,7 @@ from typing import Any
 from toolformer.eval import plots
 from toolformer.eval.grid import Grid, Row, label
 from toolformer.eval.need import KINDS, kind
-from toolformer.eval.outcomes import FORCED, Outcome, path_at, read_outcomes
+from toolformer.eval.outcomes import FORCED, Outcome, path_disabled, read_outcomes
 from toolformer.eval.shown import escaped, example, short
 
 Json = dict[str, Any]
@@ -79,12 +79,14 @@ def need_plots(title: str, found: Json) -> Iterator[tuple[str, str]]:
 
 def need_lists(out: Path) -> str:
     """Some examples of each kind, as HTML."""
-    pairs: dict[str, list[Pair]] = defaultdict(list)
+    disabled: dict[str, list[Outcome]] = defaultdict(list)
+    forced: dict[str, list[Outcome]] = defaultdict(list)
     for path in sorted((out / FORCED).glob("*.jsonl")):
-        header, forced = read_outcomes(path)
-        _, disabled = read_outcomes(path_at(out, header["task"], 0, header["part"]))
-        pairs[header["task"]] += zip(disabled, forced, strict=True)
-    return "".join(part for task, both in sorted(pairs.items()) for part in _lists(task, both))
+        task, _, _ = path.stem.rpartition("-")
+        forced[task] += read_outcomes(path)[1]
+        disabled[task] += read_outcomes(path_disabled(path))[1]
+    pairs = {task: [*zip(disabled[task], forced[task], strict=True)] for task in sorted(forced)}
+    return "".join(part for task, both in pairs.items() for part in _lists(task, both))
 
 
 def _lists(task: str, pairs: Sequence[Pair]) -> Iterator[str]:

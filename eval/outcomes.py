@@ -35,6 +35,12 @@ def path_forced(out: Path, task: str, part: int) -> Path:
     return out / FORCED / f"{task}-{part:03}.jsonl"
 
 
+def path_disabled(forced: Path) -> Path:
+    """Of a file with a forced call: that of the same examples with calls disabled."""
+    task, _, part = forced.stem.rpartition("-")
+    return forced.parents[1] / EXAMPLES / f"{task}-k0-{part}.jsonl"
+
+
 @dataclass(frozen=True)
 class CallMade:
     """A call in a text. `result` is empty for one that was undone, which says why."""

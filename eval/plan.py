@@ -13,7 +13,7 @@ from typing import Any
 from toolformer.errors import ConfigError
 from toolformer.eval.asking import generates
 from toolformer.eval.examples import Example, example_of
-from toolformer.eval.outcomes import Header, path_at, path_forced
+from toolformer.eval.outcomes import Header, path_at, path_disabled, path_forced
 from toolformer.eval.settings import Settings
 from toolformer.lm import LanguageModel
 from toolformer.tool import Tool, traits_of
@@ -68,7 +68,7 @@ def plan(
             units.append(Unit(task, name, k, own, common | {"k": k, "part": part}, path_at(out, name, k, part), before))
         for part, own in enumerate(parts if settings.need and generates(task) else []):
             path, header = path_forced(out, name, part), common | {"k": 1, "part": part, "forced": True}
-            units.append(Unit(task, name, 1, own, header, path, None, disabled=path_at(out, name, 0, part)))
+            units.append(Unit(task, name, 1, own, header, path, None, disabled=path_disabled(path)))
     return units
 
 

@@ -48,13 +48,14 @@ def results(out: Path) -> Json:
     forced_headers, forced = _read(out, FORCED)
     for name, header in forced_headers.items():
         check_header(path_forced(out, name, 0), header, headers.get(name, {}), _SAME)
-    looked_for, seed, tasks = read_held(out), int(first["seed"]), {}
+    looked_for, seed = read_held(out), int(first["seed"])
+    tasks: Json = {}
     for name, by_k in sorted(found.items()):
         tasks[name] = _task(headers[name], by_k, seed, looked_for.get(name))
         if name in forced:
             if 0 not in by_k:
                 raise DataError(f"{out} is not finished: {name} with calls disabled is missing. Run it again")
-            tasks[name]["need"] = need(by_k, *forced[name].values())
+            tasks[name]["need"] = need(by_k, next(iter(forced[name].values())))
     return {**{name: first[name] for name in SHARED}, "hardware": hardware(), "tasks": tasks}
 
 

@@ -117,7 +117,7 @@ class ToolLM(LM):  # type: ignore[misc]
         facts = [_facts(request.doc or {}) for request in requests]
         most = self._most(options, toolbox)
         model, nearest = watched(self.model, self._syntax)
-        places = [(request.doc or {}).get("call_at") for request in requests]
+        places: list[Any] = [(request.doc or {}).get("call_at") for request in requests]
         if None not in places:
             model = forced(model, self._syntax, places)
         decoder = Decoder(model, toolbox, self._syntax)

@@ -638,7 +638,7 @@ READERS: dict[str, Callable[[str | None], Splits]] = {
 }
 
 
-FILES_ONLY = {
+FILES_ONLY: dict[str, Any] = {
     "svamp_xl": partial(more_problems.listed, "SVAMP-XL", "xl/svamp-xl/test.json", 270),
     "mawps_xl": partial(more_problems.listed, "MAWPS-XL", "xl/mawps-xl/test.json", 416),
     "popqa": popqa.popqa,
@@ -649,7 +649,7 @@ FILES_ONLY = {
 @pytest.mark.needs("data")
 @pytest.mark.parametrize("name", [name for name in [*READERS, *FILES_ONLY] if name != "triviaqa_rc"])  # only the hub's
 def test_the_publishers_files(name: str) -> None:
-    made = docs((READERS | FILES_ONLY)[name](data=os.environ["TOOLFORMER_DATA"]))
+    made = docs({**READERS, **FILES_ONLY}[name](data=os.environ["TOOLFORMER_DATA"]))
     assert len({one["id"] for one in made}) == len(made) > 10
     for one in made:
         assert one["prompt"].strip()
