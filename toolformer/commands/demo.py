@@ -43,13 +43,13 @@ class Demo:
 
     def run(self) -> None:
         """Do the three steps, showing how each goes; what it prints at the end was measured just then."""
-        from toolformer.builtin.compare import TOOLS, compared, examples, sameness
-        from toolformer.catalog import ToolSettings, make_tools
+        from toolformer.builtin.compare import compared, examples, sameness
+        from toolformer.catalog import TAUGHT, ToolSettings, make_tools
         from toolformer.data_gen.report import write_report
         from toolformer.model import Toolformer
 
         begun, walk = time.monotonic(), WALKS[self.model]
-        tools = make_tools(ToolSettings(), TOOLS)
+        tools = make_tools(ToolSettings(), TAUGHT)
         corpus = Path(str(files("toolformer.builtin") / "corpus.jsonl"))
         print(f"1. annotate {corpus.name}: which calls make its texts more predictable?", flush=True)
         self._annotate(corpus, walk)
@@ -71,12 +71,11 @@ class Demo:
         print(f"Talk to the model: toolformer chat --model {self.out / 'model'}")
 
     def _annotate(self, corpus: Path, walk: Walk) -> None:
-        from toolformer.builtin.compare import TOOLS
-        from toolformer.catalog import ToolSettings, make_tools
+        from toolformer.catalog import TAUGHT, ToolSettings, make_tools
         from toolformer.data_gen import annotate
         from toolformer.data_gen.progress import Display
 
-        tools = make_tools(ToolSettings(), TOOLS)
+        tools = make_tools(ToolSettings(), TAUGHT)
         with Display(walk.texts or len(corpus.read_bytes().splitlines())) as display:
             annotate(
                 corpus,

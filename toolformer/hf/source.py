@@ -16,7 +16,7 @@ from toolformer.loading import Loading
 from toolformer.reach import is_path, out_of_reach
 
 BUILTIN = "builtin"
-_SHIPPED = {BUILTIN: "model", "builtin-tools": "tools_adapter"}
+_SHIPPED = {BUILTIN: "model", "builtin-tools": "tools_adapter", "smollm2-tools": "smollm2_adapter"}
 """What comes with the package: folders of `toolformer.builtin`."""
 OWN = (*_SHIPPED, SMOLLM2, FOUR_BITS)
 """Names that mean the same wherever this package is installed."""
