@@ -99,7 +99,7 @@ def own(rng: random.Random) -> Iterator[Json]:
     texts = [*rows(Path(str(files("toolformer.builtin") / "corpus.jsonl")))]
     for kind, count in OWN.items():
         for row in rng.sample([row for row in texts if row["kind"] == kind], count):
-            dated = {name: row[name] for name in ("date", "url") if name in row}
+            dated: Json = {name: row[name] for name in ("date", "url") if name in row}
             yield {"id": f"own-{row['id']}", "text": row["text"], **dated, "calls": row["truth"]}
 
 
