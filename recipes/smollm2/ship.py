@@ -7,7 +7,6 @@ The weights are rounded to bf16, and the tokenizer is left out: it is the base m
 
 import argparse
 import json
-import shutil
 import sys
 from pathlib import Path
 
@@ -18,6 +17,8 @@ from toolformer.hf.adapter import SETTINGS, WEIGHTS
 
 SHIPPED = Path(__file__).parents[2] / "toolformer" / "builtin" / "smollm2_adapter"
 CARD = "README.md"
+NAME = "smollm2-tools"
+"""What the card calls the model, instead of the folder that it was trained in."""
 MOST = 6_000_000
 """Bytes of weights."""
 
@@ -41,7 +42,8 @@ def ship(run: Path, into: Path) -> None:
     save_file(weights, into / WEIGHTS, metadata={"format": "pt"})
     settings = json.loads((run / SETTINGS).read_text("utf-8"))
     (into / SETTINGS).write_text(json.dumps(settings, indent=1) + "\n", "utf-8")
-    shutil.copyfile(run / CARD, into / CARD)
+    card = (run / CARD).read_text("utf-8")
+    (into / CARD).write_text(card.replace(str(run), NAME), "utf-8")
     print(f"{into}: {size:,} bytes of weights")
 
 

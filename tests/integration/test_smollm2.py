@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from toolformer import Toolformer
 from toolformer.hf import load, load_network
 from toolformer.hf.smollm2 import FOUR_BITS, ORIGINAL, SMOLLM2
 from toolformer.lm import LanguageModel
@@ -42,3 +43,20 @@ def test_the_checkpoint_is_in_bfloat16_and_its_fingerprint_does_not_mind(model: 
     assert (half.fingerprint, half.precision) == (model.fingerprint, "bfloat16")
     network, _ = load_network(model.name)
     assert all(torch.equal(one, one.bfloat16().to(one.dtype)) for one in network.state_dict().values())
+
+
+def test_the_adapter_that_ships_asks_the_tool_that_a_text_needs() -> None:
+    """Texts of our own, of which none is in its corpus."""
+    with Toolformer.from_pretrained("smollm2-tools", offline=True) as tf:
+        assert tf.model.name == FOUR_BITS
+        made = tf.generate(
+            [
+                "Emma has 48 apples and gives 19 to her brother. How many apples does she have left? The answer is",
+                "The shop opened on March 1, 2020 and closed 45 days later, on",
+                "The film Pulp Fiction was directed by",
+            ],
+            max_new_tokens=12,
+        )
+    calls = [(one.calls[0].tool, one.calls[0].result) for one in made]
+    assert calls == [("Calculator", "29"), ("Dates", "April 15, 2020"), ("QA", "Quentin Tarantino")]
+    assert made[0].text.strip().startswith("29")
