@@ -46,9 +46,8 @@ def test_the_checkpoint_is_in_bfloat16_and_its_fingerprint_does_not_mind(model: 
 
 
 def test_the_adapter_that_ships_asks_the_tool_that_a_text_needs() -> None:
-    """Texts of our own, of which none is in its corpus."""
+    """None of these texts is in its corpus; the film is, in other words."""
     with Toolformer.from_pretrained("smollm2-tools", offline=True) as tf:
-        assert tf.model.name == FOUR_BITS
         made = tf.generate(
             [
                 "Emma has 48 apples and gives 19 to her brother. How many apples does she have left? The answer is",
