@@ -40,7 +40,7 @@ smollm2-tools: smollm2
 	$(BIN)/python recipes/smollm2/corpus.py $(DATA) runs/smollm2
 	$(BIN)/toolformer index build runs/smollm2/passages.jsonl --out runs/smollm2/index
 	$(BIN)/toolformer bootstrap runs/smollm2/corpus.jsonl --model smollm2 --tools calculator,calendar,dates,qa,wiki \
-		--index runs/smollm2/index --passage-tokens 512 --rounds 2 --rank 8 --steps 120 --batch-size 16 --device-batch 4 \
+		--index runs/smollm2/index --passage-tokens 512 --rounds 1 --rank 8 --steps 120 --batch-size 16 --device-batch 4 \
 		--without-calls 0.5 --spare-undecided --evaluate-every 60 --out runs/smollm2/rounds
 
 # The built-in model, in three parts: recipes/builtin/README.md. First its facts and corpora, in the package.
