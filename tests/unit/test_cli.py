@@ -176,7 +176,7 @@ def test_a_screen_of_one_column_breaks_nothing(
         (("report",), "Missing from toolformer report: FOLDER"),
         (
             ("export", "x", "--out", "o", "--format", "xml"),
-            "one of ('text', 'messages', 'sharegpt', 'parquet')",
+            "one of ('text', 'messages', 'sharegpt', 'parquet', 'preference', 'kto')",
         ),
         (("train", "x", "--out", "o", "--quantize", "None"), "Expected one of ('int8', 'nf4')"),
         (("completion", "ksh"), "Expected one of ('bash', 'zsh', 'fish')"),

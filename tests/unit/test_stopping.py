@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 CORPUS = ROOT / "toolformer" / "builtin" / "corpus.jsonl"
 SECONDS = 2.0
 SAID = "toolformer: stopped; the same command goes on with {} where it was"
+EARLY = "toolformer: stopped; demo, annotate, train, bootstrap and index build go on where they were when run again"
 
 
 def interrupted(command: list[str], moment: Callable[[], bool]) -> tuple[int, str]:
@@ -63,9 +64,11 @@ def test_annotate_stops_and_goes_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seconds", [0.8, 1.6])
 def test_annotate_stops_while_it_starts(tmp_path: Path, seconds: float) -> None:
-    """While torch is imported: numpy turns an interruption there into an endless recursion."""
+    """While torch is imported: numpy turns an interruption there into an endless recursion. On a slow machine the
+    command itself has not begun by then, and the message cannot name its folder."""
     status, error = interrupted(toolformer("annotate", CORPUS, "--out", tmp_path / "out"), after(seconds))
-    assert (status, error.splitlines()[-1]) == (130, SAID.format(tmp_path / "out"))
+    assert status == 130
+    assert error.splitlines()[-1] in (SAID.format(tmp_path / "out"), EARLY)
 
 
 def test_rounds_stop_and_go_on(tmp_path: Path) -> None:
