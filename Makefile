@@ -37,7 +37,7 @@ demo-real: smollm2
 # smollm2-tools made again from the public files in $(DATA): recipes/smollm2/README.md. Stopped, it goes on where it was.
 smollm2-tools: smollm2
 	@test -n "$(DATA)" || { echo "make smollm2-tools DATA=folder: recipes/smollm2/README.md says of which files"; exit 2; }
-	$(BIN)/python recipes/smollm2/corpus.py $(DATA) runs/smollm2
+	$(BIN)/python -m recipes.smollm2.corpus $(DATA) runs/smollm2
 	$(BIN)/toolformer index build runs/smollm2/passages.jsonl --out runs/smollm2/index
 	$(BIN)/toolformer bootstrap runs/smollm2/corpus.jsonl --model smollm2 --tools calculator,calendar,dates,qa,wiki \
 		--index runs/smollm2/index --passage-tokens 512 --rounds 1 --rank 8 --steps 120 --batch-size 16 --device-batch 4 \

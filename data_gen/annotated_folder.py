@@ -90,7 +90,7 @@ class AnnotatedFolder:
         """What was rejected, in the corpus's order."""
         return map(_rejected, self._lines("rejected"))
 
-    def both(self) -> Iterator[tuple[KeptText, tuple[RejectedCall, ...]]]:
+    def kept_with_rejected(self) -> Iterator[tuple[KeptText, tuple[RejectedCall, ...]]]:
         """Each text with the calls of its own that were rejected. One shard's are held at a time."""
         for name in self._names("kept"):
             rejected: dict[str, list[RejectedCall]] = defaultdict(list)

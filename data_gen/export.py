@@ -83,9 +83,12 @@ def _some(source: AnnotatedFolder) -> Iterator[KeptText]:
 
 def _compared(source: AnnotatedFolder, format_: Format) -> Iterator[Json]:
     """The rows of the forms that compare two ways to go on; of these there must be one."""
-    pairs = (pair for text, dropped in source.both() for pair in preferences(text, dropped))
+    pairs = (pair for text, dropped in source.kept_with_rejected() for pair in preferences(text, dropped))
     if (first := next(pairs, None)) is None:
-        raise DataError(f"{source.path} has no place where one way to go on was better than another")
+        raise DataError(
+            f"{source.path} has no place where one way to go on was better than another: that takes rejected calls "
+            "beside the kept ones. `toolformer report` shows both"
+        )
     for pair in chain([first], pairs):
         if format_ == "preference":
             yield dict(vars(pair))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from toolformer.calls import Call, CallSyntax
 from toolformer.data_gen.annotated_folder import KeptText, RejectedCall
-from toolformer.data_gen.match import says_next
+from toolformer.data_gen.undecided import says_what_follows
 
 WORDS = 8
 """Words of the text behind a place where no call belongs."""
@@ -83,24 +83,24 @@ def _spelled(call: Call) -> str:
 
 def _worse(others: Sequence[RejectedCall], kept: Call) -> Call | None:
     """Of the other calls at a kept call's place, the one that came closest."""
-    calls = [one for one in others if (one.tool, _gist(one.input)) != (kept.tool, _gist(kept.input))]
+    calls = [one for one in others if _call(one).gist != kept.gist]
     return _call(max(calls, key=_gain)) if calls else None
 
 
 def _useless(others: Sequence[RejectedCall]) -> Call | None:
-    """Of the calls at a place that kept none, the one that came closest; None where nothing was decided."""
-    scored = [one for one in others if one.numbers.gain is not None]
-    undecided = any(one.result is not None and says_next(one.result, one.near[one.at :]) for one in others)
-    return None if undecided or not scored else _call(max(scored, key=_gain))
+    """Of the calls at a place that kept none, the one that came closest; None where nothing was decided.
+
+    Only the filter finds calls useless. One that gave way to the same call nearby, or was never scored, may be good.
+    """
+    useless = [one for one in others if one.stage == "filter"]
+    if not useless or any(one.stage == "merge" or says_what_follows(one) for one in others):
+        return None
+    return _call(max(useless, key=_gain))
 
 
 def _gain(one: RejectedCall) -> tuple[float, str]:
     """How close a call came; equal ones by name, so that the order of the file does not matter."""
     return (-math.inf if one.numbers.gain is None else one.numbers.gain), f"{one.tool} {one.input}"
-
-
-def _gist(asked: str | None) -> str:
-    return "".join((asked or "").split())
 
 
 def _call(one: RejectedCall) -> Call:

@@ -5,10 +5,9 @@ few words on counts once. Places with nothing but white space between them are o
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from toolformer.calls import Call
 from toolformer.data_gen.annotated_folder import KeptCall, KeptText
 from toolformer.lm import WINDOW
 
@@ -47,11 +46,7 @@ def _gives_way(text: str, one: KeptCall, other: KeptCall) -> bool:
     between = text[begin:end]
     if not between.strip():
         return True
-    return _said(one.call) == _said(other.call) and len(_PIECE.findall(between)) < len(WINDOW)
-
-
-def _said(call: Call) -> Sequence[str]:
-    return call.tool, "".join(call.input.split())
+    return one.call.gist == other.call.gist and len(_PIECE.findall(between)) < len(WINDOW)
 
 
 def _rank(one: KeptCall) -> tuple[float, str, str, int]:

@@ -8,7 +8,7 @@ text says next, training asks neither for a call nor for none.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from toolformer.data_gen.annotated_folder import AnnotatedFolder
+from toolformer.data_gen.annotated_folder import AnnotatedFolder, RejectedCall
 from toolformer.data_gen.match import says_next
 from toolformer.data_gen.records import Document
 
@@ -23,6 +23,11 @@ def undecided(folders: Iterable[AnnotatedFolder], documents: Iterable[Document])
     for folder in folders:
         texts |= {one.id: one.text for one in folder.kept()}
         for call in folder.rejected():
-            if call.result is not None and says_next(call.result, call.near[call.at :]):
+            if says_what_follows(call):
                 places[call.id].add(call.start)
     return {texts[name]: frozenset(found) for name, found in places.items() if name in texts}
+
+
+def says_what_follows(dropped: RejectedCall) -> bool:
+    """Whether a dropped call's result is what the text says next."""
+    return dropped.result is not None and says_next(dropped.result, dropped.near[dropped.at :])

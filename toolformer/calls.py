@@ -31,6 +31,11 @@ class Call:
     input: str
     result: str | None = None
 
+    @property
+    def gist(self) -> tuple[str, str]:
+        """Of calls that ask the same, but for spaces, the same."""
+        return self.tool, "".join(self.input.split())
+
 
 @dataclass(frozen=True)
 class Found:

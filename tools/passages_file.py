@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from toolformer.errors import DataError
-from toolformer.text_file import json_lines, lines, opened, storable
+from toolformer.text_file import json_lines, lines, opened, storable, whole
 from toolformer.tools.passages import Passage
 
 
@@ -26,8 +26,7 @@ def read_passages(path: Path) -> Iterator[Passage]:
 def _paragraphs(path: Path) -> Iterator[Passage]:
     """Those of a set of questions that brings along what answers them, each once."""
     try:
-        with opened(path) as file:
-            questions = json.loads(file.read())
+        questions = json.loads(whole(path))
         passages = [_passage(one, str(path)) for question in questions for one in question["paragraphs"]]
     except (ValueError, RecursionError, TypeError, KeyError) as error:
         raise DataError(f'{path} should hold a list of objects with passages under "paragraphs": {error!r}') from error

@@ -66,10 +66,10 @@ class Several:
 
     def calls(self, lesson: Lesson, texts: Sequence[Text], rejected: list[Rejected]) -> Iterator[Candidate]:
         """See Sampler. Of equal calls at a place, the first sampler's counts."""
-        seen: set[tuple[str, int, str]] = set()
+        seen: set[tuple[str, int, tuple[str, str]]] = set()
         for sampler in self.samplers:
             for one in sampler.calls(lesson, texts, rejected):
-                key = (one.place.text.document.id, one.place.position, "".join(one.call.input.split()))
+                key = (one.place.text.document.id, one.place.position, one.call.gist)
                 if key in seen:
                     rejected.append(Rejected(one.place, "sample", "the same call was proposed before", one.call))
                 else:

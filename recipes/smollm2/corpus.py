@@ -1,6 +1,6 @@
 """The texts that smollm2-tools learns from, drawn from public text by a seed; and what they can search.
 
-    python recipes/smollm2/corpus.py DATA OUT
+    python -m recipes.smollm2.corpus DATA OUT
 
 DATA holds the files of `SOURCES`; the package's own texts and facts are mixed in. OUT gets
 

@@ -1,6 +1,6 @@
 """Put a finished run's adapter into the package, as small as it can be.
 
-    python recipes/smollm2/ship.py RUN
+    python -m recipes.smollm2.ship RUN
 
 The weights are rounded to bf16, and the tokenizer is left out: it is the base model's, with the call tokens behind it.
 """

@@ -33,7 +33,7 @@ ALL = [
     dropped(" 7", "3+4", "7", 0.2),
     dropped(" home", "3 / 4", "0.75", -1.0),
     dropped(" old", "3 + 1", "old", 0.05),
-    dropped(" noon", "9 - 3", None, None),
+    dropped(" noon", "9 - 3", None, None, stage="execute"),
 ]
 HOME = {
     "prompt": "Of 3 and 4 you make<API> Calculator(3 + 4)→ 7</API> 7 in all, then walk",
@@ -68,6 +68,13 @@ def test_one_by_one(tmp_path: Path) -> None:
 
 def test_where_a_result_is_what_the_text_says_nothing_was_decided(tmp_path: Path) -> None:
     both = [dropped(" home", "3 / 4", "0.75", -1.0), dropped(" home", "1 + 1", "home", 0.01), ALL[0]]
+    assert [row["prompt"] for row in rows(tmp_path, "preference", [KEPT], both)] == [SEVEN["prompt"]]
+
+
+def test_a_call_that_gave_way_to_the_same_one_nearby_is_not_useless(tmp_path: Path) -> None:
+    beside = dropped(" make", "3 + 4", "7", 1.5, stage="merge", reason="the same call gains more at a place nearby")
+    unscored = dropped(" by", "3 + 4", "7", None, stage="rank", reason="another was likelier")
+    both = [beside, dropped(" make", "3 - 4", "-1", -0.5), unscored, ALL[0]]
     assert [row["prompt"] for row in rows(tmp_path, "preference", [KEPT], both)] == [SEVEN["prompt"]]
 
 

@@ -1,0 +1,87 @@
+"""What is measured of smollm2-tools beside its accuracy: why answers are wrong, and what teaching cost in prose."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from recipes.smollm2 import corpus, prose
+from recipes.smollm2.errors import main, one_step, why
+from tests.fakes import ScriptedLM
+from toolformer.calls import CallSyntax
+from toolformer.eval.outcomes import CallMade, Outcome
+
+PROBLEM = "Ann has 8 pens and Tom has 2 pens and five caps. How many pens has Ann more? The answer is"
+
+
+def outcome(asked: str, result: str, right: str = "6 (pens)", *, undone: str = "") -> Outcome:
+    made = CallMade(0, "Calculator", asked, result, undone, 0.5, 0)
+    return Outcome("1", "", 0.0, PROBLEM, (right,), "", "", "", 0.0, (made,))
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (outcome("8 * 2", "16"), "right numbers, wrong operation"),
+        (outcome("2 + 5", "7", "13"), "one step with other numbers"),
+        (outcome("8 - 2", "6"), "the call is right, the text is not"),
+        (outcome("8 * 31", "248", "77"), "a number that the text does not have"),
+        (outcome("8 * 2", "16", "77"), "more than one step, or knowledge"),
+        (outcome("8 * 2", "", undone="it failed"), "no call"),
+        (outcome("8 * 2", "16", "Ann"), "the answer is no number"),
+    ],
+)
+def test_a_wrong_answer_has_a_reason(answer: Outcome, reason: str) -> None:
+    assert why(answer) == reason
+
+
+def test_one_step_divides_by_no_zero() -> None:
+    assert sorted(one_step(6, 2)) == pytest.approx([1 / 3, 3, 4, 8, 12])
+    assert sorted(one_step(6, 0)) == [0, 0, 6, 6]
+
+
+def test_the_command_counts_wrong_answers_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = [outcome("8 * 2", "16"), outcome("8 * 2", "16"), outcome("8 - 2", "6")]
+    lines = [{"unit": {"task": "mawps", "k": 10, "examples": 4, "seed": 0}}, *map(asdict, found)]
+    lines.append(asdict(found[0]) | {"score": 1.0})
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples" / "mawps-k10-000.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (tmp_path / "examples" / "mawps-k0-000.jsonl").write_text("not looked at")
+    monkeypatch.setattr(sys, "argv", ["errors", str(tmp_path)])
+    main()
+    assert capsys.readouterr().out.splitlines() == [
+        "3 of 3 wrong answers",
+        "   2  right numbers, wrong operation",
+        "   1  the call is right, the text is not",
+    ]
+
+
+def test_what_teaching_cost_is_said_of_each_kind_of_text() -> None:
+    opening = CallSyntax.TOKENS.open
+
+    def follows(said: str) -> dict[str, float]:
+        return {opening: 0.9} if said == "a" else {"b": 0.6, opening: 0.3}
+
+    base = ScriptedLM(loss=lambda prefix, text, position: 1.0)
+    user = ScriptedLM(follows=follows, loss=lambda prefix, text, position: 1.5)
+    (line,) = prose.measured(base, user, {"lines": ["ab", "b", "bb", "bbb"]})
+    assert line == "4 lines: perplexity 2.72 untaught, 4.48 taught (+64.9%); called in 25% at k = 1, 100% at k = 10"
+
+
+def test_no_text_of_the_recipe_is_measured_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = "x" * 401
+    (tmp_path / "wikitext2").mkdir()
+    (tmp_path / prose.WIKITEXT).write_text(f"short\n{long}\n")
+    monkeypatch.setattr(prose, "drawn", lambda data: ([{"text": "learnt"}], []))
+    monkeypatch.setattr(prose, "rows", lambda path: [{"text": "learnt"}, {"text": f"{path.name} {long * 3}"}])
+    monkeypatch.setattr(prose, "TEXTS", dict.fromkeys(prose.TEXTS, 1))
+    found = prose.texts(tmp_path)
+    assert [some[0].split()[0] for some in found.values()][:2] == [
+        Path(corpus.WIKIPEDIA.file).name,
+        Path(corpus.POSTS.file).name,
+    ]
+    assert {len(text) for some in found.values() for text in some} == {prose.LONGEST, 401}
