@@ -58,7 +58,7 @@ class Toolformer:
         adapter: str | None = None,
         offline: bool = False,
     ) -> Self:
-        """Load a model by name or path: `builtin-tools`, what `toolformer train` wrote, or any other.
+        """Load a model by name or path: `builtin-tools`, `smollm2-tools`, a folder of `toolformer train`, or any other.
 
         What is behind `memory` goes to `toolformer.load`.
         """

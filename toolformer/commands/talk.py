@@ -30,7 +30,7 @@ class Who:
     """Which model, and with which tools."""
 
     model: str = "builtin-tools"
-    """By name or path: `builtin-tools`, a folder of `toolformer train`, or any other model."""
+    """By name or path: `builtin-tools`, `smollm2-tools`, a folder of `toolformer train`, or any other."""
     tools: str = ",".join(ALONE)
     """Names of the tools, with commas, as `toolformer tools` lists them; empty for none."""
 

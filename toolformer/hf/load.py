@@ -47,10 +47,11 @@ def load(
 ) -> LanguageModel:
     """A language model, ready to be asked.
 
-    `builtin` and `builtin-tools` come with the package; `smollm2` is a small real model, fetched at its first use. A
-    path may be a GGUF file, or a folder with one. `adapter` is a LoRA or a prompt-tuning adapter by name or path; what
-    is one itself is loaded with the base model that it names. Without `offline`, the hub is asked for newer files;
-    where it cannot be reached, its cache will do. What `auto` is, `Loading` says.
+    `builtin` and `builtin-tools` come with the package; `smollm2` is a small real model, fetched at its first use, and
+    `smollm2-tools` is that model with the adapter that ships. A path may be a GGUF file, or a folder with one.
+    `adapter` is a LoRA or a prompt-tuning adapter by name or path; what is one itself is loaded with the base model
+    that it names. Without `offline`, the hub is asked for newer files; if it cannot be reached, its cache will do.
+    `Loading` says what `auto` is.
     """
     loading = Loading(
         device=device, dtype=dtype, revision=revision, quantize=quantize, adapter=adapter, offline=offline
