@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from recipes.smollm2.corpus import POSTS, WIKIPEDIA, drawn, rows
-from toolformer.builtin.compare import called_in, perplexity
+from toolformer.builtin.compare import nearest_in, perplexity
 from toolformer.hf import load
 from toolformer.lm import LanguageModel, syntax_of
 
 SEED = 2026
 WIKITEXT = "wikitext2/test.txt"
-LONGEST = 1_000
+LONGEST = 600
 """Characters of a text that are read."""
 TEXTS = {"introductions": 100, "web pages": 50, "paragraphs of WikiText": 50}
 RANKS = (1, 10)
@@ -59,8 +59,8 @@ def measured(base: LanguageModel, user: LanguageModel, kinds: Mapping[str, list[
     for kind, some in kinds.items():
         before, after = perplexity(base, some), perplexity(user, some)
         parts = [some[at : at + _TOGETHER] for at in range(0, len(some), _TOGETHER)]
-        called = (sum(called_in(user, part, opening, k) * len(part) for part in parts) / len(some) for k in RANKS)
-        shares = ", ".join(f"{share:.0%} at k = {k}" for k, share in zip(RANKS, called, strict=True))
+        nearest = [rank for part in parts for rank in nearest_in(user, part, opening)]
+        shares = ", ".join(f"{sum(rank < k for rank in nearest) / len(some):.0%} at k = {k}" for k in RANKS)
         yield (
             f"{len(some)} {kind}: perplexity {before:.2f} untaught, {after:.2f} taught ({after / before - 1:+.1%}); "
             f"called in {shares}"

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.fakes import ScriptedLM, script
 from toolformer.builtin import corpus
-from toolformer.builtin.compare import ADAPTER, begins_with, called_in, compared, cut, perplexity, sameness, score
+from toolformer.builtin.compare import ADAPTER, begins_with, compared, cut, nearest_in, perplexity, sameness, score
 from toolformer.builtin.corpus import Entry, TrueCall
 from toolformer.calls import Call, CallSyntax
 from toolformer.model import Toolformer
@@ -49,7 +49,7 @@ def test_a_model_that_calls_is_right_with_its_tool_and_wrong_without() -> None:
     assert (alone.right, alone.called) == (0.0, 0.0)
 
 
-def test_a_call_is_counted_where_its_opening_is_among_the_k_likeliest_anywhere() -> None:
+def test_an_opening_is_looked_for_anywhere_in_a_text_but_behind_its_last_token() -> None:
     syntax = CallSyntax.TOKENS
 
     def follows(said: str) -> dict[str, float]:
@@ -59,9 +59,8 @@ def test_a_call_is_counted_where_its_opening_is_among_the_k_likeliest_anywhere()
 
     model = ScriptedLM(follows=follows)
     (opening,) = model.encode_parts([syntax.opening])
-    assert called_in(model, ["ab", "b"], opening, 1) == 0.0  # behind the last token nobody looks
-    assert called_in(model, ["ab", "b"], opening, 2) == 0.5
-    assert called_in(model, ["abbb", "b"], opening, 1) == 0.5
+    assert nearest_in(model, ["ab", "abbb"], opening) == [1, 0]
+    assert nearest_in(model, ["b"], opening)[0] > 1
 
 
 def test_perplexity_is_over_the_tokens_of_all_texts() -> None:

@@ -62,16 +62,19 @@ def score(tf: Toolformer, entries: Sequence[Entry], k: int) -> tuple[Score, list
     return Score(len(entries), sum(right) / len(entries), sum(called) / len(entries)), made
 
 
-def called_in(model: LanguageModel, texts: Sequence[str], opening: int, k: int) -> float:
-    """The share of texts in which the opening is anywhere among the k likeliest next tokens."""
+def nearest_in(model: LanguageModel, texts: Sequence[str], opening: int) -> list[int]:
+    """For each text, how many tokens were likelier than the opening where it came closest to being the next."""
     ids = [model.encode(text).ids for text in texts]
     rows = model.rows([()] * len(ids))
-    called = [False] * len(ids)
+    nearest = [rows.logits.shape[1]] * len(ids)
     for step in range(max(map(len, ids))):
         ranks = (rows.logits > rows.logits[:, opening, None]).sum(dim=-1).tolist()
-        called = [was or (step < len(row) and rank < k) for was, row, rank in zip(called, ids, ranks, strict=True)]
+        nearest = [
+            min(before, rank) if step < len(row) else before
+            for before, row, rank in zip(nearest, ids, ranks, strict=True)
+        ]
         rows.extend([row[step : step + 1] for row in ids])
-    return sum(called) / len(called)
+    return nearest
 
 
 def perplexity(model: LanguageModel, texts: Sequence[str]) -> float:
@@ -94,7 +97,8 @@ def compared(base: Toolformer, user: Toolformer, most: int | None = None) -> Ite
         asked = f"at most {high:.0%}, k = {RANKS[-1]} at least {least:.0%}"
         yield line if most else line + _asked(asked, met)
     plain = [entry.text for entry in entries if entry.kind == "plain"][:most]
-    called = called_in(user.model, plain, user.model.encode_parts([user.decoder.syntax.opening])[0], 1)
+    nearest = nearest_in(user.model, plain, user.model.encode_parts([user.decoder.syntax.opening])[0])
+    called = nearest.count(0) / len(nearest)
     yield f"{f'{len(plain)} plain texts: a call at k = 1':<50}{called:6.1%}" + _asked("at most 10%", called <= 0.1)
     more = perplexity(user.model, plain) / perplexity(base.model, plain) - 1
     yield f"{'their perplexity without calls, against the base':<50}{more:+6.1%}" + _asked("at most +2%", more <= 0.02)
