@@ -66,7 +66,7 @@ def test_what_teaching_cost_is_said_of_each_kind_of_text() -> None:
     def follows(said: str) -> dict[str, float]:
         return {opening: 0.9} if said == "a" else {"b": 0.6, opening: 0.3}
 
-    base = ScriptedLM(loss=lambda prefix, text, position: 1.0)
+    base = ScriptedLM(loss=lambda prefix, text, position: 1.0 if position else 9.0)  # of which nothing is seen
     user = ScriptedLM(follows=follows, loss=lambda prefix, text, position: 1.5)
     (line,) = prose.measured(base, user, {"lines": ["ab", "b", "bb", "bbb"]})
     assert line == "4 lines: perplexity 2.72 untaught, 4.48 taught (+64.9%); called in 25% at k = 1, 100% at k = 10"
