@@ -100,8 +100,7 @@ class Annotator:
         """The stages up to the losses, which are what a threshold is found from."""
         rejected: list[Rejected] = []
         with Executor(self.toolbox) as tools:
-            for lesson in lessons.values():
-                tools.start(self.sampler.calls(lesson, texts, rejected))
+            tools.start(self.sampler.calls([*lessons.values()], texts, rejected))
             executed = tools.finish(self.syntax, rejected)
         matching = match(executed, lessons, rejected, ranked=self.sampler.ranked, shared=self.method.match)
         hopeful = prune(matching, self.model, lessons, rejected)

@@ -78,7 +78,7 @@ class PlainMethod:
 
     def _proposed(self, lesson: Lesson, texts: Sequence[Text]) -> list[Candidate]:
         """What the rules propose, where the result is what the text says next and could help."""
-        proposed = list(self._executed(list(self._annotator.sampler.calls(lesson, texts, []))))
+        proposed = list(self._executed(list(self._annotator.sampler.calls([lesson], texts, []))))
         matching = match(proposed, self._annotator.lessons, [], ranked=True)
         rows = [(self._start, one.place.text.encoded.ids, one.place.position) for one in matching]
         plain = [loss for batch in _batches(rows) for loss in self._losses(batch)]

@@ -94,7 +94,7 @@ class ScriptedLM:
         places: Sequence[Sequence[int]] | None = None,
     ) -> "ScriptedOpenings":
         texts = [(self.decode(one.head + one.tail), self.decode(one.text)) for one in prompted]
-        self.counter.tokens += sum(map(len, texts))
+        self.counter.tokens += sum(len(one.head) + len(one.tail) + len(one.text) for one in prompted)
         return ScriptedOpenings(self, texts, self.decode(opening))
 
     def log_probabilities(self, texts: Sequence[tuple[int, ...]]) -> list[list[float]]:
@@ -140,12 +140,13 @@ class ScriptedOpenings:
         self,
         draws: Sequence[Draw],
         *,
+        given: Ids = (),
         stops: Sequence[str],
         max_tokens: int,
         temperature: float = 1.0,
         top_p: float = 1.0,
     ) -> list[Sample]:
-        return [self._sample(draw, stops, max_tokens) for draw in draws]
+        return [self._sample(draw, self._model.decode(given), stops, max_tokens) for draw in draws]
 
     def log_probabilities(self, continuations: Sequence[Continuation]) -> list[float]:
         texts = [self._texts[one.row] for one in continuations]
@@ -154,9 +155,9 @@ class ScriptedOpenings:
             for (prompt, text), one in zip(texts, continuations, strict=True)
         ]
 
-    def _sample(self, draw: Draw, stops: Sequence[str], max_tokens: int) -> Sample:
+    def _sample(self, draw: Draw, given: str, stops: Sequence[str], max_tokens: int) -> Sample:
         prompt, text = self._texts[draw.row]
-        behind = prompt + text[: draw.position] + self._opening
+        behind = prompt + text[: draw.position] + self._opening + given
         said = self._model.says(behind, draw.seed) if self._model.says else self._greedy(behind, max_tokens)
         said = said[:max_tokens]
         ends = [said.index(stop) + len(stop) for stop in stops if stop in said]

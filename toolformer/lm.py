@@ -101,12 +101,14 @@ class Openings(Protocol):
         self,
         draws: Sequence[Draw],
         *,
+        given: Ids = (),
         stops: Sequence[str],
         max_tokens: int,
         temperature: float = 1.0,
         top_p: float = 1.0,
     ) -> list[Sample]:
-        """One sample a draw. The decoded text behind the opening ends at the first of `stops`, which is kept."""
+        """One sample a draw, behind the opening and what is given behind it. The decoded text behind those ends at the
+        first of `stops`, which is kept."""
         ...
 
     def log_probabilities(self, continuations: Sequence[Continuation]) -> list[float]:

@@ -14,7 +14,7 @@ from toolformer.lm import LanguageModel
 
 
 class Sampler(Protocol):
-    """Writes calls of a lesson's tool into texts."""
+    """Writes calls of lessons' tools into texts."""
 
     @property
     def model(self) -> LanguageModel:
@@ -40,7 +40,7 @@ class Sampler(Protocol):
         """How many tokens of that model a text may have, so that the lesson's prompt and a call fit beside it."""
         ...
 
-    def calls(self, lesson: Lesson, texts: Sequence[Text], rejected: list[Rejected]) -> Iterator[Candidate]:
+    def calls(self, lessons: Sequence[Lesson], texts: Sequence[Text], rejected: list[Rejected]) -> Iterator[Candidate]:
         """Calls at places in these texts, each different one once; all that is none goes to `rejected`."""
         ...
 
@@ -64,11 +64,11 @@ class Several:
         """See Sampler."""
         return min(one.room(lesson) for one in self.samplers)
 
-    def calls(self, lesson: Lesson, texts: Sequence[Text], rejected: list[Rejected]) -> Iterator[Candidate]:
+    def calls(self, lessons: Sequence[Lesson], texts: Sequence[Text], rejected: list[Rejected]) -> Iterator[Candidate]:
         """See Sampler. Of equal calls at a place, the first sampler's counts."""
         seen: set[tuple[str, int, tuple[str, str]]] = set()
         for sampler in self.samplers:
-            for one in sampler.calls(lesson, texts, rejected):
+            for one in sampler.calls(lessons, texts, rejected):
                 key = (one.place.text.document.id, one.place.position, one.call.gist)
                 if key in seen:
                     rejected.append(Rejected(one.place, "sample", "the same call was proposed before", one.call))

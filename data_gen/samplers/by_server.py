@@ -36,9 +36,10 @@ class CompletionSampler(ModelSampler):
         """See Sampler."""
         return _identity(self._client)
 
-    def calls(self, lesson: Lesson, texts: Sequence[Text], rejected: list[Rejected]) -> Iterator[Candidate]:
+    def calls(self, lessons: Sequence[Lesson], texts: Sequence[Text], rejected: list[Rejected]) -> Iterator[Candidate]:
         """See Sampler."""
-        for proposal in propose(self.model, lesson, texts, self._method, rejected):
+        for proposal in propose(self.model, lessons, texts, self._method, rejected):
+            lesson = proposal.lesson
             drawn = [(place, number) for _, _, place in proposal.places for number in range(lesson.samples)]
             replies = self._client.ask([self._question(lesson, place, number) for place, number in drawn])
             read = (_read(place, reply, lesson) for (place, _), reply in zip(drawn, replies, strict=True))
@@ -73,8 +74,13 @@ class ChatSampler:
         """See Sampler."""
         return self.model.context
 
-    def calls(self, lesson: Lesson, texts: Sequence[Text], rejected: list[Rejected]) -> Iterator[Candidate]:
-        """See Sampler. Of more places than the lesson allows, those stay in which most of the replies put a call."""
+    def calls(self, lessons: Sequence[Lesson], texts: Sequence[Text], rejected: list[Rejected]) -> Iterator[Candidate]:
+        """See Sampler."""
+        for lesson in lessons:
+            yield from self._written(lesson, texts, rejected)
+
+    def _written(self, lesson: Lesson, texts: Sequence[Text], rejected: list[Rejected]) -> Iterator[Candidate]:
+        """One lesson's. Of more places than it allows, those stay in which most of the replies put a call."""
         wanted = [text for text in texts if lesson.wants(text.document)]
         drawn = [(text, number) for text in wanted for number in range(lesson.samples)]
         replies = self._client.ask([self._question(lesson, text, number) for text, number in drawn])

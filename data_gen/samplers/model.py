@@ -29,7 +29,7 @@ class ModelSampler:
         """See Sampler. The prompt holds the text, and the text follows it."""
         return Prompts(self.model, lesson).room()
 
-    def calls(self, lesson: Lesson, texts: Sequence[Text], rejected: list[Rejected]) -> Iterator[Candidate]:
+    def calls(self, lessons: Sequence[Lesson], texts: Sequence[Text], rejected: list[Rejected]) -> Iterator[Candidate]:
         """See Sampler."""
-        for proposal in propose(self.model, lesson, texts, self._method, rejected):
-            yield from sample(proposal, lesson, self._method.seed, rejected)
+        for proposal in propose(self.model, lessons, texts, self._method, rejected):
+            yield from sample(proposal, self._method.seed, rejected)

@@ -1,12 +1,13 @@
 """Where might a call help? The places where the model finds it likely that a call of the tool would open.
 
-p_i = p(open | P(x), x_1..i-1) at every position from one pass over the text behind the lesson's prompt. Of the places
-where the lesson says that a result could stand, the likeliest k above τ_s are kept. A place where even a perfect result
-could not lower the loss by τ_f goes no further: L⁺ is never below zero, so the plain loss bounds the gain. This never
-changes what is kept, unless it is asked for before the cut.
+p_i = p(open | P(x), x_1..i-1), from one pass over the text behind the lesson's prompt, at every position where the
+lesson says that a result could stand. The likeliest k above τ_s are kept. A place where even a perfect result could not
+lower the loss by τ_f goes no further: L⁺ is never below zero, so the plain loss bounds the gain. This never changes
+what is kept, unless it is asked for before the cut. A finetuned model has no prompt: it reads a text once for all
+lessons.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from toolformer.calls import CallSyntax
@@ -16,7 +17,7 @@ from toolformer.data_gen.prune import HOPELESS, hopeless
 from toolformer.data_gen.records import Place, Rejected, Text
 from toolformer.data_gen.samplers.prompts import Live, Prompts
 from toolformer.errors import ConfigError
-from toolformer.lm import LanguageModel, Openings
+from toolformer.lm import Ids, LanguageModel, Openings, syntax_of
 
 PASS_TOKENS = 16_384
 """Tokens of prompts and texts in one proposing pass: what its cache has to hold until its samples are done."""
@@ -24,46 +25,89 @@ PASS_TOKENS = 16_384
 
 @dataclass(frozen=True)
 class Proposal:
-    """The places of some texts, and the pass that the samples there continue. Use it before asking for the next."""
+    """The places of a lesson in some texts, and the pass that the samples there continue. Use it before asking for the
+    next."""
 
+    lesson: Lesson
     syntax: CallSyntax
     openings: Openings
+    given: Ids
+    """What is given behind the opening: the rest of the opening, the tool's name and its bracket."""
     places: list[tuple[int, int, Place]]
     """Each with its text's row in the pass and its position in the sampler's ids."""
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A text behind its prompt, and for each lesson the positions in the sampler's ids where a call may stand."""
+
+    text: Text
+    live: Live
+    positions: Mapping[str, Sequence[int]]
+
+
 def propose(
-    sampler: LanguageModel, lesson: Lesson, texts: Sequence[Text], method: Method, rejected: list[Rejected]
+    sampler: LanguageModel, lessons: Sequence[Lesson], texts: Sequence[Text], method: Method, rejected: list[Rejected]
 ) -> Iterator[Proposal]:
-    """Proposals for the texts that are worth the lesson. Places that no result could serve are rejected."""
-    prompts = Prompts(sampler, lesson)
-    # The lesson teaches one tool: its name and bracket are given. The opening's first token alone is asked for.
-    opening = sampler.encode_parts(prompts.syntax.begun(lesson.tool))
-    for batch in _batches(sampler, prompts, lesson, [text for text in texts if lesson.wants(text.document)]):
-        with sampler.open([live.prompted for _, live in batch], opening) as openings:
+    """Proposals for the texts that are worth a lesson. Places that no result could serve are rejected."""
+    for together in [lessons] if syntax_of(sampler) is CallSyntax.TOKENS else [[lesson] for lesson in lessons]:
+        prompts = Prompts(sampler, together[0])
+        for batch in _batches(sampler, together, _asked(prompts, together, texts, method)):
+            yield from _proposed(sampler, prompts.syntax, together, batch, method, rejected)
+
+
+def _asked(prompts: Prompts, lessons: Sequence[Lesson], texts: Sequence[Text], method: Method) -> Iterator[_Asked]:
+    """The texts in which a call of some lesson may stand."""
+    for text in texts:
+        wanting = [lesson for lesson in lessons if lesson.wants(text.document)]
+        if not wanting:
+            continue
+        live = prompts.asking(text.document.text)
+        positions = {lesson.tool: _positions(lesson, text.document.text, live, method) for lesson in wanting}
+        if any(positions.values()):
+            yield _Asked(text, live, positions)
+
+
+def _positions(lesson: Lesson, text: str, live: Live, method: Method) -> list[int]:
+    starts = live.encoded.starts
+    return [i for i in range(len(starts)) if is_place(lesson, text, starts, i, everywhere=method.everywhere)]
+
+
+def _proposed(
+    sampler: LanguageModel,
+    syntax: CallSyntax,
+    lessons: Sequence[Lesson],
+    batch: Sequence[_Asked],
+    method: Method,
+    rejected: list[Rejected],
+) -> Iterator[Proposal]:
+    """What each lesson proposes in a batch of texts, from one pass over them."""
+    # A lesson teaches one tool: its name and bracket are given. The opening's first token alone is asked for.
+    begun = {lesson.tool: sampler.encode_parts(syntax.begun(lesson.tool)) for lesson in lessons}
+    opening = begun[lessons[0].tool][:1]
+    where = [sorted(set().union(*one.positions.values())) for one in batch]
+    with sampler.open([one.live.prompted for one in batch], opening, where) as openings:
+        for lesson in lessons:
             places: list[tuple[int, int, Place]] = []
-            for row, (text, live) in enumerate(batch):
-                for index, place in _likeliest(lesson, text, live, openings.probabilities[row], method):
+            for row, one in enumerate(batch):
+                for index, place in _likeliest(lesson, one, openings.probabilities[row], method):
                     if hopeless(place, lesson):
                         rejected.append(Rejected(place, "propose", HOPELESS))
                     else:
                         places.append((row, index, place))
-            yield Proposal(prompts.syntax, openings, places)
+            yield Proposal(lesson, syntax, openings, begun[lesson.tool][1:], places)
 
 
 def _likeliest(
-    lesson: Lesson, text: Text, live: Live, probabilities: Sequence[float], method: Method
+    lesson: Lesson, one: _Asked, probabilities: Sequence[float], method: Method
 ) -> Iterator[tuple[int, Place]]:
     """The k likeliest places above the threshold, the likeliest first, each with its position in the sampler's ids."""
-    order = sorted(range(len(probabilities)), key=lambda i: (-probabilities[i], i))
     found: set[int] = set()
-    for index in order:
+    for index in sorted(one.positions.get(lesson.tool, ()), key=lambda i: (-probabilities[i], i)):
         if len(found) == lesson.positions or not probabilities[index] > lesson.sampling_threshold:
             return
-        if not is_place(lesson, text.document.text, live.encoded.starts, index, everywhere=method.everywhere):
-            continue
-        position = text.encoded.token_at(live.encoded.starts[index])
-        place = Place(text, lesson.tool, position, probabilities[index])
+        position = one.text.encoded.token_at(one.live.encoded.starts[index])
+        place = Place(one.text, lesson.tool, position, probabilities[index])
         # Two positions of the sampler may lie in one token of the filter: they are one place, the likelier counts.
         if position not in found and not (method.prune == "before" and hopeless(place, lesson)):
             found.add(position)
@@ -81,30 +125,33 @@ def is_place(lesson: Lesson, text: str, starts: Sequence[int], index: int, *, ev
     return not (index and text[before:at].isspace()) and lesson.could_stand(text, at)
 
 
-def _batches(
-    sampler: LanguageModel, prompts: Prompts, lesson: Lesson, texts: Sequence[Text]
-) -> Iterator[list[tuple[Text, Live]]]:
+def _batches(sampler: LanguageModel, lessons: Sequence[Lesson], texts: Iterable[_Asked]) -> Iterator[list[_Asked]]:
     """The texts with their prompts, of like length together, as many as one pass should hold."""
+    longest = max(lessons, key=lambda lesson: lesson.max_tokens)
     rows = []
-    for text in texts:
-        live = prompts.asking(text.document.text)
-        need = sum(map(len, (live.prompted.head, live.prompted.tail, live.prompted.text))) + lesson.max_tokens
+    for one in texts:
+        need = sum(map(len, (one.live.prompted.head, *_read(one)))) + longest.max_tokens
         if need > sampler.context:
             raise ConfigError(
-                f"{text.document.id}: the lesson of {lesson.tool}, the text twice and a call are {need} tokens; "
+                f"{one.text.document.id}: the lesson of {longest.tool}, the text twice and a call are {need} tokens; "
                 f"{sampler.name} holds {sampler.context}. Cut the texts shorter, or give fewer demonstrations"
             )
-        rows.append((text, live))
-    rows.sort(key=lambda row: _length(row[1]))
-    batch: list[tuple[Text, Live]] = []
-    for row in rows:
-        if batch and _length(row[1]) * (len(batch) + 1) > PASS_TOKENS:
+        rows.append(one)
+    rows.sort(key=_length)
+    batch: list[_Asked] = []
+    for one in rows:
+        if batch and _length(one) * (len(batch) + 1) > PASS_TOKENS:
             yield batch
             batch = []
-        batch.append(row)
+        batch.append(one)
     if batch:
         yield batch
 
 
-def _length(live: Live) -> int:
-    return len(live.prompted.tail) + len(live.prompted.text)
+def _read(one: _Asked) -> tuple[Ids, Ids]:
+    """What is read of a text behind its lesson's demonstrations."""
+    return one.live.prompted.tail, one.live.prompted.text
+
+
+def _length(one: _Asked) -> int:
+    return sum(map(len, _read(one)))

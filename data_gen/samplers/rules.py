@@ -1,5 +1,6 @@
 """Rules write the calls: what the lesson's own rule proposes, at the places that it names. No model is asked here."""
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 from toolformer.calls import Call
@@ -30,12 +31,12 @@ class RuleSampler:
 
     def calls(
         self,
-        lesson: Lesson,
+        lessons: Sequence[Lesson],
         texts: Sequence[Text],
         rejected: list[Rejected],  # noqa: ARG002 - what a rule does not propose was never anything
     ) -> Iterator[Candidate]:
         """See Sampler."""
-        for text in texts:
+        for lesson, text in itertools.product(lessons, texts):
             if not lesson.wants(text.document):
                 continue
             for one in dict.fromkeys(lesson.proposed(text.document)):

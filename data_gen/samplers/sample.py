@@ -9,18 +9,19 @@ import hashlib
 from collections.abc import Iterator
 
 from toolformer.calls import Call, CallSyntax
-from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.records import Candidate, Place, Rejected
 from toolformer.data_gen.samplers.propose import Proposal
 from toolformer.errors import CallFormatError
 from toolformer.lm import Draw, Sample
 
 
-def sample(proposal: Proposal, lesson: Lesson, seed: int, rejected: list[Rejected]) -> Iterator[Candidate]:
+def sample(proposal: Proposal, seed: int, rejected: list[Rejected]) -> Iterator[Candidate]:
     """The calls that the model writes at the proposed places: each different one once, the rest rejected."""
+    lesson = proposal.lesson
     drawn = [(row, index, place, n) for row, index, place in proposal.places for n in range(lesson.samples)]
     samples = proposal.openings.sample(
         [Draw(row, index, draw_seed(seed, place, n)) for row, index, place, n in drawn],
+        given=proposal.given,
         stops=proposal.syntax.stops,
         max_tokens=lesson.max_tokens,
         temperature=lesson.temperature,

@@ -113,7 +113,7 @@ def proposed(model: ScriptedLM, lesson: Lesson, text: str, method: Method) -> tu
     encoded = model.encode(text)
     (plain,) = model.log_probabilities([encoded.ids])
     texts: Sequence[Text] = [Text(Document("d", text), encoded, tuple(plain))]
-    (proposal,) = propose(model, lesson, texts, method, rejected)
+    (proposal,) = propose(model, [lesson], texts, method, rejected)
     return [place.start for _, _, place in proposal.places], rejected
 
 
@@ -133,3 +133,29 @@ def test_a_place_that_the_rule_refuses_is_not_even_rejected() -> None:
     model = TextLM(opens=lambda prompt, live, i: 0.9, loss=lambda prefix, text, position: 0.1)
     places, rejected = proposed(model, replace(PAPER, where="number"), "an ox or 7", Method())
     assert (places, [one.place.start for one in rejected]) == ([], [8])
+
+
+def test_a_finetuned_model_reads_a_text_once_for_all_lessons() -> None:
+    """It has no prompt, so that every lesson asks the same pass. Other models read a text behind each prompt."""
+    lessons = [replace(PAPER, tool=tool, where=where) for tool, where in (("A", "number"), ("B", "name"))]
+    text = "an ox or 7 Hens"
+
+    def asked(model: ScriptedLM) -> tuple[list[tuple[str, list[int], str]], int]:
+        texts = [Text(Document("d", text), model.encode(text), (-9.0,) * len(text))]
+        proposals = propose(model, lessons, texts, Method(), [])
+        found = [
+            (one.lesson.tool, sorted(p.start for _, _, p in one.places), model.decode(one.given)) for one in proposals
+        ]
+        return found, model.counter.tokens
+
+    found, tokens = asked(ScriptedLM(opens=lambda prompt, live, i: 0.9))
+    assert found == [("A", [8], " A("), ("B", [8, 10], " B(")]
+    assert tokens == len(text)
+    assert asked(TextLM())[1] > 2 * len(text)
+
+
+def test_a_text_without_places_is_not_read() -> None:
+    model = ScriptedLM()
+    texts = [Text(Document("d", "no place"), model.encode("no place"), (-9.0,) * 8)]
+    assert list(propose(model, [replace(PAPER, where="number")], texts, Method(), [])) == []
+    assert model.counter.tokens == 0

@@ -50,7 +50,7 @@ def places(pieces: Sequence[str], word: str) -> list[str]:
     """What stands behind the place that a proposal before this word gets, if it gets one."""
     model, whole = Cut(pieces=tuple(pieces)), "".join(pieces)
     lesson = replace(PAPER, when="any", propose=lambda document: [Proposed(whole.index(word), "1 + 1")])
-    found = RuleSampler(model).calls(lesson, [text_of(model, whole)], [])
+    found = RuleSampler(model).calls([lesson], [text_of(model, whole)], [])
     return [one.place.following for one in found]
 
 
@@ -84,7 +84,7 @@ def test_any_tokenizer_has_the_places_of_the_rules(kind: str) -> None:
     model = Reader(kind)
     text = "400 / 1400 and 1000 so on, 1400 quick fox"
     lesson = replace(PAPER, when="any", propose=lambda document: [Proposed(text.index(w), "1") for w in ("and", "400")])
-    found = list(RuleSampler(model).calls(lesson, [text_of(model, text)], []))
+    found = list(RuleSampler(model).calls([lesson], [text_of(model, text)], []))
     assert [one.place.following[:5].lstrip() for one in found] == [text[text.index("and") :][:4], text[:5]] or [
         one.place.following.lstrip()[:3] for one in found
     ] == ["and", "400"]
@@ -93,7 +93,7 @@ def test_any_tokenizer_has_the_places_of_the_rules(kind: str) -> None:
 def test_texts_that_are_not_worth_the_lesson_are_not_read() -> None:
     model, rejected = paper_model(), list[Rejected]()
     wanted, unwanted = (text_of(model, text) for text in ("Of 1400, 400 passed, 0.29 of all", "no sums here, 18"))
-    assert {one.place.text for one in RuleSampler(model).calls(SUMS, [unwanted, wanted], rejected)} == {wanted}
+    assert {one.place.text for one in RuleSampler(model).calls([SUMS], [unwanted, wanted], rejected)} == {wanted}
     assert rejected == []
 
 
@@ -159,16 +159,18 @@ class Writes:
     def room(self, lesson: Lesson) -> int:
         return 7
 
-    def calls(self, lesson: Lesson, texts: Sequence[Text], rejected: list[Rejected]) -> Iterator[Candidate]:
+    def calls(
+        self, lessons: Sequence[Lesson], texts: Sequence[Text], rejected: list[Rejected]
+    ) -> Iterator[Candidate]:
         for one in self.inputs:
-            yield Candidate(Place(texts[0], lesson.tool, PLACE, None), Call(lesson.tool, one))
+            yield Candidate(Place(texts[0], lessons[0].tool, PLACE, None), Call(lessons[0].tool, one))
 
 
 def test_of_equal_calls_by_several_samplers_the_first_counts() -> None:
     model = paper_model()
     both = Several([Writes(["1 + 1", "2"], model), Writes(["1+1", "3"], TextLM(), ranked=True)])
     rejected: list[Rejected] = []
-    found = list(both.calls(PAPER, [text_of(model, TEXT)], rejected))
+    found = list(both.calls([PAPER], [text_of(model, TEXT)], rejected))
     assert [one.call.input for one in found] == ["1 + 1", "2", "3"]
     assert [(one.reason, one.call and one.call.input) for one in rejected] == [
         ("the same call was proposed before", "1+1")

@@ -54,6 +54,7 @@ class Request:
     """How to sample, for all draws alike."""
 
     opening: tuple[int, ...]
+    """What the draws go on behind: a call's opening, and what is given behind it."""
     stops: tuple[str, ...]
     max_tokens: int
     temperature: float

@@ -16,7 +16,7 @@ from toolformer.hf.encode import Codec
 from toolformer.hf.network import Network, batches, halving
 from toolformer.hf.openings import Passed, columns, log_probabilities
 from toolformer.hf.sampling import Ends, Request, choose, uniform
-from toolformer.lm import Continuation, Draw, Sample
+from toolformer.lm import Continuation, Draw, Ids, Sample
 
 _COMPACT = 64
 """Columns behind the texts from which on it is worth looking for dead ones."""
@@ -56,13 +56,14 @@ class TreeOpenings:
         self,
         draws: Sequence[Draw],
         *,
+        given: Ids = (),
         stops: Sequence[str],
         max_tokens: int,
         temperature: float = 1.0,
         top_p: float = 1.0,
     ) -> list[Sample]:
         """See `lm.Openings`. A draw also ends, unstopped, where the model ends its text or the context is full."""
-        request = Request(self._opening, tuple(stops), max_tokens, temperature, top_p)
+        request = Request((*self._opening, *given), tuple(stops), max_tokens, temperature, top_p)
         by_text: dict[int, list[int]] = defaultdict(list)
         for index, draw in enumerate(draws):
             by_text[draw.row].append(index)

@@ -56,13 +56,14 @@ class Seq2SeqOpenings:
         self,
         draws: Sequence[Draw],
         *,
+        given: Ids = (),
         stops: Sequence[str],
         max_tokens: int,
         temperature: float = 1.0,
         top_p: float = 1.0,
     ) -> list[Sample]:
         """See `lm.Openings`. A draw also ends, unstopped, where the model ends its text or the context is full."""
-        ends = Ends(self._codec, Request(self._opening, tuple(stops), max_tokens, temperature, top_p))
+        ends = Ends(self._codec, Request((*self._opening, *given), tuple(stops), max_tokens, temperature, top_p))
         samples: dict[int, Sample] = {}
 
         def work(members: list[int]) -> None:
@@ -108,12 +109,12 @@ class Seq2SeqOpenings:
     def _sample(self, draws: Sequence[Draw], ends: Ends) -> list[Sample]:
         """A sample for each of these draws, which stand together."""
         samples = [Sample("", stopped=False, tokens=0)] * len(draws)
-        if draws[0].position + 1 + len(self._opening) > self._network.context:
+        if draws[0].position + 1 + len(ends.request.opening) > self._network.context:
             return samples
         decoding = self._before(draws)
         alive = list(range(len(draws)))
         said: list[tuple[int, ...]] = [()] * len(draws)
-        new: list[Ids] = [self._opening] * len(draws)
+        new: list[Ids] = [ends.request.opening] * len(draws)
         while alive:
             logits = decoding.extend(new, [len(new[0]) * (row + 1) - 1 for row in range(len(alive))])
             numbers = [[uniform(draws[draw].seed, len(said[draw]))] for draw in alive]
