@@ -40,12 +40,12 @@ class RuleSampler:
             if not lesson.wants(text.document):
                 continue
             for one in dict.fromkeys(lesson.proposed(text.document)):
-                place = _place(text, lesson.tool, one.word)
+                place = place_before(text, lesson.tool, one.word)
                 if place is not None:
                     yield Candidate(place, Call(lesson.tool, one.input))
 
 
-def _place(text: Text, tool: str, word: int) -> Place | None:
+def place_before(text: Text, tool: str, word: int) -> Place | None:
     """Before the word and what belongs to it, such as a space and a sign of money; None if a token lies across."""
     whole, starts = text.document.text, text.encoded.starts
     position = text.encoded.token_at(word)

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from recipes.smollm2 import corpus, prose
+from recipes.smollm2.among import among
 from recipes.smollm2.errors import main, one_step, why
 from tests.fakes import ScriptedLM
 from toolformer.calls import CallSyntax
+from toolformer.data_gen.known import KnownCall, KnownText
 from toolformer.eval.outcomes import CallMade, Outcome
 
 PROBLEM = "Ann has 8 pens and Tom has 2 pens and five caps. How many pens has Ann more? The answer is"
@@ -85,3 +87,16 @@ def test_no_text_of_the_recipe_is_measured_on(tmp_path: Path, monkeypatch: pytes
         Path(corpus.POSTS.file).name,
     ]
     assert {len(text) for some in found.values() for text in some} == {prose.LONGEST, 401}
+
+
+def test_a_right_call_is_looked_for_among_the_samples_of_each_known_place() -> None:
+    """Of three samples at each of two places, one is right at the first, and none at the second."""
+    inputs = iter(["2 + 3", "2 + 2", "no sum", "9 - 1", "", "1 + 7"])
+    model = ScriptedLM(says=lambda behind, seed: f"{next(inputs)}){CallSyntax.TOKENS.stops[0]}")
+    known = KnownText(
+        "d", "2 pens and 3 are 5; 9 less 2 are 7.", (KnownCall(17, "2+3", "5"), KnownCall(33, "9-2", "7"))
+    )
+    assert str(among(model, [known], 3)) == (
+        "1 of 2 places (50%) have a right call among their samples; 4 of 6 samples could be executed, "
+        "1 of them are right (25%)"
+    )
