@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recipes.smollm2 import corpus, prose
+from recipes.smollm2 import corpus, plain, prose
 from recipes.smollm2.among import among
 from recipes.smollm2.errors import main, one_step, why
 from tests.fakes import ScriptedLM
@@ -100,3 +100,27 @@ def test_a_right_call_is_looked_for_among_the_samples_of_each_known_place() -> N
         "1 of 2 places (50%) have a right call among their samples; 4 of 6 samples could be executed, "
         "1 of them are right (25%)"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "piece"),
+    [
+        ("One sentence. Another one that goes on", "One sentence."),
+        ("A heading of it\nAnd a line", "A heading of it"),
+        ("So. many words in aisles", "So. many words in"),
+        ("Short.", "Short."),
+    ],
+)
+def test_a_piece_of_prose_ends_where_something_ends(text: str, piece: str) -> None:
+    assert plain.begun(text, 20) == piece
+
+
+def test_a_piece_is_of_no_text_that_is_learnt_from_otherwise_or_measured_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free, learnt, measured = (f"{word} stands here " + "and on " * 50 for word in ("Free", "Learnt", "Measured"))
+    (tmp_path / "wiki.txt").write_text("\n".join(["= A heading =", measured, learnt, free]) + "\n")
+    monkeypatch.setattr(plain, "PIECES", (plain.Source("wiki.txt", "", 1, 10),))
+    monkeypatch.setattr(plain, "drawn", lambda data: ([{"text": learnt.strip()}], []))
+    monkeypatch.setattr(prose, "texts", lambda data: {"paragraphs": [measured[:250]]})
+    assert [*plain.pieces(tmp_path)] == ["Free"]
