@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from toolformer.calls import CallSyntax
+from toolformer.data_gen.chain import with_results
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.method import Method
 from toolformer.data_gen.prune import HOPELESS, hopeless
@@ -39,7 +40,7 @@ def propose(
     prompts = Prompts(sampler, lesson)
     # The lesson teaches one tool: its name and bracket are given. The opening's first token alone is asked for.
     opening = sampler.encode_parts(prompts.syntax.begun(lesson.tool))
-    for batch in _batches(sampler, prompts, lesson, [text for text in texts if lesson.wants(text.document)]):
+    for batch in _batches(sampler, prompts, lesson, [text for text in texts if lesson.wants(with_results(text)[0])]):
         with sampler.open([live.prompted for _, live in batch], opening) as openings:
             places: list[tuple[int, int, Place]] = []
             for row, (text, live) in enumerate(batch):
@@ -63,6 +64,8 @@ def _likeliest(
         if not is_place(lesson, text.document.text, live.encoded.starts, index, everywhere=method.everywhere):
             continue
         position = text.encoded.token_at(live.encoded.starts[index])
+        if not text.takes_call(position):
+            continue
         place = Place(text, lesson.tool, position, probabilities[index])
         # Two positions of the sampler may lie in one token of the filter: they are one place, the likelier counts.
         if position not in found and not (method.prune == "before" and hopeless(place, lesson)):
@@ -87,7 +90,7 @@ def _batches(
     """The texts with their prompts, of like length together, as many as one pass should hold."""
     rows = []
     for text in texts:
-        live = prompts.asking(text.document.text)
+        live = prompts.asking(text.document.text, text.calls)
         need = sum(map(len, (live.prompted.head, live.prompted.tail, live.prompted.text))) + lesson.max_tokens
         if need > sampler.context:
             raise ConfigError(
