@@ -38,7 +38,7 @@ def kept_row(annotated: Annotated, syntax: CallSyntax) -> Json:
             "p_open": _rounded(one.place.p_open),
             **(_losses(one.losses) if one.losses else {}),
             **_chain(one.place),
-            **({"uses": uses} if uses else {}),
+            **({"uses": list(uses)} if uses else {}),
         }
         for one, uses in zip(annotated.calls, uses_of(annotated), strict=True)
     ]
