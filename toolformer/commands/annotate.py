@@ -91,7 +91,7 @@ class Annotate:
     rows: Annotated[Rows, Often("text_column")] = field(default_factory=Rows)
     loading: LoadingFlags = field(default_factory=Loading)
     sampling: Annotated[Sampling, Often("sampler")] = field(default_factory=Sampling)
-    method: Annotated[Method, Often("chain", "in_place")] = field(default_factory=Method)
+    method: Annotated[Method, Often("in_place")] = field(default_factory=Method)
     settings: Settings = field(default_factory=ToolSettings)
 
     def run(self) -> None:
