@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +67,12 @@ def inputs(found: Sequence[Annotated]) -> list[str]:
     return [one.call.input for text in found for one in text.calls]
 
 
+def records(found: Annotated) -> list[dict[str, Any]]:
+    """The calls of a text as they are written."""
+    row: dict[str, Any] = json.loads(json.dumps(kept_row(found, CallSyntax.TEXT)))
+    return list(row["calls"])
+
+
 def test_a_second_call_uses_a_result_that_the_text_does_not_say() -> None:
     assert inputs(annotated(replace(CHAINED, chain=1))[0]) == ["3 / 7"]
     (found,), _ = annotated()
@@ -73,9 +80,9 @@ def test_a_second_call_uses_a_result_that_the_text_does_not_say() -> None:
         (Call("Calculator", "3 / 7", "0.4286"), SHARE),
         (Call("Calculator", "100 * 0.4286", "42.86"), ALL),
     ]
-    first, second = kept_row(found, CallSyntax.TEXT)["calls"]  # type: ignore[misc]
-    assert (second["chain"], second["uses"]) == (2, [0])  # type: ignore[index]
-    assert not {"chain", "uses"} & {*first}  # type: ignore[misc]
+    first, second = records(found)
+    assert (second["chain"], second["uses"]) == (2, [0])
+    assert not {"chain", "uses"} & {*first}
 
 
 def test_the_second_call_is_judged_with_the_first_and_its_result_before_the_place() -> None:
@@ -247,7 +254,7 @@ def test_calendar_then_dates() -> None:
         (found,), _ = annotator.annotate(annotator.read([Document("d", text, facts)]))
     assert [(one.call.tool, one.place.start) for one in found.calls] == [("Calendar", first), ("Dates", second)]
     assert found.calls[1].call.input == "three days after November 20, 2026"
-    assert kept_row(found, CallSyntax.TEXT)["calls"][1]["uses"] == [0]  # type: ignore[index]
+    assert records(found)[1]["uses"] == [0]
 
 
 def test_a_call_that_stands_there_already_adds_nothing() -> None:
