@@ -122,10 +122,9 @@ def test_what_the_first_call_gives_away_needs_no_second() -> None:
 
 def test_every_call_ends_in_one_record_its_last() -> None:
     found, rejected = annotated()
-    records = [
-        (one.place.start, one.call.input) for one in [*rejected, *found[0].calls] if one.call and one.place.start
-    ]
-    assert len(records) == len(set(records))
+    ended: list[Candidate | Rejected] = [*rejected, *found[0].calls]
+    calls = [(one.place.start, one.call.input) for one in ended if one.call]
+    assert len(calls) == len(set(calls))
     assert {rejected_row(one).get("chain", 1) for one in rejected} <= {1, 2}
     place = found[0].calls[0].place
     dropped = [
