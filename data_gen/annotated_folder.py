@@ -36,6 +36,10 @@ class KeptCall:
     call: Call
     start: int
     numbers: Numbers
+    chain: int = 1
+    """The round of annotating that found it; from the second on, with calls in place."""
+    uses: tuple[int, ...] = ()
+    """The earlier calls of the text, by number, in whose results something of its input stood first."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +177,13 @@ class _Fields:
         values = self.values.get(name)
         return [_Fields(v, self._where) for v in values] if isinstance(values, list) else self._wrong(name, "a list")
 
+    def earlier(self, name: str, number: int) -> tuple[int, ...]:
+        """Numbers of a list that come before this one; none where nothing is said."""
+        values = self.values.get(name, [])
+        if isinstance(values, list) and all(type(one) is int and 0 <= one < number for one in values):
+            return tuple(values)
+        return self._wrong(name, f"a list of whole numbers below {number}")
+
     def inner(self) -> "Iterator[tuple[str, _Fields]]":
         """The fields that are objects themselves."""
         for name, value in self.values.items():
@@ -216,8 +227,10 @@ def _kept(line: _Fields) -> KeptText:
             Call(call.text("tool"), call.text("input"), call.text("result")),
             call.whole("start", most=len(text)),
             call.numbers(),
+            call.whole("chain") if "chain" in call.values else 1,
+            call.earlier("uses", number),
         )
-        for call in line.objects("calls")
+        for number, call in enumerate(line.objects("calls"))
     )
     return KeptText(
         line.text("id"),

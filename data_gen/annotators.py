@@ -50,6 +50,11 @@ def _sampler(
 ) -> Sampler:
     """Who proposes the calls."""
     if isinstance(sampler, Client):
+        if method.chain > 1 and sampler.server.by == "chat":
+            raise ConfigError(
+                f"chain={method.chain} is not for servers that are asked by chat, which write a text again without the "
+                "calls that it has: ask by completions, or leave chain at 1"
+            )
         by_server = CompletionSampler if sampler.server.by == "completions" else ChatSampler
         return by_server(judge, method, sampler)
     if not isinstance(sampler, str):

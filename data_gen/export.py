@@ -181,6 +181,7 @@ def _write_parquet(texts: Iterator[KeptText], file: BinaryIO) -> int:
 
     number, string = pyarrow.float64(), pyarrow.string()
     call = {"tool": string, "input": string, "result": string, "start": pyarrow.int64()}
+    call |= {"chain": pyarrow.int64(), "uses": pyarrow.list_(pyarrow.int64())}
     calls = pyarrow.list_(pyarrow.struct(call | dict.fromkeys(Numbers.__dataclass_fields__, number)))
     columns = dict.fromkeys(("id", "date", "url", "text", "annotated"), string) | {"calls": calls}
     schema = pyarrow.schema(columns)
@@ -194,5 +195,8 @@ def _write_parquet(texts: Iterator[KeptText], file: BinaryIO) -> int:
 
 def _record(text: KeptText) -> Json:
     """All that is known of a text, in plain values."""
-    calls = [{**vars(one.call), "start": one.start, **vars(one.numbers)} for one in text.calls]
+    calls = [
+        {**vars(one.call), "start": one.start, "chain": one.chain, "uses": list(one.uses), **vars(one.numbers)}
+        for one in text.calls
+    ]
     return {**vars(text), "calls": calls}

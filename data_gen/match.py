@@ -11,9 +11,10 @@ words.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from toolformer.chains import FUNCTION_WORDS
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.lessons.expressions import numbers
-from toolformer.data_gen.lessons.places import FUNCTION_WORDS, word_start
+from toolformer.data_gen.lessons.places import word_start
 from toolformer.data_gen.records import Candidate, Rejected
 
 REACH = 80

@@ -13,7 +13,7 @@ from toolformer.lm import WINDOW
 
 
 def merge(helpful: Iterable[Candidate], texts: Sequence[Text], rejected: list[Rejected]) -> list[Annotated]:
-    """The texts that kept a call, in their own order."""
+    """The texts that kept a call which they had not before, in their own order."""
     calls: dict[str, list[Candidate]] = defaultdict(list)
     for one in helpful:
         calls[one.place.text.document.id].append(one)
@@ -21,12 +21,13 @@ def merge(helpful: Iterable[Candidate], texts: Sequence[Text], rejected: list[Re
     for text in texts:
         kept: dict[int, Candidate] = {}
         for one in sorted(calls.get(text.document.id, ()), key=_rank):
-            if reason := _beaten(one, kept):
+            if reason := _beaten(one, kept) or _again(one):
                 rejected.append(Rejected(one.place, "merge", reason, one.call, one.losses))
             else:
                 kept[one.place.position] = one
         if kept:
-            annotated.append(Annotated(text.document, tuple(kept[position] for position in sorted(kept))))
+            calls_of_text = sorted([*text.calls, *kept.values()], key=lambda one: one.place.start)
+            annotated.append(Annotated(text.document, tuple(calls_of_text)))
     return annotated
 
 
@@ -39,6 +40,12 @@ def _beaten(one: Candidate, kept: dict[int, Candidate]) -> str:
     if any(at in kept and kept[at].call == one.call for at in near):
         return "the same call gains more at a place nearby"
     return ""
+
+
+def _again(one: Candidate) -> str:
+    """Why a call of a later round adds nothing, if so."""
+    stands = any(other.call.gist == one.call.gist for other in one.place.text.calls)
+    return "the same call stands in the text already" if stands else ""
 
 
 def annotate_text(document: Document, calls: Iterable[Candidate], syntax: CallSyntax) -> str:

@@ -21,6 +21,9 @@ class Method:
     """Score only calls whose result shares a word or a number with the following words."""
     in_place: bool = False
     """Score a call in its place, instead of in front of the whole text as the paper does."""
+    chain: int = 1
+    """Rounds over each text: after the first, the calls that it kept stand in it, so that a call can use their
+    results."""
     prune: Prune = "after"
     """Drop hopeless places after selecting the k likeliest, as the paper would, or before, so that others move up."""
 

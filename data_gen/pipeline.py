@@ -1,11 +1,13 @@
 """The stages in order: sample -> execute -> match -> prune -> rank -> score -> filter -> merge.
 
-This is the method without its files: documents in, kept calls and rejections out. `run.py` does it to a corpus.
+This is the method without its files: documents in, kept calls and rejections out. `run.py` does it to a corpus. With
+`Method.chain`, texts that kept a call go through the stages again with it in place.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from toolformer.data_gen.chain import latest, with_calls
 from toolformer.data_gen.execute import Executor
 from toolformer.data_gen.filter import keep_helpful
 from toolformer.data_gen.lessons import Lesson
@@ -20,7 +22,7 @@ from toolformer.data_gen.samplers.model import ModelSampler
 from toolformer.data_gen.score import Scorer
 from toolformer.data_gen.threshold import LEAST
 from toolformer.errors import ConfigError, DataError
-from toolformer.lm import LanguageModel, syntax_of
+from toolformer.lm import Encoded, LanguageModel, syntax_of
 from toolformer.tool import traits_of
 from toolformer.toolbox import Toolbox
 from toolformer.version import __version__
@@ -54,6 +56,8 @@ class Annotator:
         self.syntax = syntax_of(model)
         self.scorer = Scorer(model, self.syntax, in_place=method.in_place)
         self.ranker = Ranker(self.sampler.model, self.lessons)
+        if method.chain < 1:
+            raise ConfigError(f"chain={method.chain}: the rounds over a text are 1 at least")
         if len(self.lessons) != len(lessons):
             raise ConfigError("two lessons teach the same tool; merge them, or run them one after the other")
 
@@ -69,10 +73,11 @@ class Annotator:
             )
         return room
 
-    def length(self, text: str) -> int:
-        """A text's tokens, as the model or the sampler counts more of them."""
+    def length(self, text: str, calls: Sequence[Candidate] = ()) -> int:
+        """The tokens of a text with some calls in place, as the model or the sampler counts more of them."""
         other = self.sampler.model
-        return max(len(one.encode(text).ids) for one in ([self.model] if other is self.model else [self.model, other]))
+        models = [self.model] if other is self.model else [self.model, other]
+        return max(len(_read(one, text, calls).ids) for one in models)
 
     def read(self, documents: Sequence[Document]) -> list[Text]:
         """The documents as the model sees them; if the sampler looks at all places, with L_i(ε) for each of them."""
@@ -80,12 +85,23 @@ class Annotator:
         if len(set(ids)) < len(ids):
             twice = next(one for one in ids if ids.count(one) > 1)
             raise DataError(f"two texts are called {twice!r}: give every document an id of its own, without #1, #2 ...")
-        encoded = [self.model.encode(document.text) for document in documents]
-        plain: list[tuple[float, ...] | None] = [None] * len(documents)
+        return self._texts([Annotated(document, ()) for document in documents])
+
+    def read_again(self, annotated: Sequence[Annotated]) -> list[Text]:
+        """The documents with the calls that they kept in place; without those that have no room for another one."""
+        room = self.longest_text()
+        return self._texts([one for one in annotated if self.length(one.document.text, one.calls) <= room])
+
+    def _texts(self, annotated: Sequence[Annotated]) -> list[Text]:
+        encoded = [_read(self.model, one.document.text, one.calls) for one in annotated]
+        plain: list[tuple[float, ...] | None] = [None] * len(annotated)
         if self.sampler.prunes:
             plain = [*map(tuple, self.model.log_probabilities([one.ids for one in encoded]))]
         rounding = self.model.rounding
-        return [Text(*three, rounding) for three in zip(documents, encoded, plain, strict=True)]
+        return [
+            Text(one.document, ids, said, rounding, one.calls)
+            for one, ids, said in zip(annotated, encoded, plain, strict=True)
+        ]
 
     def annotate(
         self, texts: Sequence[Text], thresholds: Mapping[str, float] | None = None
@@ -93,8 +109,26 @@ class Annotator:
         """All stages over some texts, taken together; by default with the lessons' own thresholds."""
         lessons = self.with_thresholds(thresholds or {})
         scored, rejected = self.scored(texts, lessons)
-        helpful = keep_helpful(scored, lessons, rejected)
-        return merge(helpful, texts, rejected), rejected
+        return self.kept(scored, texts, lessons, rejected), rejected
+
+    def kept(
+        self,
+        scored: Sequence[Candidate],
+        texts: Sequence[Text],
+        lessons: Mapping[str, Lesson],
+        rejected: list[Rejected],
+    ) -> list[Annotated]:
+        """The last stages, and the further rounds: a text goes on as long as each round adds a call to it."""
+        kept = grown = merge(keep_helpful(scored, lessons, rejected), texts, rejected)
+        for _ in range(1, self.method.chain):
+            if not (again := self.read_again(grown)):
+                break
+            scored, tried = self.scored(again, lessons)
+            grown = merge(keep_helpful(scored, lessons, tried), again, tried)
+            rejected[:] = latest(rejected, tried, grown)
+            newest = {one.document.id: one for one in grown}
+            kept = [newest.get(one.document.id, one) for one in kept]
+        return kept
 
     def scored(self, texts: Sequence[Text], lessons: Mapping[str, Lesson]) -> tuple[list[Candidate], list[Rejected]]:
         """The stages up to the losses, which are what a threshold is found from."""
@@ -130,3 +164,9 @@ class Annotator:
             "lessons": {name: lesson.fingerprint for name, lesson in self.lessons.items()},
             "method": vars(self.method),
         }
+
+
+def _read(model: LanguageModel, text: str, calls: Sequence[Candidate]) -> Encoded:
+    """A text with some calls in place, as a model reads it."""
+    syntax = syntax_of(model)
+    return with_calls(model.encode(text), calls, lambda call: model.encode_parts(syntax.parts(call)))

@@ -63,7 +63,7 @@ class Ranker:
         for one in some:
             document = one.place.text.document
             if document.id not in lives:
-                lives[document.id] = self._prompts[tool].showing(document.text)
+                lives[document.id] = self._prompts[tool].showing(document.text, calls=one.place.text.calls)
             live = lives[document.id]
             asked.append((live, live.encoded.token_at(one.place.start), one.call))
         likely = self._log_probabilities(tool, asked)

@@ -6,10 +6,11 @@ A candidate gains a result when its tool has answered, and losses when the model
 record: as a call of an Annotated document, or as a Rejected that says why.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from toolformer.calls import Call
-from toolformer.lm import Encoded, window_loss
+from toolformer.lm import WINDOW, Encoded, window_loss
 from toolformer.tool import DocumentFacts
 
 
@@ -24,7 +25,11 @@ class Document:
 
 @dataclass(frozen=True)
 class Text:
-    """A document as the filter's model sees it: its ids, and how likely each of them is behind nothing."""
+    """A document as the filter's model sees it: its ids, and how likely each of them is behind nothing.
+
+    In a later round of annotating, the calls that the document has kept stand among the ids, each before the token that
+    it helps with; their ids begin at that token's character.
+    """
 
     document: Document
     encoded: Encoded
@@ -32,6 +37,25 @@ class Text:
     """None until somebody has asked; up to the last place that anybody asks about, or further."""
     rounding: float = 0.0
     """How far the loss of a window may be off, for want of the model's precision."""
+    calls: tuple["Candidate", ...] = ()
+    """Those that stand among the ids, in the order of their places."""
+
+    @property
+    def chain(self) -> int:
+        """Which round of annotating this text is for: 1 where it has no call yet."""
+        return 1 + max((one.place.text.chain for one in self.calls), default=0)
+
+    def takes_call(self, position: int) -> bool:
+        """Whether a call may be tried before this token. In a text with calls: behind one of them, and where the window
+        that judges it holds words of the text alone."""
+        if not self.calls:
+            return True
+        start = self.encoded.starts[position]
+        behind = [one.place.start for one in self.calls if one.place.start <= start]
+        if not behind or not self.document.text[behind[-1] : start].strip():
+            return False
+        ahead = self.calls[len(behind) :]
+        return not ahead or bisect_left(self.encoded.starts, ahead[0].place.start) >= position + len(WINDOW)
 
     def plain_loss(self, position: int) -> float:
         """L_i(ε): the weighted loss of the tokens from `position` on, without any call."""

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from toolformer.calls import CallSyntax
+from toolformer.data_gen.chain import uses_of
 from toolformer.data_gen.folder import FUNNEL, Funnel, Json
 from toolformer.data_gen.merge import annotate_text
 from toolformer.data_gen.records import Annotated, Document, Losses, Place, Rejected
@@ -27,7 +28,7 @@ _PASSED = {
 
 
 def kept_row(annotated: Annotated, syntax: CallSyntax) -> Json:
-    """A text that kept calls; `start` is a character offset in `text`."""
+    """A text that kept calls; `start` is a character offset in `text`, `uses` numbers among the earlier calls."""
     calls = [
         {
             "tool": one.call.tool,
@@ -36,8 +37,10 @@ def kept_row(annotated: Annotated, syntax: CallSyntax) -> Json:
             "start": one.place.start,
             "p_open": _rounded(one.place.p_open),
             **(_losses(one.losses) if one.losses else {}),
+            **_chain(one.place),
+            **({"uses": list(uses)} if uses else {}),
         }
-        for one in annotated.calls
+        for one, uses in zip(annotated.calls, uses_of(annotated), strict=True)
     ]
     document = annotated.document
     return {
@@ -65,6 +68,7 @@ def rejected_row(rejected: Rejected) -> Json:
         "near": text[begin : place.start + NEAR],
         "at": place.start - begin,
         **(_losses(rejected.losses) if rejected.losses else {}),
+        **_chain(place),
     }
 
 
@@ -74,7 +78,7 @@ def funnel(kept: Sequence[Annotated], rejected: Sequence[Rejected], tools: Itera
     places: set[tuple[str, str, int]] = set()
 
     def count(place: Place, passed: int) -> None:
-        places.add((place.tool, place.text.document.id, place.position))
+        places.add((place.tool, place.text.document.id, place.start))
         for stage in FUNNEL[1 : 1 + passed]:
             counts[place.tool][stage] += 1
 
@@ -138,6 +142,11 @@ def _losses(losses: Losses) -> dict[str, object]:
         "loss_result": _rounded(losses.result),
         "gain": _rounded(losses.gain),
     }
+
+
+def _chain(place: Place) -> dict[str, object]:
+    """The round of annotating, from the second on."""
+    return {"chain": place.text.chain} if place.text.calls else {}
 
 
 def _rounded(value: float | None) -> float | None:

@@ -15,10 +15,8 @@ from pathlib import Path
 from toolformer.data_gen.annotators import make_annotators, precisions
 from toolformer.data_gen.calibrate import Calibration, ScoredShard, calibrate, score_shard
 from toolformer.data_gen.corpus import read_corpus
-from toolformer.data_gen.filter import keep_helpful
 from toolformer.data_gen.folder import Funnel, RunFolder, Shard, add_up, digest
 from toolformer.data_gen.lessons import Lesson, builtin_lessons
-from toolformer.data_gen.merge import merge
 from toolformer.data_gen.method import Method
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.records import Annotated, Document, Rejected, Text
@@ -270,8 +268,7 @@ def _annotated(
         texts, rejected = known.texts, known.rejected
         lessons = annotator.with_thresholds(thresholds)
         settled = annotator.scorer.settled(known.scored, lessons, rejected)
-        helpful = keep_helpful(settled, lessons, rejected)
-        kept = merge(helpful, texts, rejected)
+        kept = annotator.kept(settled, texts, lessons, rejected)
     counts = funnel(kept, rejected, annotator.lessons)
     shard = Shard(len(documents), len(kept), digest(documents), counts, failures(rejected))
     return _Done(shard, kept, rejected, sum(len(text.encoded.ids) for text in texts))

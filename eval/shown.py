@@ -2,7 +2,8 @@
 
 from html import escape
 
-from toolformer.calls import CallSyntax
+from toolformer.calls import Call, CallSyntax
+from toolformer.chains import uses
 from toolformer.eval.outcomes import Outcome
 
 CUT = 300
@@ -22,10 +23,16 @@ def example(one: Outcome, about: str) -> str:
 def _called(one: Outcome) -> str:
     """The text with its calls in place."""
     parts, at = [], 0
+    before: list[str | Call] = [one.prompt]
     for call in one.calls:
         if not call.undone and call.start <= CUT:
-            shown = f"[{call.tool}({short(call.input)}){CallSyntax.TOKENS.arrow} {short(call.result)}]"
-            parts += [escaped(one.text[at : call.start]), f"<mark>{escaped(shown)}</mark>"]
+            text = one.text[at : call.start]
+            before.append(text)
+            earlier = ", ".join(str(number + 1) for number in uses(before, call.input))
+            built = f", uses call {earlier}" if earlier else ""
+            shown = f"[{call.tool}({short(call.input)}){CallSyntax.TOKENS.arrow} {short(call.result)}{built}]"
+            parts += [escaped(text), f"<mark>{escaped(shown)}</mark>"]
+            before.append(Call(call.tool, call.input, call.result))
             at = call.start
     return "".join([*parts, escaped(one.text[at : max(at, CUT)])])
 

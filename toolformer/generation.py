@@ -20,6 +20,9 @@ class MadeCall:
     """How many tokens were likelier."""
     start: int
     """Where it stands, in characters of the text."""
+    uses: tuple[int, ...] = ()
+    """The earlier calls of the text, by their number from 0, that it builds on: a number or a name of its input stood
+    first in their results."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class Gathered:
                 one.probability,
                 one.rank,
                 min(one.start, len(self._text)),
+                one.uses,
             )
             for one in self._answered
         )

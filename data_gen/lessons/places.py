@@ -7,6 +7,8 @@ alike. Inside of a word, all rules but "any" say no.
 import re
 from collections.abc import Callable
 
+from toolformer.chains import FUNCTION_WORDS
+
 Where = Callable[[str, int], bool]
 
 MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
@@ -18,17 +20,6 @@ _NUMBER = re.compile(r"[0-9]|\.[0-9]")
 _DATE = re.compile(rf"[0-9]|(?:{MONTHS}|{WEEKDAYS})\b")
 _NAME = re.compile(r"[^\W\d_a-z][\w'’.-]*|[0-9]")
 _WORD = re.compile(r"\w+")
-FUNCTION_WORDS = frozenset(
-    """
-    a about above after again all also although am among an and any are as at be because been before being below between
-    both but by can could did do does done down during each either else even ever every few for from further had has
-    have having he her here hers him his how however i if in into is it its just many may me might more most much must
-    my near neither nor not now of off on once one only or other our out over own per same shall she should since so
-    some such than that the their them then there these they this those through thus to too under until up upon very
-    was we were what when where whether which while who whom whose why will with within without would yet you your
-    """.split()  # noqa: SIM905 - words, not a list of strings
-)
-"""English words that say nothing of what a text is about."""
 
 
 def anywhere(text: str, at: int) -> bool:  # noqa: ARG001 - one signature for all

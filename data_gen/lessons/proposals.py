@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice
 
+from toolformer.chains import FUNCTION_WORDS
 from toolformer.data_gen.lessons.expressions import expressions, numbers
-from toolformer.data_gen.lessons.places import FUNCTION_WORDS, MONTHS, WEEKDAYS
+from toolformer.data_gen.lessons.places import MONTHS, WEEKDAYS
 from toolformer.data_gen.lessons.rules import MAX_NUMBERS
 from toolformer.data_gen.records import Document
 

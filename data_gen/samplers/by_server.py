@@ -7,9 +7,11 @@ text spelling: the server's own tokenizer reads them.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from toolformer.calls import CallSyntax
 from toolformer.data_gen.lessons import Lesson
+from toolformer.data_gen.merge import annotate_text
 from toolformer.data_gen.method import Method
 from toolformer.data_gen.prune import HOPELESS, hopeless
 from toolformer.data_gen.records import Candidate, Place, Rejected, Text
@@ -47,8 +49,10 @@ class CompletionSampler(ModelSampler):
 
     def _question(self, lesson: Lesson, place: Place, number: int) -> dict[str, object]:
         """The lesson's prompt, the text up to the place, and the call up to its input, as a local model sees it."""
-        syntax, text = CallSyntax.TEXT, place.text.document.text
-        before = f" {text[: place.start]}" if place.start else ""
+        syntax, text, document = CallSyntax.TEXT, place.text.document.text, place.text.document
+        behind = [one for one in place.text.calls if one.place.start < place.start]
+        said = annotate_text(replace(document, text=text[: place.start]), behind, syntax)
+        before = f" {said}" if said else ""
         begun = "".join(part.text for part in syntax.begun(lesson.tool))
         prompt = f"{lesson.prompt(text, syntax)}{before}{begun}"
         seed = draw_seed(self._method.seed, place, number)

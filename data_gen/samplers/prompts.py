@@ -4,11 +4,14 @@ The live text is encoded as the demonstrations are: both stand behind a colon an
 encoded together with what stands before it. A finetuned model has no prompt: it writes calls by itself.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from toolformer.calls import CallSyntax, Part
+from toolformer.data_gen.chain import with_calls
 from toolformer.data_gen.lessons import INPUT, OUTPUT, SHOWN, Lesson
+from toolformer.data_gen.records import Candidate
 from toolformer.lm import Encoded, LanguageModel, Prompted, syntax_of
 
 
@@ -38,29 +41,30 @@ class Prompts:
     def _head(self) -> tuple[int, ...]:
         return self._model.encode_parts(self._lesson.head(self.syntax))
 
-    def asking(self, text: str) -> Live:
-        """The whole lesson, the text, and the text again, into which the model writes calls."""
+    def asking(self, text: str, calls: Sequence[Candidate] = ()) -> Live:
+        """The whole lesson, the text, and the text again, with these calls, into which the model writes more."""
         if self.finetuned:
-            return self._bare(text)
+            return self._bare(text, calls)
         if self._model.lone_space:
-            again = self._model.encode(text)
+            again = self._with_calls(self._model.encode(text), calls)
             tail = self._model.encode_parts([Part(f"{INPUT} {text}{OUTPUT} ")])
             return Live(Prompted(self._head, tail, again.ids), again)
-        again = self._model.encode_behind(text)
+        plain = self._model.encode_behind(text)
+        again = self._with_calls(plain, calls)
         before, behind = (self._model.encode_parts([Part(frame)]) for frame in (INPUT, OUTPUT))
-        return Live(Prompted(self._head, before + again.ids + behind, again.ids), again)
+        return Live(Prompted(self._head, before + plain.ids + behind, again.ids), again)
 
-    def showing(self, text: str, without: int | None = None) -> Live:
+    def showing(self, text: str, without: int | None = None, calls: Sequence[Candidate] = ()) -> Live:
         """The demonstrations with their calls, all or all but one, and the text: enough to weigh a call that is given.
 
         It costs half of the tokens of `asking`, and ranks as well.
         """
         if self.finetuned:
-            return self._bare(text)
+            return self._bare(text, calls)
         if without not in self._shown:
             shown = [*self._lesson.shown(self.syntax, without), Part(SHOWN)]
             self._shown[without] = self._model.encode_parts(shown)
-        live = self._model.encode_behind(text)
+        live = self._with_calls(self._model.encode_behind(text), calls)
         return Live(Prompted(self._shown[without], (), live.ids), live)
 
     def room(self) -> int:
@@ -69,9 +73,12 @@ class Prompts:
         taken = len(empty.prompted.head) + len(empty.prompted.tail) + self._lesson.max_tokens + SLACK
         return (self._model.context - taken) // 2
 
-    def _bare(self, text: str) -> Live:
-        encoded = self._model.encode(text)
+    def _bare(self, text: str, calls: Sequence[Candidate]) -> Live:
+        encoded = self._with_calls(self._model.encode(text), calls)
         return Live(Prompted((), (), encoded.ids), encoded)
+
+    def _with_calls(self, encoded: Encoded, calls: Sequence[Candidate]) -> Encoded:
+        return with_calls(encoded, calls, lambda call: self._model.encode_parts(self.syntax.parts(call)))
 
 
 SLACK = 8

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from toolformer.calls import CallSyntax
+from toolformer.data_gen.chain import with_results
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.method import Method
 from toolformer.data_gen.prune import HOPELESS, hopeless
@@ -59,10 +60,10 @@ def propose(
 def _asked(prompts: Prompts, lessons: Sequence[Lesson], texts: Sequence[Text], method: Method) -> Iterator[_Asked]:
     """The texts in which a call of some lesson may stand."""
     for text in texts:
-        wanting = [lesson for lesson in lessons if lesson.wants(text.document)]
+        wanting = [lesson for lesson in lessons if lesson.wants(with_results(text)[0])]
         if not wanting:
             continue
-        live = prompts.asking(text.document.text)
+        live = prompts.asking(text.document.text, text.calls)
         positions = {lesson.tool: _positions(lesson, text.document.text, live, method) for lesson in wanting}
         if any(positions.values()):
             yield _Asked(text, live, positions)
@@ -107,6 +108,8 @@ def _likeliest(
         if len(found) == lesson.positions or not probabilities[index] > lesson.sampling_threshold:
             return
         position = one.text.encoded.token_at(one.live.encoded.starts[index])
+        if not one.text.takes_call(position):
+            continue
         place = Place(one.text, lesson.tool, position, probabilities[index])
         # Two positions of the sampler may lie in one token of the filter: they are one place, the likelier counts.
         if position not in found and not (method.prune == "before" and hopeless(place, lesson)):

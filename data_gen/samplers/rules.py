@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 from toolformer.calls import Call
+from toolformer.data_gen.chain import with_results
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.lessons.places import word_start
 from toolformer.data_gen.records import Candidate, Place, Rejected, Text
@@ -37,11 +38,13 @@ class RuleSampler:
     ) -> Iterator[Candidate]:
         """See Sampler."""
         for lesson, text in itertools.product(lessons, texts):
-            if not lesson.wants(text.document):
+            document, stands = with_results(text)
+            if not lesson.wants(document):
                 continue
-            for one in dict.fromkeys(lesson.proposed(text.document)):
-                place = place_before(text, lesson.tool, one.word)
-                if place is not None:
+            for one in dict.fromkeys(lesson.proposed(document)):
+                word = stands[one.word]
+                place = None if word is None else place_before(text, lesson.tool, word)
+                if place is not None and text.takes_call(place.position):
                     yield Candidate(place, Call(lesson.tool, one.input))
 
 

@@ -24,7 +24,7 @@ FOLDERS = {
 }
 
 ORDER = [
-    *("toolformer.version", "toolformer.errors", "toolformer.calls", "toolformer.loading"),
+    *("toolformer.version", "toolformer.errors", "toolformer.calls", "toolformer.chains", "toolformer.loading"),
     *(
         "toolformer.text_file",
         "toolformer.own_json",

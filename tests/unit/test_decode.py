@@ -21,6 +21,7 @@ from toolformer.decode.options import Options
 from toolformer.decode.row import Row
 from toolformer.decode.states import FOLLOWS, State, goal
 from toolformer.errors import ConfigError
+from toolformer.generation import Gathered
 from toolformer.lm import Ids
 
 SUM = Call("Sum", "2 + 2", "4")
@@ -220,6 +221,28 @@ def test_a_text_has_as_many_calls_as_allowed() -> None:
     assert text(decode(again)) == " is 4.?"
     assert kinds(decode(again, calls=2)) == [Opened, Called, Answered] * 2 + [Ended]
     assert text(decode(again, calls=2)) == " is 4.!"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "second", "built_on"),
+    [
+        ("x", "4 + 3", (0,)),  # the first result, which the text says again
+        ("x", "2 + 3", ()),  # what an input said
+        ("x 4", "4 + 3", ()),  # the prompt said it first
+    ],
+)
+def test_a_call_says_which_earlier_results_it_uses(prompt: str, second: str, built_on: tuple[int, ...]) -> None:
+    total = adds(second)
+    said = f"{prompt}{CALLED.removeprefix('x')}{OPEN} Sum({second}){ARROW} {total}{CLOSE}{OPEN}"
+    third = f" {OPEN} Sum({total} + 4){ARROW} {adds(f'{total} + 4')}{CLOSE}."
+    events = decode(script(f"{said.removesuffix(OPEN)}{third}"), prompt, calls=3)
+    answered = [event for event in events if isinstance(event, Answered)]
+    assert [event.uses for event in answered[:2]] == [(), built_on]
+    assert answered[2].uses == ((1,) if prompt == "x 4" else (0, 1))
+    gathered = Gathered(CallSyntax.TOKENS)
+    for event in events:
+        gathered.add(event)
+    assert [call.uses for call in gathered.calls] == [event.uses for event in answered]
 
 
 def test_only_a_registered_name_can_follow_the_opening() -> None:

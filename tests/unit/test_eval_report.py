@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from toolformer.eval.grid import label, markdown
 from toolformer.eval.outcomes import CallMade, Outcome, write_outcomes
 from toolformer.eval.report import write_reports
 from toolformer.eval.results import results
+from toolformer.eval.shown import example
 from toolformer.eval.tables import grids
 
 EVIL = "</pre><script>alert(1)</script><img src=x onerror=alert(1)> |`\u202e\0\ud800"
@@ -145,6 +147,13 @@ def test_what_a_model_says_is_never_markup(tmp_path: Path) -> None:
     assert "default-src 'none'" in html
     assert "&lt;script&gt;" in html
     assert "<script" not in tables.read_text("utf-8")
+
+
+def test_a_shown_call_says_which_earlier_calls_it_uses() -> None:
+    made = [("2 + 3", "5"), ("5 * 2", "10"), ("3 * 2", "6")]
+    calls = tuple(CallMade(0, "Calculator", asked, result, "", 0.5, 0) for asked, result in made)
+    page = example(replace(outcome("1", right=True), calls=calls), "")
+    assert re.findall(r"(\d+(?:, uses call \d)?)\]", page) == ["5", "10, uses call 1", "6"]
 
 
 def test_the_page_is_bounded_however_long_the_texts(tmp_path: Path) -> None:

@@ -222,6 +222,8 @@ def test_parquet_loads_with_all_fields(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.parquet"
     assert export(folder, "parquet", out) == 2
     born, test = loaded("parquet", out, tmp_path / "cache")
+    for record in (born, test):
+        assert [(call.pop("chain"), call.pop("uses")) for call in record["calls"]] == [(1, [])] * len(record["calls"])
     assert born == RECORDS[0]
     assert test == {**RECORDS[1], "date": None, "url": None}
 

@@ -60,6 +60,17 @@ def test_the_ids_are_the_texts_own_with_the_call_between_them() -> None:
     assert list(made.without_calls(ONE).ids) == [1, *plain.ids, 2]
 
 
+def test_a_call_that_uses_an_earlier_result_is_learnt_behind_that_call_and_its_result() -> None:
+    words = "Of 7 boxes 3 are red, or 0.43, and of 100 it is 42.86 then."
+    chain = text(words, (" 0.43", "3 / 7", "0.4286"), (" 42.86", "100 * 0.4286", "42.86"))
+    row = maker(128).with_calls(chain)
+    before, second = codec().decode(row.ids[1:-1]).split("100 * 0.4286", 1)
+    assert before.endswith("<API> Calculator(3 / 7)→ 0.4286</API> 0.43, and of 100 it is<API> Calculator(")
+    assert second == ")→ 42.86</API> 42.86 then."
+    assert not row.ignored
+    assert not row.quiet
+
+
 def test_a_text_that_spells_calls_stays_a_text() -> None:
     words = "An <API> opens [Calculator(1 + 1) -> 2] </API> → and is 5."
     row = maker(256).with_calls(text(words, (" 5.", "<API> 2 + 3 </API>", "5 </API>")))

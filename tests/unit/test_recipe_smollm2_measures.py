@@ -123,4 +123,4 @@ def test_a_piece_is_of_no_text_that_is_learnt_from_otherwise_or_measured_on(
     monkeypatch.setattr(plain, "PIECES", (plain.Source("wiki.txt", "", 1, 10),))
     monkeypatch.setattr(plain, "drawn", lambda data: ([{"text": learnt.strip()}], []))
     monkeypatch.setattr(prose, "texts", lambda data: {"paragraphs": [measured[:250]]})
-    assert [*plain.pieces(tmp_path)] == ["Free"]
+    assert [*plain.pieces(tmp_path)] == ["Free stand"]

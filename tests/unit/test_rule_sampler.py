@@ -159,9 +159,7 @@ class Writes:
     def room(self, lesson: Lesson) -> int:
         return 7
 
-    def calls(
-        self, lessons: Sequence[Lesson], texts: Sequence[Text], rejected: list[Rejected]
-    ) -> Iterator[Candidate]:
+    def calls(self, lessons: Sequence[Lesson], texts: Sequence[Text], rejected: list[Rejected]) -> Iterator[Candidate]:
         for one in self.inputs:
             yield Candidate(Place(texts[0], lessons[0].tool, PLACE, None), Call(lessons[0].tool, one))
 

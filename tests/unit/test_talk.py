@@ -17,7 +17,7 @@ import pytest
 
 from tests.fakes import ScriptedLM
 from tests.unit.test_cli import status
-from tests.unit.test_decode import CALLED, Fake, adds, either, fails
+from tests.unit.test_decode import ARROW, CALLED, CLOSE, OPEN, Fake, adds, either, fails
 from toolformer import Toolformer
 from toolformer.commands.conversation import Conversation
 from toolformer.commands.streams import printable
@@ -67,13 +67,14 @@ def talk(
     typed: str,
     *texts: str,
     tool: Fake | None = None,
+    calls: int = 1,
 ) -> str:
     """What is shown when this is typed to a model that goes on with these texts."""
     monkeypatch.setattr("sys.stdin", io.StringIO(typed))
     follows = either(*texts)
     model = ScriptedLM(follows=lambda said: follows(said.rpartition("\n")[2]))
     with Toolformer(model, [tool or Fake("Sum", adds)]) as tf:
-        Conversation(tf, tf.chat(k=1)).run()
+        Conversation(tf, tf.chat(k=1, calls=calls)).run()
     return capsys.readouterr().out
 
 
@@ -82,6 +83,14 @@ def test_calls_are_shown_as_they_happen(monkeypatch: pytest.MonkeyPatch, capsys:
     assert shown == " is [Sum(2 + 2) → 4, rank 1, p 0.60] 4.\n"
     shown = talk(monkeypatch, capsys, "x\n", CALLED, "x is so.", tool=Fake("Sum", fails))
     assert shown == " is [Sum(2 + 2) undone: Sum: no] so.\n"
+
+
+def test_which_earlier_results_a_call_uses_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chain = f"{CALLED.removesuffix('.')}{OPEN} Sum(4 + 3){ARROW} 7{CLOSE} 7."
+    shown = talk(monkeypatch, capsys, "x\n", chain, calls=2)
+    assert "[Sum(4 + 3) → 7, rank 1, p 0.60, uses call 1]" in shown
 
 
 def test_what_a_model_says_is_neither_markup_nor_control(

@@ -86,7 +86,8 @@ class Conversation:
             self._calling = True
         elif isinstance(event, Answered):
             self._show(f"{CallSyntax.TOKENS.arrow} {event.call.result}", _CALL)
-            self._note(f", rank {event.rank + 1}, p {event.probability:.2f}]")
+            built = f", uses call {', '.join(str(one + 1) for one in event.uses)}" if event.uses else ""
+            self._note(f", rank {event.rank + 1}, p {event.probability:.2f}{built}]")
             self._calling = False
         elif isinstance(event, Undone):
             begun = "" if self._calling else _begun(event.call) if event.call else " [call"

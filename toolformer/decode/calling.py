@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from toolformer.calls import Call, CallSyntax, Part
+from toolformer.chains import uses
 from toolformer.decode.branches import Branches
 from toolformer.decode.choice import CallChooser, call_seed
 from toolformer.decode.events import Answered, Called, Opened
@@ -90,7 +91,7 @@ class Calling:
         """Whether a call begins here: never inside a character, nor beside other branches."""
         return (
             seen.rank < self.k
-            and row.calls < self._options.calls
+            and len(row.calls) < self._options.calls
             and row.undone < _FAILURES
             and row.barred != len(row.said)
             and row.branch is None
@@ -203,12 +204,24 @@ class Calling:
         ids = self._model.encode_parts(rest)
         if len(ids) > room:
             return undone(state, _NO_ROOM)
-        row.calls += 1
-        event = Answered(row.index, call.start, answered, call.probability, call.rank, len(row.said))
+        earlier = self._uses(row, answered)
+        row.calls = (*row.calls, (len(row.said), answered))
+        event = Answered(row.index, call.start, answered, call.probability, call.rank, len(row.said), earlier)
         if not row.branch:
             return Step(Feeding(ids, Writing()), (event,))
         row.branch.answered = event
         return Step(Feeding(ids, Scoring()) if self._branches.scored else Resting(Feeding(ids, Writing())), (event,))
+
+    def _uses(self, row: Row, asked: Call) -> tuple[int, ...]:
+        """The row's earlier calls that the input builds on."""
+        if not row.calls:
+            return ()
+        before: list[str | Call] = [self._model.decode(row.prompt)]
+        end = 0
+        for tokens, call in row.calls:
+            before += [self._model.decode(row.said[end:tokens]), call]
+            end = tokens
+        return uses([*before, self._model.decode(row.said[end:])], asked.input)
 
     def _cut(self, result: str) -> str:
         encoded = self._model.encode(result)

@@ -54,6 +54,8 @@ class Answered:
     rank: int
     tokens: int
     """Those of the text before it."""
+    uses: tuple[int, ...] = ()
+    """The earlier calls, by their number from 0, in whose results a number or a name of its input stood first."""
 
 
 @dataclass(frozen=True)

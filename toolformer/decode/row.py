@@ -36,7 +36,8 @@ class Row:
     state: State = field(default_factory=Writing)
     said: list[int] = field(default_factory=list)
     """The tokens of the text; those of calls are not among them."""
-    calls: int = 0
+    calls: tuple[tuple[int, Call], ...] = ()
+    """Those that were answered, each with how many tokens of the text stand before it."""
     undone: int = 0
     barred: int = -1
     """The length of the text at which a call failed: none opens there again."""
