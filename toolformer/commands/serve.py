@@ -15,7 +15,7 @@ from toolformer.decode.options import Options
 from toolformer.errors import ConfigError
 from toolformer.loading import Loading
 from toolformer.serve.limits import Limits
-from toolformer.text_file import read_text
+from toolformer.text_file import whole
 from toolformer.version import DISTRIBUTION
 
 _KEY = "TOOLFORMER_API_KEY"
@@ -73,14 +73,12 @@ class Serve:
         try:
             return socket.create_server((self.host, self.port), family=family, backlog=512)
         except (OSError, OverflowError) as error:
-            raise ConfigError(
-                f"cannot listen on {self.host}, port {self.port}: {error}; give another --port"
-            ) from error
+            raise ConfigError(f"cannot listen on {self.host}:{self.port} ({error}): give another --port") from error
 
     def _key(self) -> str | None:
         if self.api_key_file is None:
             return os.environ.get(_KEY) or None
-        key = read_text(self.api_key_file).strip()
+        key = whole(self.api_key_file).strip()
         if not key.isascii() or not key.isprintable() or len(key) < 8:
             raise ConfigError(f"{self.api_key_file} should hold one line: a key of at least 8 printable characters")
         return key

@@ -37,7 +37,7 @@ _PAGE = {
     "/chat.js": ("chat.js", "text/javascript"),
 }
 _CHARACTERS = 32
-"""No token has more, as a rule: a text that is longer than so many times its limit is refused before it is read."""
+"""Tokens have fewer, as a rule: a text of so many for each token that is allowed is refused before it is encoded."""
 
 
 def application(

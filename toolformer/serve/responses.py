@@ -1,4 +1,4 @@
-"""What is answered to `/v1/responses`: the text in messages, and between them each call that ran, as an `mcp_call` item.
+"""What is answered to `/v1/responses`: the text in messages, and between them each call that ran, as an `mcp_call`.
 
 One walk through the events makes both the items of the whole response and the events of a streamed one.
 """
