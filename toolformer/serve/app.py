@@ -56,6 +56,10 @@ def application(
     return Serving(toolformer, name, options or Options(), limits or Limits(), key, origins).app
 
 
+class NoModel(ToolformerError):
+    """Another model was asked for."""
+
+
 class Serving:
     """What the paths have in common."""
 
@@ -173,7 +177,7 @@ class Serving:
 
     def _check_model(self, name: str) -> None:
         if name != self._name:
-            raise HTTPException(404, f"the model {name[:100]!r} is not here: this server has {self._name!r}")
+            raise NoModel(f"the model {name[:100]!r} is not here: this server has {self._name!r}")
 
     def _how(self, options: Options) -> Options:
         if options.max_new_tokens > self._limits.answer_tokens:
@@ -249,7 +253,7 @@ async def _page(file: str, kind: str) -> Response:
 
 async def _said(_: Request, error: Exception) -> Response:
     """What is wrong, as OpenAI's error object."""
-    status, param, headers = 400, None, {}
+    status, param, code, headers = 400, None, None, {}
     if isinstance(error, RequestValidationError):
         first = error.errors()[0]
         param = ".".join(str(part)[:100] for part in first["loc"][1:]) or None
@@ -261,11 +265,12 @@ async def _said(_: Request, error: Exception) -> Response:
     else:
         message = str(error)
         if isinstance(error, Busy):
-            status, headers = 429, {"retry-after": "1"}
+            status, code, headers = 429, "rate_limit_exceeded", {"retry-after": "1"}
         elif isinstance(error, Stopped):
             status = 503
+        elif isinstance(error, NoModel):
+            status, code = 404, "model_not_found"
     kind = "server_error" if status >= 500 else "rate_limit_error" if status == 429 else "invalid_request_error"
-    code = {404: "model_not_found", 429: "rate_limit_exceeded"}.get(status)
     message = message.encode("utf-8", "replace").decode()
     return JSONResponse({"error": failure(message, kind, param, code)}, status_code=status, headers=headers)
 
