@@ -363,7 +363,7 @@ def test_when_decoding_breaks_everybody_is_told() -> None:
             second = await one.post("/v1/completions", json=body)
             return first.status_code, second.status_code, (await one.get("/health")).status_code
 
-    hook, threading.excepthook = threading.excepthook, lambda _: None
+    hook, threading.excepthook = threading.excepthook, lambda _: time.sleep(1)
     try:
         assert asyncio.run(ask()) == (503, 503, 503)
     finally:

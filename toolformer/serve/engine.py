@@ -154,6 +154,8 @@ class Engine:
                 self._tell(events)
                 running.feed()
         finally:
+            # At once: a thread that an error ends is alive until the error has been reported.
+            self._stopping = True
             running.close()
             self._tell([None])
 
