@@ -11,7 +11,8 @@ pytestmark = pytest.mark.needs("chromium")
 
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 ASKED = f"2 + 2 is {EVIL} "
-WHOLE = f"{ASKED}{OPEN} Sum(2 + 2){ARROW} {EVIL}{CLOSE}4, {EVIL}"
+SAID = "4, <img src=x onerror=document.title=0>."
+WHOLE = f"{ASKED}{OPEN} Sum(2 + 2){ARROW} {EVIL}{CLOSE}{SAID}"
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_an_answer_has_its_call_as_a_card_and_nothing_in_it_is_markup(browser: B
     (card,) = shown(browser, ".call")
     assert card.startswith(f"Sum(2 + 2) → {EVIL}rank 1, probability 0.9")
     assert shown(browser, ".user") == [ASKED]
-    assert shown(browser, ".assistant") == [f"{card}4, {EVIL}"]
+    assert shown(browser, ".assistant") == [f"{card}{SAID}"]
     assert shown(browser, "img, main script") == []
     assert browser.run("document.title") == "m"
     assert not browser.said

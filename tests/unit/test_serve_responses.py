@@ -37,7 +37,7 @@ def test_a_call_is_an_item_between_the_texts_around_it(url: str) -> None:
     )
     assert (made.status, made.output_text) == ("completed", "2 + 2 is 4.")
     assert made.usage
-    assert made.usage.total_tokens == 3 + 12
+    assert made.usage.total_tokens == 3 + 11
 
 
 def test_streamed_it_is_the_same(url: str) -> None:

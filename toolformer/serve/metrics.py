@@ -13,8 +13,8 @@ class Metrics:
     """Counted since the start."""
 
     def __init__(self) -> None:
-        self._requests: Counter[tuple[str, str]] = Counter()
-        self._calls: Counter[tuple[str, str]] = Counter()
+        self._requests: Counter[tuple[str, ...]] = Counter()
+        self._calls: Counter[tuple[str, ...]] = Counter()
         self._prompt_tokens = self._written_tokens = 0
         self._waits: Counter[float] = Counter()
         self._waited = 0.0
