@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.resources import files
@@ -28,14 +28,15 @@ from toolformer.serve.requests import ChatRequest, CompletionRequest, ResponseRe
 from toolformer.serve.responses import Answer
 
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
+    "default-src 'none'; img-src data:; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
 )
 _PAGE = {
     "/": ("chat.html", "text/html"),
     "/chat.css": ("chat.css", "text/css"),
     "/chat.js": ("chat.js", "text/javascript"),
 }
+_Does = Callable[..., Awaitable[Response]]
 _CHARACTERS = 32
 """Tokens have fewer, as a rule: a text of so many for each token that is allowed is refused before it is encoded."""
 
@@ -100,8 +101,13 @@ class Serving:
 
     def _routes(self) -> set[str]:
         """The paths, each with what it does."""
-        gets = {"/health": self._health, "/metrics": self._told, "/v1/models": self._models, "/v1/tools": self._tools}
-        posts = {
+        gets: dict[str, _Does] = {
+            "/health": self._health,
+            "/metrics": self._told,
+            "/v1/models": self._models,
+            "/v1/tools": self._tools,
+        }
+        posts: dict[str, _Does] = {
             "/v1/completions": self._complete,
             "/v1/chat/completions": self._chat,
             "/v1/responses": self._respond,
@@ -192,7 +198,7 @@ class Serving:
     def _encode(self, texts: Sequence[str]) -> list[Ids]:
         for text in texts:
             self._check_length(len(text) // _CHARACTERS)
-        prompts = [self._toolformer.model.encode(text).ids for text in texts]
+        prompts: list[Ids] = [self._toolformer.model.encode(text).ids for text in texts]
         for prompt in prompts:
             self._check_length(len(prompt))
         return prompts

@@ -7,7 +7,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -51,7 +51,7 @@ class Ticket:
         """One more event; None when there can be no more."""
         self._coming.put_nowait(event)
 
-    async def events(self) -> AsyncIterator[Event]:
+    async def events(self) -> AsyncGenerator[Event, None]:
         """What happens until all texts have ended. When the time is up, those that have not end where they are."""
         while self._open:
             try:

@@ -66,7 +66,7 @@ class Guard:
 
     async def _body(self, receive: Receive) -> bytes | None:
         """The whole body, or None if it is too large. Nothing beyond the limit is kept."""
-        body = b""
+        body: bytes = b""
         while True:
             message = await receive()
             body += message.get("body", b"")
