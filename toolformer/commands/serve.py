@@ -9,7 +9,7 @@ from typing import Annotated
 
 from toolformer.catalog import ToolSettings
 from toolformer.commands.flags import LoadingFlags, Often
-from toolformer.commands.talk import Decoding, Who
+from toolformer.commands.talk import Who
 from toolformer.commands.tools import Settings
 from toolformer.decode.options import Options
 from toolformer.errors import ConfigError
@@ -29,19 +29,19 @@ class Serve:
     """
 
     host: str = "127.0.0.1"
-    """Address to listen on; 0.0.0.0 lets others in, for whom a key is needed."""
+    """Address to listen on; others need a key."""
     port: int = 8000
-    """Port to listen on; 0 takes a free one."""
+    """Port; 0 takes a free one."""
     name: str = ""
-    """The name of the model in requests; by default the last part of --model."""
+    """The model's name in requests."""
     api_key_file: Path | None = None
-    """File with the key that requests need; TOOLFORMER_API_KEY may hold it instead."""
+    """File with the key that requests need."""
     origin: tuple[str, ...] = ()
-    """Pages of these origins may ask, such as https://chat.example.org."""
-    limits: Annotated[Limits, Often("queue", "seconds")] = field(default_factory=Limits)
+    """Web pages that may ask, by origin."""
+    limits: Annotated[Limits, Often()] = field(default_factory=Limits)
     who: Who = field(default_factory=Who)
     loading: LoadingFlags = field(default_factory=Loading)
-    options: Decoding = field(default_factory=Options)
+    options: Annotated[Options, Often("k", "calls", "max_new_tokens")] = field(default_factory=Options)
     settings: Settings = field(default_factory=ToolSettings)
 
     def run(self) -> None:
