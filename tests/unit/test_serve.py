@@ -195,7 +195,7 @@ def test_a_conversation_goes_by_turns(url: str, roles: str) -> None:
 
 def test_later_turns_read_the_calls_of_earlier_ones() -> None:
     whole = f"be brief\n{PROMPT}{OPEN} Sum(2 + 2){ARROW} 4{CLOSE}4.\nand?yes"
-    messages = [
+    messages: list[Any] = [
         {"role": "developer", "content": "be brief"},
         {"role": "user", "content": [{"type": "text", "text": PROMPT}]},
         {"role": "assistant", "content": "4.", "refusal": None, "toolformer": {"calls": [CALL | {"probability": 0.9}]}},
