@@ -55,6 +55,16 @@ class Browser:
         while self.run("location.protocol + document.readyState") != "file:complete":
             pass
 
+    def visit(self, url: str) -> None:
+        """Load a page of a server, and wait until its scripts have run."""
+        self._command("Page.navigate", url=url)
+        while self.run("location.protocol + document.readyState") != "http:complete":
+            pass
+
+    def type(self, text: str) -> None:
+        """Write into what has the focus."""
+        self._command("Input.insertText", text=text)
+
     def run(self, script: str) -> Any:
         """The value of an expression in the page."""
         answer = self._command("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
@@ -72,7 +82,7 @@ class Browser:
 
     def key(self, key: str) -> None:
         """Press a key such as Tab or Escape."""
-        code = {"Tab": 9, "Escape": 27}[key]
+        code = {"Tab": 9, "Enter": 13, "Escape": 27}[key]
         for kind in ("keyDown", "keyUp"):
             self._command("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
 

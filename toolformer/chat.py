@@ -8,6 +8,7 @@ stay where they were: what a tool has answered once, later turns can read.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, Unpack
 
 from toolformer.calls import Call, Part
@@ -16,7 +17,7 @@ from toolformer.decode.events import Event
 from toolformer.decode.options import OptionChanges, Options
 from toolformer.errors import ConfigError
 from toolformer.generation import Gathered, Generation, MadeCall
-from toolformer.lm import Ids
+from toolformer.lm import Ids, LanguageModel
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Chat:
         """Say something and see the answer come. If nobody listens to its end, what came so far is what was said."""
         options = self.options.changed(**changes)
         said = Turn("user", text)
-        prompt = self._prompt(said, options)
+        prompt = conversation(self._decoder, [*self.turns, said], options)
         gathered = Gathered(self._decoder.syntax)
         try:
             for event in self._decoder.run([prompt], options):
@@ -65,39 +66,6 @@ class Chat:
         del self.turns[-2:]
         return True
 
-    def _prompt(self, said: Turn, options: Options) -> Ids:
-        """The conversation up to this turn, less the oldest exchanges if not all of them fit."""
-        model = self._model
-        system = [turn for turn in self.turns if turn.role == "system"]
-        exchanges = self.turns[len(system) :]
-        # An answer may need its full length, but half of the context is enough to remember by.
-        room = model.context if model.reads_apart else model.context - min(options.max_new_tokens, model.context // 2)
-        for first in range(0, len(exchanges) + 1, 2):
-            ids = self._encoded([*system, *exchanges[first:], said])
-            if len(ids) <= room:
-                return ids
-        raise ConfigError(
-            f"{len(ids):,} tokens do not fit into the context of {model.name} ({model.context:,}) with an answer "
-            "behind them: say less, or lower max_new_tokens"
-        )
-
-    def _encoded(self, turns: Sequence[Turn]) -> Ids:
-        model = self._model
-        frame = model.frame_turns([turn.role for turn in turns])
-        if frame is None:
-            return self._as_text(turns)
-        ids = [*frame[0]]
-        for turn, behind in zip(turns, frame[1:], strict=True):
-            ids += [*self._said(turn), *behind]
-        return tuple(ids)
-
-    def _as_text(self, turns: Sequence[Turn]) -> Ids:
-        ids = [*self._model.encode(turns[0].text).ids]
-        for turn in turns[1:]:
-            begins = () if turn.role == "assistant" else self._model.encode_parts([Part("\n")])
-            ids += [*begins, *self._said(turn)]
-        return tuple(ids)
-
     def _written(self, gathered: Gathered) -> tuple[int, ...] | None:
         """The tokens of an answer with its calls. One that a stop string ended has tokens that are not in its text."""
         if gathered.ended is None or gathered.ended.reason == "stop":
@@ -110,13 +78,48 @@ class Chat:
             before = one.tokens
         return (*written, *ids[before:])
 
-    def _said(self, turn: Turn) -> Ids:
-        if turn.ids is not None:
-            return turn.ids
-        parts: list[Part] = []
-        before = 0
-        for made in turn.calls:
-            call = Call(made.tool, made.input, made.result)
-            parts += [Part(turn.text[before : made.start]), *self._decoder.syntax.parts(call)]
-            before = made.start
-        return self._model.encode_parts([*parts, Part(turn.text[before:])])
+
+def conversation(decoder: Decoder, turns: Sequence[Turn], options: Options) -> Ids:
+    """The prompt of these turns, the last one the user's, less the oldest exchanges if not all of them fit."""
+    model = decoder.model
+    system = [turn for turn in turns if turn.role == "system"]
+    *exchanges, said = turns[len(system) :]
+    # An answer may need its full length, but half of the context is enough to remember by.
+    room = model.context if model.reads_apart else model.context - min(options.max_new_tokens, model.context // 2)
+    ids_of = cache(lambda place: _said(decoder, exchanges[place]))
+    own = [_said(decoder, turn) for turn in (*system, said)]
+    for first in range(0, len(exchanges) + 1, 2):
+        kept = [ids_of(place) for place in range(first, len(exchanges))]
+        ids = _encoded(model, [*system, *exchanges[first:], said], [*own[:-1], *kept, own[-1]])
+        if len(ids) <= room:
+            return ids
+    raise ConfigError(
+        f"{len(ids):,} tokens do not fit into the context of {model.name} ({model.context:,}) with an answer "
+        "behind them: say less, or lower max_new_tokens"
+    )
+
+
+def _encoded(model: LanguageModel, turns: Sequence[Turn], said: Sequence[Ids]) -> Ids:
+    """The turns in their frame, or as one text; `said` are the tokens of each."""
+    frame = model.frame_turns([turn.role for turn in turns])
+    if frame is None:
+        ids = [*model.encode(turns[0].text).ids]
+        for turn, own in zip(turns[1:], said[1:], strict=True):
+            ids += [*(() if turn.role == "assistant" else model.encode_parts([Part("\n")])), *own]
+        return tuple(ids)
+    ids = [*frame[0]]
+    for own, behind in zip(said, frame[1:], strict=True):
+        ids += [*own, *behind]
+    return tuple(ids)
+
+
+def _said(decoder: Decoder, turn: Turn) -> Ids:
+    if turn.ids is not None:
+        return turn.ids
+    parts: list[Part] = []
+    before = 0
+    for made in turn.calls:
+        call = Call(made.tool, made.input, made.result)
+        parts += [Part(turn.text[before : made.start]), *decoder.syntax.parts(call)]
+        before = made.start
+    return decoder.model.encode_parts([*parts, Part(turn.text[before:])])

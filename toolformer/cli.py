@@ -26,6 +26,7 @@ from toolformer.commands.fetch import Fetch
 from toolformer.commands.flags import MARKERS, RULES
 from toolformer.commands.help import ALL, asks_for_help, page
 from toolformer.commands.index import Index
+from toolformer.commands.serve import Serve
 from toolformer.commands.streams import settle_streams
 from toolformer.commands.talk import Chat, Generate
 from toolformer.commands.tools import CallTool, ListTools
@@ -76,7 +77,13 @@ COMMANDS: dict[str, dict[str, type[Runs]]] = {
     "Setup": {"doctor": Doctor, "demo": Demo, "fetch": Fetch, "completion": Completion},
     "Tools": {"tools": ListTools, "call": CallTool, "index": Index},
     "Corpora with calls": {"annotate": Annotate, "report": Report, "export": Export},
-    "Models that call tools": {"train": Train, "bootstrap": Bootstrap, "generate": Generate, "chat": Chat},
+    "Models that call tools": {
+        "train": Train,
+        "bootstrap": Bootstrap,
+        "generate": Generate,
+        "chat": Chat,
+        "serve": Serve,
+    },
     "Accuracy and speed": {"eval": Eval, "bench": Bench},
 }
 """Every command by its name, as `toolformer --help` lists them. What each does is the first line of its docstring."""
@@ -102,7 +109,8 @@ Environment
   HF_HOME             the folder of the hub's models and datasets
   TOOLFORMER_CACHE    the folder of models from elsewhere
   TOOLFORMER_CONTACT  your mail address or page, which Wikipedia asks for
-  OPENAI_API_KEY      the key of a server that samples calls"""
+  OPENAI_API_KEY      the key of a server that samples calls
+  TOOLFORMER_API_KEY  the key that toolformer serve asks for"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

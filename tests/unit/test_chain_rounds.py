@@ -230,7 +230,7 @@ def test_rules_read_results_and_propose_nothing_inside_them() -> None:
         read.append(document.text)
         return [Proposed(document.text.index(word), "1") for word in ("5", "It", "20")]
 
-    found = RuleSampler(TextLM()).calls(replace(SUMS, propose=propose), [text], [])
+    found = RuleSampler(TextLM()).calls([replace(SUMS, propose=propose)], [text], [])
     assert [one.place.following for one in found] == [" 20."]
     assert read == [document.text]
 

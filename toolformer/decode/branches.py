@@ -54,6 +54,10 @@ class Branches:
         """The other branches of the same call."""
         return [other for other in self._alive.get(row.index, ()) if other is not row]
 
+    def forget(self, index: int) -> None:
+        """The text is over."""
+        self._alive.pop(index, None)
+
     def joined(self, row: Row, asked: Call) -> bool:
         """Note the call that a branch has written. Whether another has written the same: it gets this one's votes."""
         mine = _branch(row)

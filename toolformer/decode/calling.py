@@ -5,7 +5,7 @@ the result is fed. Each method says what a row does next; `decoder.py` does it. 
 place, the row is copied (`branches.py`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -34,7 +34,6 @@ from toolformer.decode.states import (
 )
 from toolformer.errors import CallFormatError, ToolError
 from toolformer.lm import LanguageModel
-from toolformer.tool import DocumentFacts
 from toolformer.toolbox import Toolbox
 
 _FAILURES = 8
@@ -59,7 +58,7 @@ class Seen:
 
 
 class Calling:
-    """The calls of one run."""
+    """The calls of texts with the same options."""
 
     def __init__(
         self,
@@ -68,10 +67,11 @@ class Calling:
         syntax: CallSyntax,
         options: Options,
         branches: Branches,
-        facts: Sequence[DocumentFacts] | None = None,
+        pool: ThreadPoolExecutor,
     ) -> None:
+        """Tools run in the threads of `pool`."""
         self._model, self._toolbox, self._syntax, self._options = model, toolbox, syntax, options
-        self._branches, self._facts = branches, facts
+        self._branches, self._pool = branches, pool
         self.opening = model.encode_parts([syntax.opening])
         self.control = [model.encode_parts([Part(token, control=True)])[0] for token in syntax.control_tokens]
         self._stops = self.control[1:]
@@ -80,12 +80,6 @@ class Calling:
         self._inside = CallChooser(options)
         names = name_tree(model, syntax, toolbox.names, one_way=options.branches > 1)
         self._first, self._names = forced(names)
-        rows = options.batch * max(options.branches, options.calls_sampled)
-        self._pool = ThreadPoolExecutor(max_workers=min(32, rows))
-
-    def close(self) -> None:
-        """Wait for no tool."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def opens(self, row: Row, seen: Seen) -> bool:
         """Whether a call begins here: never inside a character, nor beside other branches."""
@@ -188,7 +182,7 @@ class Calling:
         """The call is whole: the tool begins to run."""
         if row.branch and self._branches.joined(row, asked):
             return Step(Over())
-        toolbox = self._toolbox.bind(self._facts[row.index]) if self._facts else self._toolbox
+        toolbox = self._toolbox.bind(row.asked.facts) if row.asked.facts else self._toolbox
         result = self._pool.submit(toolbox.run, asked.tool, asked.input)
         return Step(Waiting(state.call, state.ids, asked, result), (Called(row.index, state.call.start, asked),))
 
@@ -216,7 +210,7 @@ class Calling:
         """The row's earlier calls that the input builds on."""
         if not row.calls:
             return ()
-        before: list[str | Call] = [self._model.decode(row.prompt)]
+        before: list[str | Call] = [self._model.decode(row.asked.prompt)]
         end = 0
         for tokens, call in row.calls:
             before += [self._model.decode(row.said[end:tokens]), call]

@@ -53,7 +53,7 @@ class Chooser:
         return bool(front) and row.said[-len(front) :] == front
 
     def _penalised(self, row: Row, scores: Tensor) -> Tensor:
-        before = [] if self._reads_apart else list(row.prompt)
+        before = [] if self._reads_apart else list(row.asked.prompt)
         ids = torch.tensor([before + row.said], dtype=torch.long, device=scores.device)
         for process in self._penalties:
             scores = process(ids, scores)

@@ -1,12 +1,55 @@
 """One text while it is written: what was said, and what its row is doing (`states.py`)."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from toolformer.calls import Call
 from toolformer.decode.events import Answered, Event, Text
+from toolformer.decode.options import Options
 from toolformer.decode.states import FOLLOWS, Feeding, State, Writing, goal
 from toolformer.decode.writer import Writer
 from toolformer.lm import Ids
+from toolformer.tool import DocumentFacts
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A prompt to go on from."""
+
+    index: int
+    """The row of its events."""
+    prompt: Ids
+    options: Options
+    before: int = 0
+    """How often the same prompt came before it: each time it gets other random numbers."""
+    every: int = 1
+    """Its text comes at least every so many tokens."""
+    facts: DocumentFacts | None = None
+    """What tools that depend on it may know."""
+
+    @property
+    def stride(self) -> int:
+        """After so many tokens the text is looked at: at every one where a stop string may end it."""
+        return 1 if self.options.stop else self.every
+
+
+def all_asked(
+    prompts: Sequence[Ids],
+    options: Options,
+    *,
+    first: int = 0,
+    every: int = 1,
+    facts: Sequence[DocumentFacts] | None = None,
+) -> list[Asked]:
+    """All these prompts under the same options, numbered from `first` on."""
+    came: Counter[tuple[int, ...]] = Counter()
+    asked = []
+    for place, prompt in enumerate(prompts):
+        known = facts[place] if facts else None
+        asked.append(Asked(first + place, prompt, options, came[tuple(prompt)], every, known))
+        came[tuple(prompt)] += 1
+    return asked
 
 
 @dataclass
@@ -29,8 +72,7 @@ class Branch:
 class Row:
     """One prompt's text, or one of several branches of it."""
 
-    index: int
-    prompt: Ids
+    asked: Asked
     seed: int
     writer: Writer
     state: State = field(default_factory=Writing)
@@ -42,6 +84,11 @@ class Row:
     barred: int = -1
     """The length of the text at which a call failed: none opens there again."""
     branch: Branch | None = None
+
+    @property
+    def index(self) -> int:
+        """Which prompt it is."""
+        return self.asked.index
 
     def become(self, state: State) -> None:
         """Go on to a state that may follow the present one."""

@@ -1,0 +1,71 @@
+"""Texts that come and go while others are written, each with its own options."""
+
+from tests.fakes import ScriptedLM, script
+from tests.serving import ARROW, CLOSE, OPEN, Told, adds
+from toolformer.calls import CallSyntax
+from toolformer.decode.events import Answered, Ended, Event, Text
+from toolformer.decode.options import Options
+from toolformer.decode.row import Asked
+from toolformer.decode.running import Running
+from toolformer.toolbox import Toolbox
+
+
+def begun(*texts: str) -> tuple[ScriptedLM, Running]:
+    model = ScriptedLM(follows=script(*texts))
+    return model, Running(model, Toolbox([Told(adds)]), CallSyntax.TOKENS)
+
+
+def steps(running: Running, count: int = 1000) -> list[Event]:
+    events: list[Event] = []
+    while running.texts and count:
+        events += running.choose()
+        running.feed()
+        count -= 1
+    return events
+
+
+def said(events: list[Event], row: int) -> str:
+    return "".join(event.text for event in events if isinstance(event, Text) and event.row == row)
+
+
+def test_a_text_joins_while_another_is_written_and_each_has_its_options() -> None:
+    model, running = begun(f"ab{OPEN} Sum(1 + 1){ARROW} 2{CLOSE}2cdefghij")
+    running.add([Asked(0, model.encode("a").ids, Options(max_new_tokens=6))])
+    events = steps(running, 1)
+    disabled = Options(k=0, max_new_tokens=3)
+    running.add([Asked(1, model.encode("a").ids, disabled), Asked(2, model.encode("a").ids, Options(stop=("f",)))])
+    assert running.texts == 3
+    events += steps(running)
+    assert said(events, 0) == "b2cdef"
+    assert said(events, 2) == "b2cde"
+    assert {event.row for event in events if isinstance(event, Answered)} == {0, 2}
+    assert {event.row: event.reason for event in events if isinstance(event, Ended)} == {
+        0: "length",
+        1: "end",
+        2: "stop",
+    }
+    assert running.texts == 0
+    running.close()
+
+
+def test_a_text_that_is_dropped_is_over_and_the_others_go_on() -> None:
+    model, running = begun("abcdef")
+    running.add([Asked(row, model.encode("a").ids, Options()) for row in range(3)])
+    events = steps(running, 2)
+    running.drop(1)
+    running.drop(7)  # which is not in
+    events += steps(running)
+    assert [said(events, row) for row in range(3)] == ["bcdef", "bc", "bcdef"]
+    assert [event.row for event in events if isinstance(event, Ended)] == [0, 2]
+    running.close()
+
+
+def test_branches_of_a_dropped_text_are_forgotten() -> None:
+    model, running = begun(f"ab{OPEN} Sum(1 + 1){ARROW} 2{CLOSE}2c")
+    running.add([Asked(0, model.encode("a").ids, Options(calls_sampled=3))])
+    steps(running, 4)
+    running.drop(0)
+    assert steps(running) == []
+    running.add([Asked(1, model.encode("a").ids, Options(calls_sampled=3))])
+    assert said(steps(running), 1) == "b2c"
+    running.close()

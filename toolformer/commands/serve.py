@@ -1,0 +1,84 @@
+"""`toolformer serve`: a model that uses its tools, over HTTP."""
+
+import os
+import signal
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from toolformer.catalog import ToolSettings
+from toolformer.commands.flags import LoadingFlags, Often
+from toolformer.commands.talk import Who
+from toolformer.commands.tools import Settings
+from toolformer.decode.options import Options
+from toolformer.errors import ConfigError
+from toolformer.loading import Loading
+from toolformer.serve.limits import Limits
+from toolformer.text_file import whole
+from toolformer.version import DISTRIBUTION
+
+_KEY = "TOOLFORMER_API_KEY"
+
+
+@dataclass(frozen=True)
+class Serve:
+    """Serve a model with its tools over HTTP, and a page to chat on.
+
+    It speaks as OpenAI's servers do. Requests can change every option below: docs/serve.md.
+    """
+
+    host: str = "127.0.0.1"
+    """Address to listen on; others need a key."""
+    port: int = 8000
+    """Port; 0 takes a free one."""
+    name: str = ""
+    """The model's name in requests."""
+    api_key_file: Path | None = None
+    """File with the key that requests need."""
+    origin: tuple[str, ...] = ()
+    """Web pages that may ask, by origin."""
+    limits: Annotated[Limits, Often()] = field(default_factory=Limits)
+    who: Who = field(default_factory=Who)
+    loading: LoadingFlags = field(default_factory=Loading)
+    options: Annotated[Options, Often("k", "calls", "max_new_tokens")] = field(default_factory=Options)
+    settings: Settings = field(default_factory=ToolSettings)
+
+    def run(self) -> None:
+        """Serve until SIGTERM or Ctrl-C; answers that have begun may end."""
+        try:
+            import fastapi  # noqa: F401
+            import uvicorn
+        except ImportError as error:
+            raise ConfigError(f"fastapi or uvicorn is not installed: pip install '{DISTRIBUTION}[serve]'") from error
+        from toolformer.serve.app import application
+
+        key = self._key()
+        if key is None and self.host not in ("127.0.0.1", "localhost", "::1"):
+            raise ConfigError(f"whoever reaches {self.host} could ask: give --api-key-file, or set {_KEY}")
+        name = self.name or self.who.model.rstrip("/").rpartition("/")[2]
+        with self._listen() as listening:
+            toolformer = self.who.toolformer(self.loading, self.settings)
+            app = application(toolformer, name, self.options, self.limits, key=key, origins=self.origin)
+            shown = f"[{self.host}]" if ":" in self.host else self.host
+            print(f"{name} at http://{shown}:{listening.getsockname()[1]}", flush=True)
+            # uvicorn raises the signal once more when it has stopped; a clean stop is a success.
+            signal.signal(signal.SIGTERM, lambda *_: None)
+            patience = int(self.limits.seconds) + 1
+            config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=patience, lifespan="on")
+            uvicorn.Server(config).run(sockets=[listening])
+
+    def _listen(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        try:
+            return socket.create_server((self.host, self.port), family=family, backlog=512)
+        except (OSError, OverflowError) as error:
+            raise ConfigError(f"cannot listen on {self.host}:{self.port} ({error}): give another --port") from error
+
+    def _key(self) -> str | None:
+        if self.api_key_file is None:
+            return os.environ.get(_KEY) or None
+        key = whole(self.api_key_file).strip()
+        if not key.isascii() or not key.isprintable() or len(key) < 8:
+            raise ConfigError(f"{self.api_key_file} should hold one line: a key of at least 8 printable characters")
+        return key
