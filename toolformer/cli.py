@@ -19,6 +19,7 @@ import tyro
 from toolformer.commands.annotate import Annotate, Export, Report
 from toolformer.commands.bench import Bench
 from toolformer.commands.bootstrap import Bootstrap
+from toolformer.commands.calibrate import Calibrate
 from toolformer.commands.demo import Demo
 from toolformer.commands.doctor import Doctor
 from toolformer.commands.eval import Eval
@@ -76,7 +77,13 @@ COMMANDS: dict[str, dict[str, type[Runs]]] = {
     "Setup": {"doctor": Doctor, "demo": Demo, "fetch": Fetch, "completion": Completion},
     "Tools": {"tools": ListTools, "call": CallTool, "index": Index},
     "Corpora with calls": {"annotate": Annotate, "report": Report, "export": Export},
-    "Models that call tools": {"train": Train, "bootstrap": Bootstrap, "generate": Generate, "chat": Chat},
+    "Models that call tools": {
+        "train": Train,
+        "bootstrap": Bootstrap,
+        "calibrate": Calibrate,
+        "generate": Generate,
+        "chat": Chat,
+    },
     "Accuracy and speed": {"eval": Eval, "bench": Bench},
 }
 """Every command by its name, as `toolformer --help` lists them. What each does is the first line of its docstring."""

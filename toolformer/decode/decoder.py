@@ -19,6 +19,7 @@ from toolformer.decode.events import Ended, EndReason, Event, Undone
 from toolformer.decode.options import Options
 from toolformer.decode.row import Row
 from toolformer.decode.states import Asking, Feeding, Naming, Over, Resting, Scoring, Step, Undoing, Waiting, Writing
+from toolformer.decode.trigger import Thresholds, log_odds
 from toolformer.decode.writer import Writer
 from toolformer.errors import ConfigError
 from toolformer.lm import Ids, LanguageModel, syntax_of
@@ -32,10 +33,18 @@ _READY = (Writing, Scoring, Naming, Asking)
 class Decoder:
     """A model with its tools. Not for several threads at once: a model is not."""
 
-    def __init__(self, model: LanguageModel, toolbox: Toolbox, syntax: CallSyntax | None = None) -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        toolbox: Toolbox,
+        syntax: CallSyntax | None = None,
+        calibrated: Thresholds | None = None,
+    ) -> None:
+        """`calibrated` are the thresholds that were found for the model, if any were."""
         self.model = model
         self.toolbox = toolbox
         self.syntax = syntax or syntax_of(model)
+        self.calibrated = calibrated
 
     def run(
         self,
@@ -75,7 +84,8 @@ class _Run:
         self._stride = 1 if options.stop else stride
         self._port = self._model.rows(())
         self._branches = Branches(options)
-        self._calls = Calling(self._model, decoder.toolbox, decoder.syntax, options, self._branches, facts)
+        thresholds = options.thresholds(decoder.calibrated)
+        self._calls = Calling(self._model, decoder.toolbox, decoder.syntax, options, self._branches, thresholds, facts)
         # Where calls can open, the opening is never text.
         opening = self._calls.opening if self._calls.k else ()
         self._chooser = Chooser(options, self._model, self._calls.control, opening)
@@ -141,12 +151,16 @@ class _Run:
     def _see(self, places: Sequence[int], logits: Tensor) -> list[Seen]:
         """What the model answers to the rows at these places."""
         most, best = logits.max(dim=-1)
-        ranks = [0] * len(places)
+        ranks, evidence = [0] * len(places), [0.0] * len(places)
         if self._calls.k:
-            ranks = ((logits >= logits[:, self._calls.opening[0], None]).sum(dim=-1) - 1).tolist()
+            opening = logits[:, self._calls.opening[0]]
+            ranks = ((logits >= opening[:, None]).sum(dim=-1) - 1).tolist()
+            if self._calls.thresholds:
+                chances = (opening - logits.logsumexp(dim=-1)).exp().tolist()
+                evidence = [self._calls.thresholds.evidence(log_odds(chance)) for chance in chances]
         lengths, room = self._port.lengths, self._port.room
-        numbers = zip(places, logits, most.tolist(), best.tolist(), ranks, strict=True)
-        return [Seen(one, b, rank, m != m, lengths[place], room[place]) for place, one, m, b, rank in numbers]
+        numbers = zip(places, logits, most.tolist(), best.tolist(), ranks, evidence, strict=True)
+        return [Seen(one, b, rank, said, m != m, lengths[at], room[at]) for at, one, m, b, rank, said in numbers]
 
     def _choose(self, rows: Sequence[Row], seen: Sequence[Seen], logits: Tensor) -> list[int | None]:
         """The next token of each text, chosen for all at once: -1 for none, None where it is a call's or opens one."""
@@ -226,7 +240,7 @@ class _Run:
             return
         self._port.truncate(place, state.call.length, state.call.logits)
         row.branch = None
-        row.undone += 1
+        row.undone += state.failed
         row.barred = len(row.said)
         row.become(Writing())
 
