@@ -61,9 +61,7 @@ SUM, ASK = "Sum(2+2)", "Ask(who?)"
 
 
 @pytest.mark.parametrize(("chance", "threshold", "opens"), [(0.3, 0.25, True), (0.3, 0.35, False), (0.7, 0.65, True)])
-def test_a_call_opens_where_its_probability_reaches_the_threshold(
-    chance: float, threshold: float, opens: bool
-) -> None:
+def test_a_call_opens_where_its_probability_reaches_the_threshold(chance: float, threshold: float, opens: bool) -> None:
     assert called(events(opening(chance, SUM), threshold=threshold)) is opens
 
 
