@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from recipes.calibrated import halves
 from tests.fakes import ScriptedLM
 from toolformer import CallSyntax, ConfigError, DataError
 from toolformer.commands.calibrate import Calibrate
@@ -140,6 +141,15 @@ def test_at_most_this_share_of_the_texts_has_a_call(share: float, texts: int) ->
 def test_texts_that_cannot_be_told_apart_are_left_without_a_call() -> None:
     places = [place(0.5, text=n) for n in range(3)] + [place(0.9, text=3)]
     assert [one.text for one in calls_by(places, fit(places, calls_at_most=0.5))] == [3]
+
+
+def test_a_half_of_the_texts_is_measured_by_what_the_other_says() -> None:
+    """In the even texts calls from 0.3 on are needed, in the odd ones only those at 0.9."""
+    even = [place(chance, "Sum", text=0) for chance in (0.9, 0.9, 0.9, 0.3, 0.3)]
+    odd = [place(0.9, "Sum", text=1) for _ in range(5)] + [place(0.3, text=1) for _ in range(5)]
+    first, second = (line.split() for line in halves([*even, *odd], ["Sum"]) if line.startswith("thresholds"))
+    assert first[1:4] == ["10", "50%", "100%"]
+    assert second[1:4] == ["3", "100%", "60%"]
 
 
 def test_no_call_where_the_opening_is_not_among_the_likeliest_tokens() -> None:
