@@ -15,7 +15,10 @@ from toolformer.decode.decoder import Decoder
 from toolformer.decode.events import Answered, Event, Opened, Undone
 from toolformer.decode.trigger import FILE, Bar, Thresholds, log_odds, read_thresholds, write_thresholds
 from toolformer.errors import ConfigError, DataError
+from toolformer.eval.settings import Settings
 from toolformer.lm import syntax_of
+from toolformer.loading import Loading
+from toolformer.model import find_thresholds
 
 OPEN, ARROW, CLOSE = CallSyntax.TOKENS.control_tokens
 WELL = Thresholds(Bar(0.5), {"Sum": Bar(0.2, cost=0.5), "Ask": Bar(0.6)}, temperature=2.0)
@@ -124,6 +127,20 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert read_thresholds(tmp_path, "abc") == WELL
     with pytest.raises(DataError, match=r"was found for other weights \(abc, not def\): calibrate the model again"):
         read_thresholds(tmp_path, "def")
+
+
+def test_a_model_has_the_thresholds_of_its_folder_or_of_its_adapters(tmp_path: Path) -> None:
+    write_thresholds(tmp_path, "scripted", WELL)
+    assert find_thresholds(str(tmp_path), Loading(), ScriptedLM()) == WELL
+    assert find_thresholds("builtin", Loading(adapter=str(tmp_path)), ScriptedLM()) == WELL
+    assert find_thresholds("builtin", Loading(), ScriptedLM()) is None
+
+
+def test_a_benchmark_is_asked_by_the_same_trigger() -> None:
+    by_rank, by_threshold = (Settings(tasks=("svamp",), **more) for more in ({}, {"trigger": "probability"}))
+    assert by_rank.options(10).thresholds(WELL) is None
+    assert by_threshold.options(10).thresholds(WELL) == WELL
+    assert by_threshold.options(0).ranks == 0
 
 
 @pytest.mark.parametrize(
