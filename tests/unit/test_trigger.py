@@ -113,9 +113,10 @@ def test_a_temperature_makes_the_model_less_certain() -> None:
 
 
 def test_options_that_do_not_go_together_are_refused() -> None:
-    for wrong in ({"threshold": 1.0}, {"threshold": 0.0}, {"threshold": 0.5, "trigger": "top_k"}):
+    refused: list[dict[str, Any]] = [{"threshold": 1.0}, {"threshold": 0.0}, {"threshold": 0.5, "trigger": "top_k"}]
+    for wrong in refused:
         with pytest.raises(ConfigError, match="threshold"):
-            Options().changed(**wrong)  # type: ignore[arg-type]
+            Options().changed(**wrong)
     with pytest.raises(ConfigError, match=r"the model has none \(calling.json\): calibrate it"):
         events(opening(0.4, SUM), trigger="probability")
     assert Options(trigger="probability", threshold=0.5).changed(k=3) == Options(k=3)
@@ -137,7 +138,7 @@ def test_a_model_has_the_thresholds_of_its_folder_or_of_its_adapters(tmp_path: P
 
 
 def test_a_benchmark_is_asked_by_the_same_trigger() -> None:
-    by_rank, by_threshold = (Settings(tasks=("svamp",), **more) for more in ({}, {"trigger": "probability"}))
+    by_rank, by_threshold = Settings(tasks=("svamp",)), Settings(tasks=("svamp",), trigger="probability")
     assert by_rank.options(10).thresholds(WELL) is None
     assert by_threshold.options(10).thresholds(WELL) == WELL
     assert by_threshold.options(0).ranks == 0
