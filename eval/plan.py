@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from toolformer.decode.trigger import Thresholds
 from toolformer.errors import ConfigError
 from toolformer.eval.asking import generates
 from toolformer.eval.examples import Example, example_of
@@ -46,6 +47,7 @@ def plan(
     out: Path,
     tasks: Mapping[str, Any],
     about: Mapping[str, str],
+    calibrated: Thresholds | None = None,
 ) -> list[Unit]:
     """What there is to ask. Perplexity and letters know no calls: they are asked once."""
     if settings.need and not tools:
@@ -53,7 +55,7 @@ def plan(
     units = []
     for name, task in tasks.items():
         examples = _limited([example_of(doc) for doc in task.test_docs()], settings)
-        common = _common(model, tools, settings, about) | {
+        common = _common(model, tools, settings, about, calibrated) | {
             "task": name,
             "data": _digest(examples),
             "examples": len(examples),
@@ -72,8 +74,17 @@ def plan(
     return units
 
 
-def _common(model: LanguageModel, tools: Sequence[Tool], settings: Settings, about: Mapping[str, str]) -> Header:
+def _common(
+    model: LanguageModel,
+    tools: Sequence[Tool],
+    settings: Settings,
+    about: Mapping[str, str],
+    calibrated: Thresholds | None,
+) -> Header:
     """What all files of one folder say."""
+    calls = {name: getattr(settings, name) for name in ("calls_sampled", "choose", "call_temperature")}
+    if thresholds := settings.options(1).thresholds(calibrated):
+        calls["thresholds"] = asdict(thresholds)
     return {
         "model": model.name,
         "fingerprint": model.fingerprint,
@@ -81,7 +92,7 @@ def _common(model: LanguageModel, tools: Sequence[Tool], settings: Settings, abo
         "about": dict(about),
         "tools": {tool.name: traits_of(tool).version for tool in tools},
         "vote": settings.vote,
-        "calls": {name: getattr(settings, name) for name in ("calls_sampled", "choose", "call_temperature")},
+        "calls": calls,
         "seed": settings.seed,
         "versions": versions(),
     }

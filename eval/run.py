@@ -15,6 +15,8 @@ from typing import Any
 from lm_eval.tasks import TaskManager
 
 from toolformer.calls import CallSyntax
+from toolformer.decode.options import Options
+from toolformer.decode.trigger import Thresholds
 from toolformer.errors import DataError
 from toolformer.eval.asking import ask, generates
 from toolformer.eval.carried import carried, comparable
@@ -61,15 +63,17 @@ def evaluate(
     tasks: Mapping[str, Any] | None = None,
     about: Mapping[str, str] | None = None,
     memory: ResultMemory | None = None,
+    calibrated: Thresholds | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> list[Unit]:
     """Ask everything that is not kept yet. `tasks` are those of the settings, if they were loaded before; `about` says
-    more of the model than it knows: its adapter, a label. `memory` is what tools answered before."""
-    units = plan(model, tools, settings, out, tasks or load_tasks(settings), about or {})
+    more of the model than it knows: its adapter, a label. `memory` is what tools answered before; `calibrated` the
+    thresholds that were found for the model."""
+    units = plan(model, tools, settings, out, tasks or load_tasks(settings), about or {}, calibrated)
     with sole_writer(out):
         todo = _missing(out, units)
         find_held(out, tools, _asked(units))
-        _ask_all(model, tools, settings, out, todo, memory, on_progress)
+        _ask_all(model, tools, settings, out, todo, memory, calibrated, on_progress)
     return units
 
 
@@ -88,6 +92,7 @@ def _ask_all(
     out: Path,
     todo: Sequence[Unit],
     memory: ResultMemory | None,
+    calibrated: Thresholds | None,
     on_progress: Callable[[Progress], None],
 ) -> None:
     """Unit after unit, each kept when it is answered."""
@@ -99,12 +104,12 @@ def _ask_all(
 
     with ExitStack() as stack:
         models = {
-            k: stack.enter_context(ToolLM(model, tools, settings.options(k), answered, memory))
-            for k in {unit.k for unit in todo}
+            options: stack.enter_context(ToolLM(model, tools, options, answered, memory, calibrated))
+            for options in {_options(unit, settings) for unit in todo}
         }
         for unit in todo:
             progress.what = f"{unit.name}, {'a call forced' if unit.disabled else f'k = {unit.k}'}"
-            lm, begun = models[unit.k], time.monotonic()
+            lm, begun = models[_options(unit, settings)], time.monotonic()
             waited, tokens = lm.waited, model.counter.tokens
             known = _known(unit, syntax_of(model), settings)
             progress.done += len(known) - known.count(None)
@@ -114,6 +119,12 @@ def _ask_all(
             add_cost(out, f"{unit.name}{', forced' if unit.disabled else ''}", unit.k, Cost(known.count(None), *spent))
     progress.finished = True
     on_progress(progress)
+
+
+def _options(unit: Unit, settings: Settings) -> Options:
+    """How a unit is asked. Where a call is forced, no threshold holds it back."""
+    options = settings.options(unit.k)
+    return options.changed(trigger="top_k", threshold=None) if unit.disabled else options
 
 
 def _new(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolformer.decode.options import Choose, Options
+from toolformer.decode.options import Choose, Options, Trigger
 from toolformer.errors import ConfigError, unknown_name
 
 GROUPS = {
@@ -34,6 +34,11 @@ class Asking:
     """For the task pairs: a .jsonl file with `prompt` and `references`, to score by ROUGE and BLEU."""
     limit: int | None = None
     """Maximum number of examples of a task. The seed decides which ones are drawn."""
+    trigger: Trigger | None = None
+    """top_k: k alone decides where a call opens; probability: the opening must also reach its tool's threshold. By
+    default, probability if the model has been calibrated and k is not given."""
+    threshold: float | None = None
+    """Open a call where its probability is at least this, whatever the tool. By default, what calibrating found."""
     need: bool = False
     """Also measure where a call was needed: docs/eval.md."""
     vote: int = 1
@@ -76,6 +81,8 @@ class Settings(Asking):
         """How texts are written, beyond what their tasks say."""
         return Options(
             k=k,
+            trigger=self.trigger,
+            threshold=self.threshold,
             calls_sampled=self.calls_sampled,
             choose=self.choose,
             call_temperature=self.call_temperature,

@@ -19,6 +19,7 @@ from toolformer.calls import Call
 from toolformer.decode.decoder import Decoder
 from toolformer.decode.events import Answered, Called, Ended, Event, Opened, Undone
 from toolformer.decode.options import Options
+from toolformer.decode.trigger import Thresholds
 from toolformer.errors import ConfigError
 from toolformer.eval.likelihood import Scored, encode_pair, roll, score
 from toolformer.eval.openings import Nearest, forced, watched
@@ -71,11 +72,12 @@ class ToolLM(LM):  # type: ignore[misc]
         options: Options | None = None,
         on_answer: Callable[[], None] = lambda: None,
         memory: ResultMemory | None = None,
+        calibrated: Thresholds | None = None,
     ) -> None:
         """`on_answer` is called whenever a request is answered. Of the options, tasks choose those of their own."""
         super().__init__()
         self.model, self._tools, self._options, self._on_answer = model, tools, options or Options(), on_answer
-        self._memory = memory
+        self._memory, self._calibrated = memory, calibrated
         self._syntax = syntax_of(model)
         self.waited = 0.0
         """Seconds between calls and their answers, all calls added up. Other texts may have gone on meanwhile."""
@@ -120,7 +122,7 @@ class ToolLM(LM):  # type: ignore[misc]
         places: list[Any] = [(request.doc or {}).get("call_at") for request in requests]
         if None not in places:
             model = forced(model, self._syntax, places)
-        decoder = Decoder(model, toolbox, self._syntax)
+        decoder = Decoder(model, toolbox, self._syntax, self._calibrated)
         rows = [_Row(decoder, max(0, len(one) - most)) for one in ids]
         for event in decoder.run([one[-most:] for one in ids], options, stride=16, facts=facts):
             rows[event.row].add(event)

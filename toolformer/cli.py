@@ -19,6 +19,7 @@ import tyro
 from toolformer.commands.annotate import Annotate, Export, Report
 from toolformer.commands.bench import Bench
 from toolformer.commands.bootstrap import Bootstrap
+from toolformer.commands.calibrate import Calibrate
 from toolformer.commands.demo import Demo
 from toolformer.commands.doctor import Doctor
 from toolformer.commands.eval import Eval
@@ -80,6 +81,7 @@ COMMANDS: dict[str, dict[str, type[Runs]]] = {
     "Models that call tools": {
         "train": Train,
         "bootstrap": Bootstrap,
+        "calibrate": Calibrate,
         "generate": Generate,
         "chat": Chat,
         "serve": Serve,

@@ -13,10 +13,12 @@ from toolformer.chat import Chat
 from toolformer.decode.decoder import Decoder
 from toolformer.decode.events import Event
 from toolformer.decode.options import OptionChanges, Options
+from toolformer.decode.trigger import Thresholds, read_thresholds
 from toolformer.generation import Gathered, Generation
 from toolformer.hf import load
+from toolformer.hf.source import folder_of
 from toolformer.lm import LanguageModel
-from toolformer.loading import Quantize
+from toolformer.loading import Loading, Quantize
 from toolformer.tool import Tool
 from toolformer.toolbox import ResultMemory, Toolbox
 
@@ -34,15 +36,17 @@ class Toolformer:
         *,
         memory: ResultMemory | None = None,
         workers: int = 4,
+        calibrated: Thresholds | None = None,
     ) -> None:
         """Without `tools`, those of the package that need neither a network nor a model.
 
         `memory` is what tools answered before, and where new answers are kept. Up to `workers` calls of one tool run at
-        a time, in processes that are started when they are needed.
+        a time, in processes that are started when they are needed. `calibrated` are the thresholds by which the model
+        calls, if they were found.
         """
         self.model = model
         self.toolbox = Toolbox(default_tools() if tools is None else tools, memory=memory, workers=workers)
-        self.decoder = Decoder(model, self.toolbox)
+        self.decoder = Decoder(model, self.toolbox, calibrated=calibrated)
 
     @classmethod
     def from_pretrained(
@@ -62,16 +66,9 @@ class Toolformer:
 
         What is behind `memory` goes to `toolformer.load`.
         """
-        model = load(
-            name_or_path,
-            dtype=dtype,
-            device=device,
-            revision=revision,
-            quantize=quantize,
-            adapter=adapter,
-            offline=offline,
-        )
-        return cls(model, tools, memory=memory)
+        loading = Loading(device, dtype, revision, quantize, adapter, offline)
+        model = load(name_or_path, **vars(loading))
+        return cls(model, tools, memory=memory, calibrated=find_thresholds(name_or_path, loading, model))
 
     @overload  # a str is a Sequence[str] as well, and taken here
     def generate(  # type: ignore[overload-overlap]
@@ -114,3 +111,9 @@ class Toolformer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def find_thresholds(name_or_path: str, loading: Loading, model: LanguageModel) -> Thresholds | None:
+    """The thresholds that `toolformer calibrate` wrote into the folder of a model, if it did."""
+    folder = folder_of(name_or_path, loading)
+    return None if folder is None else read_thresholds(folder, model.fingerprint)

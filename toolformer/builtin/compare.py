@@ -17,6 +17,7 @@ from pathlib import Path
 
 from toolformer.builtin import corpus
 from toolformer.builtin.corpus import Entry, Kind
+from toolformer.decode.along import along
 from toolformer.generation import Generation
 from toolformer.lm import LanguageModel
 from toolformer.model import Toolformer
@@ -64,17 +65,8 @@ def score(tf: Toolformer, entries: Sequence[Entry], k: int) -> tuple[Score, list
 
 def nearest_in(model: LanguageModel, texts: Sequence[str], opening: int) -> list[int]:
     """For each text, how many tokens were likelier than the opening where it came closest to being the next."""
-    ids = [model.encode(text).ids for text in texts]
-    rows = model.rows([()] * len(ids))
-    nearest = [rows.logits.shape[1]] * len(ids)
-    for step in range(max(map(len, ids))):
-        ranks = (rows.logits > rows.logits[:, opening, None]).sum(dim=-1).tolist()
-        nearest = [
-            min(before, rank) if step < len(row) else before
-            for before, row, rank in zip(nearest, ids, ranks, strict=True)
-        ]
-        rows.extend([row[step : step + 1] for row in ids])
-    return nearest
+    chances = along(model, [model.encode(text).ids for text in texts], opening)
+    return [min(one.rank for one in row) for row in chances]
 
 
 def perplexity(model: LanguageModel, texts: Sequence[str]) -> float:

@@ -113,7 +113,9 @@ class Conversation:
             if not argument.isdecimal():
                 raise ConfigError(f"k is a whole number, such as /k 3, not {argument!r}")
             self._chat.options = self._chat.options.changed(k=int(argument))
-        self._note(f"k = {self._chat.options.k}\n")
+        options = self._chat.options
+        by = options.thresholds(self._toolformer.decoder.calibrated)
+        self._note(f"k = {options.ranks}{', and the thresholds of the model' if by else ''}\n")
 
     def _undo(self, argument: str) -> None:  # noqa: ARG002 - as above
         self._note("removed\n" if self._chat.undo() else "the conversation is empty\n")

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,6 +12,7 @@ from toolformer.catalog import MEASURED, PAPER, ToolSettings, make_tools
 from toolformer.commands.flags import LoadingFlags, Often
 from toolformer.commands.stopping import stopping
 from toolformer.commands.tools import Settings
+from toolformer.decode.trigger import FILE
 from toolformer.errors import ConfigError
 from toolformer.eval.settings import Asking
 from toolformer.eval.settings import Settings as Asked
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _TASKS = "lama,math,qa,dateset,bbh,mmlu,ppl"
 _PAPER_TASKS = "lama,asdiv,svamp,mawps,qa,dates,ppl"
 _PAPER_K = "0,1,3,10"
+_CALIBRATED_K = "0,10"
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Eval:
     mawps_all, triviaqa_rc, popqa, text and pairs. By default, the groups up to ppl, without TempLAMA."""
     k: str | None = None
     """Values of k, with commas: a call opens where its opening is among the k likeliest tokens; 0 disables calls. By
-    default, 0,1,3,10."""
+    default, 0,1,3,10, or 0,10 if the model calls by thresholds."""
     preset: Literal["paper"] | None = None
     """Use the tasks, tools and k of the paper, unless a flag says otherwise."""
     tools: str | None = None
@@ -59,7 +61,7 @@ class Eval:
     json: bool = False
     """Print results.json on one line instead of the tables."""
     loading: LoadingFlags = field(default_factory=Loading)
-    asking: Annotated[Asking, Often("data", "limit", "need", "vote", "calls_sampled", "batch")] = field(
+    asking: Annotated[Asking, Often("data", "limit", "trigger", "need", "vote", "calls_sampled", "batch")] = field(
         default_factory=Asking
     )
     settings: Settings = field(default_factory=ToolSettings)
@@ -79,10 +81,13 @@ class Eval:
         from toolformer.eval.progress import Display
         from toolformer.eval.report import write_reports
         from toolformer.eval.results import results, write_results
+        from toolformer.model import find_thresholds
 
         paper = self.preset == "paper"
-        names, k = self.tasks or (_PAPER_TASKS if paper else _TASKS), self.k or _PAPER_K
-        chosen = Asked(tasks=_names(names), k=_numbers(k), **vars(self.asking))
+        names = self.tasks or (_PAPER_TASKS if paper else _TASKS)
+        asking = self.asking if self.k or paper else self._by_thresholds()
+        k = self.k or (_CALIBRATED_K if asking.trigger == "probability" else _PAPER_K)
+        chosen = Asked(tasks=_names(names), k=_numbers(k), **vars(asking))
         tools = self.tools or ",".join(PAPER if paper else MEASURED)
         made = [] if tools == "none" else make_tools(self.settings, _names(tools))
         # Before the model, which may take long: what is missing is said at once.
@@ -104,12 +109,23 @@ class Eval:
                 tasks=tasks,
                 about=about,
                 memory=self.settings.memory(),
+                calibrated=find_thresholds(self.model, self.loading, model),
                 on_progress=display.show,
             )
         counted = write_results(self.out)
         page, tables = write_reports([self.out, *self.beside])
         print(json.dumps(counted) if self.json else tables.read_text("utf-8"))
         print(f"{page} shows it.", file=sys.stderr)
+
+    def _by_thresholds(self) -> Asking:
+        """What is asked, with the trigger that the model has by itself."""
+        from toolformer.hf.source import folder_of
+
+        folder = folder_of(self.model, self.loading)
+        calibrated = folder is not None and (folder / FILE).exists()
+        if self.asking.trigger is None and (calibrated or self.asking.threshold is not None):
+            return replace(self.asking, trigger="probability")
+        return self.asking
 
     def _look(self, tasks: "Mapping[str, Any]") -> None:
         """Look for the examples in what was learnt."""

@@ -43,7 +43,8 @@ class Who:
 
 
 Decoding = Annotated[
-    Options, Often("k", "calls", "max_new_tokens", "stop", "do_sample", "temperature", "top_p", "seed")
+    Options,
+    Often("k", "trigger", "threshold", "calls", "max_new_tokens", "stop", "do_sample", "temperature", "top_p", "seed"),
 ]
 
 

@@ -5,6 +5,7 @@ the result is fed. Each method says what a row does next; `decoder.py` does it. 
 place, the row is copied (`branches.py`).
 """
 
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -32,6 +33,7 @@ from toolformer.decode.states import (
     Waiting,
     Writing,
 )
+from toolformer.decode.trigger import Thresholds
 from toolformer.errors import CallFormatError, ToolError
 from toolformer.lm import LanguageModel
 from toolformer.toolbox import Toolbox
@@ -50,6 +52,8 @@ class Seen:
     """The likeliest token."""
     rank: int
     """How many tokens are at least as likely as a call's opening; 0 where none can open."""
+    evidence: float
+    """What the log-odds of the opening say for a call, in nats; 0 where only its rank counts."""
     broken: bool
     """Whether the answers are no numbers."""
     length: int
@@ -68,14 +72,18 @@ class Calling:
         options: Options,
         branches: Branches,
         pool: ThreadPoolExecutor,
+        thresholds: Thresholds | None = None,
     ) -> None:
         """Tools run in the threads of `pool`."""
         self._model, self._toolbox, self._syntax, self._options = model, toolbox, syntax, options
         self._branches, self._pool = branches, pool
+        self.thresholds = thresholds
+        """What an opening must reach besides its rank; None where the rank alone decides."""
+        self._lowest = thresholds.lowest(toolbox.names) if thresholds else -math.inf
         self.opening = model.encode_parts([syntax.opening])
         self.control = [model.encode_parts([Part(token, control=True)])[0] for token in syntax.control_tokens]
         self._stops = self.control[1:]
-        self.k = options.k if options.calls and len(toolbox) else 0
+        self.k = options.ranks if options.calls and len(toolbox) else 0
         """A call can open where it is among so many of the likeliest tokens; 0 where none can."""
         self._inside = CallChooser(options)
         names = name_tree(model, syntax, toolbox.names, one_way=options.branches > 1)
@@ -85,6 +93,7 @@ class Calling:
         """Whether a call begins here: never inside a character, nor beside other branches."""
         return (
             seen.rank < self.k
+            and seen.evidence >= self._lowest
             and len(row.calls) < self._options.calls
             and row.undone < _FAILURES
             and row.barred != len(row.said)
@@ -97,7 +106,7 @@ class Calling:
         """Begin a call."""
         before = row.text()
         probability = float(seen.logits.softmax(dim=-1)[self.opening[0]])
-        call = OpenCall(row.writer.length, probability, seen.rank, seen.length, seen.logits.clone())
+        call = OpenCall(row.writer.length, probability, seen.rank, seen.evidence, seen.length, seen.logits.clone())
         # What nothing else can follow goes through the model at once.
         ids = (*self.opening, *self._first)
         return Step(
@@ -135,6 +144,9 @@ class Calling:
             row.branch.likelihood += share
         below = state.node[token]
         if isinstance(below, str):
+            if self.thresholds and state.call.evidence < self.thresholds.needed(below):
+                reason = f"p = {state.call.probability:.2g} is below the threshold of {below}"
+                return Step(Undoing(state.call, None, reason, failed=False))
             step = self._write(row, Asking(state.call, state.ids, below, len(state.ids) + 1), token, room)
             if self._options.branches > 1 and isinstance(step.state, Feeding):
                 # Only the branches with the likeliest tools will ask them: which these are is known when all have one.

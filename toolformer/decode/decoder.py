@@ -13,6 +13,7 @@ from toolformer.decode.events import Event
 from toolformer.decode.options import Options
 from toolformer.decode.row import Asked, all_asked
 from toolformer.decode.running import Running
+from toolformer.decode.trigger import Thresholds
 from toolformer.errors import ConfigError
 from toolformer.lm import Ids, LanguageModel, syntax_of
 from toolformer.tool import DocumentFacts
@@ -22,10 +23,18 @@ from toolformer.toolbox import Toolbox
 class Decoder:
     """A model with its tools. Not for several threads at once: a model is not."""
 
-    def __init__(self, model: LanguageModel, toolbox: Toolbox, syntax: CallSyntax | None = None) -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        toolbox: Toolbox,
+        syntax: CallSyntax | None = None,
+        calibrated: Thresholds | None = None,
+    ) -> None:
+        """`calibrated` are the thresholds that were found for the model, if any were."""
         self.model = model
         self.toolbox = toolbox
         self.syntax = syntax or syntax_of(model)
+        self.calibrated = calibrated
 
     def run(
         self,
@@ -47,6 +56,7 @@ class Decoder:
                     f"prompt {number} has {len(prompt):,} tokens, and the context of {self.model.name} "
                     f"{self.model.context:,}: shorten it"
                 )
+        options.thresholds(self.calibrated)  # what is wrong with them is said now, and not at the first token
         return self._events(deque(all_asked(prompts, options, every=stride, facts=facts)), options.batch)
 
     def _events(self, waiting: deque[Asked], batch: int) -> Iterator[Event]:
@@ -63,4 +73,4 @@ class Decoder:
 
     def begin(self) -> Running:
         """Texts that come and go one by one, each with its own options, for as long as there are any."""
-        return Running(self.model, self.toolbox, self.syntax)
+        return Running(self.model, self.toolbox, self.syntax, self.calibrated)

@@ -36,6 +36,11 @@ def name_tree(model: LanguageModel, syntax: CallSyntax, names: Sequence[str], *,
     return root
 
 
+def name_paths(model: LanguageModel, syntax: CallSyntax, names: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """For each name, the ids of it and its bracket, written in the plainest way."""
+    return {name: next(_paths(model, syntax, name)) for name in names}
+
+
 def _paths(model: LanguageModel, syntax: CallSyntax, name: str) -> Iterator[tuple[int, ...]]:
     # An empty input may share a token with the bracket: `()`, or even `()]`.
     for behind in ("", ")", *(() if syntax.control else syntax.stops)):

@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import Literal, Self, TypedDict, Unpack
 
+from toolformer.decode.trigger import FILE, Bar, Thresholds
 from toolformer.errors import ConfigError, unknown_name
 
 _ONLY_SAMPLED = (
@@ -31,7 +32,11 @@ _BOUNDS = {
 _WARM = 0.7
 """The temperature of several calls at one place, where nobody says another: below 1, most of them can be executed."""
 
+_K = 10
+"""The paper's."""
+
 Choose = Literal["text", "call", "votes"]
+Trigger = Literal["top_k", "probability"]
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,14 @@ class Options:
     """When calls are made, how much is written, and how tokens are chosen. The latter as transformers' GenerationConfig
     names it, and computed by transformers itself; what is not given has no effect. A call is written greedily."""
 
-    k: int = 10
-    """A call opens where its opening is among the k likeliest next tokens. 1 is plain decoding, 0 disables calls."""
+    k: int | None = None
+    """A call opens where its opening is among the k likeliest next tokens. 1 is plain decoding, 0 disables calls. By
+    default, 10."""
+    trigger: Trigger | None = None
+    """top_k: k alone decides; probability: the opening must also reach its tool's threshold. By default, probability if
+    the model has been calibrated and k is not given."""
+    threshold: float | None = None
+    """Open a call where its probability is at least this, whatever the tool. By default, what calibrating found."""
     calls: int = 1
     """Maximum number of calls in one text."""
     branches: int = 1
@@ -93,9 +104,12 @@ class Options:
 
     def __post_init__(self) -> None:
         for name, (least, most) in _BOUNDS.items():
-            if not least <= getattr(self, name) <= most:
-                bound = f"least {least}" if getattr(self, name) < least else f"most {most:,}"
-                raise ConfigError(f"{name} must be at {bound}, not {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                bound = f"least {least}" if value < least else f"most {most:,}"
+                raise ConfigError(f"{name} must be at {bound}, not {value}")
+        if self.threshold is not None:
+            self._check_threshold(self.threshold)
         stop: object = self.stop
         if isinstance(stop, str):
             raise ConfigError(f"stop is a tuple of strings: write stop=({stop!r},)")
@@ -114,6 +128,29 @@ class Options:
         if idle and not self.do_sample:
             raise ConfigError(f"{idle[0]} has no effect without sampling: add do_sample=True, or leave it out")
 
+    def _check_threshold(self, threshold: float) -> None:
+        if not 0 < threshold < 1:
+            raise ConfigError(f"threshold must be between 0 and 1, not {threshold}")
+        if self.trigger == "top_k":
+            raise ConfigError("threshold has no effect with trigger='top_k': leave one of them out")
+
+    @property
+    def ranks(self) -> int:
+        """A call can open where its opening is among so many of the likeliest tokens."""
+        return _K if self.k is None else self.k
+
+    def thresholds(self, calibrated: Thresholds | None) -> Thresholds | None:
+        """What openings must reach besides, with what was found for the model, if anything was; None for no more."""
+        if self.threshold is not None:
+            return (calibrated or Thresholds(Bar(self.threshold))).at(self.threshold)
+        if self.trigger == "probability" and calibrated is None:
+            raise ConfigError(
+                f"trigger='probability' needs thresholds, and the model has none ({FILE}): calibrate it, or give a "
+                "threshold"
+            )
+        by_rank = self.trigger == "top_k" or (self.trigger is None and self.k is not None)
+        return None if by_rank else calibrated
+
     @property
     def temperature_in_calls(self) -> float:
         """What is written inside calls is sampled with this; 0 takes the likeliest token."""
@@ -131,13 +168,17 @@ class Options:
                 raise ConfigError(unknown_name("option", name, known))
         if isinstance(stop := changes.get("stop"), list):
             changes["stop"] = tuple(stop)
+        if "k" in changes:  # whoever says k means k
+            changes = {"trigger": None, "threshold": None, **changes}
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 
 
 class OptionChanges(TypedDict, total=False):
     """The fields of Options, for calls that change some of them."""
 
-    k: int
+    k: int | None
+    trigger: Trigger | None
+    threshold: float | None
     calls: int
     branches: int
     calls_sampled: int

@@ -15,6 +15,7 @@ from toolformer.decode.events import Ended, EndReason, Event, Undone
 from toolformer.decode.options import Options
 from toolformer.decode.row import Asked, Row
 from toolformer.decode.states import Asking, Feeding, Naming, Over, Resting, Scoring, Step, Undoing, Waiting, Writing
+from toolformer.decode.trigger import Thresholds, log_odds
 from toolformer.decode.writer import Writer
 from toolformer.lm import LanguageModel
 from toolformer.toolbox import Toolbox
@@ -37,8 +38,11 @@ class _Way:
 class Running:
     """The texts that are in the model together. Not for several threads at once."""
 
-    def __init__(self, model: LanguageModel, toolbox: Toolbox, syntax: CallSyntax) -> None:
-        self._model, self._toolbox, self._syntax = model, toolbox, syntax
+    def __init__(
+        self, model: LanguageModel, toolbox: Toolbox, syntax: CallSyntax, calibrated: Thresholds | None = None
+    ) -> None:
+        """`calibrated` are the thresholds that were found for the model, if any were."""
+        self._model, self._toolbox, self._syntax, self._calibrated = model, toolbox, syntax, calibrated
         self._port = model.rows(())
         self._pool = ThreadPoolExecutor(max_workers=_TOOLS_AT_ONCE)
         self._ways: dict[int, _Way] = {}
@@ -71,7 +75,8 @@ class Running:
             if way.options == options:
                 return way
         branches = Branches(options)
-        calls = Calling(self._model, self._toolbox, self._syntax, options, branches, self._pool)
+        thresholds = options.thresholds(self._calibrated)
+        calls = Calling(self._model, self._toolbox, self._syntax, options, branches, self._pool, thresholds)
         # Where calls can open, the opening is never text.
         chooser = Chooser(options, self._model, calls.control, calls.opening if calls.k else ())
         return _Way(options, branches, calls, chooser)
@@ -135,13 +140,22 @@ class Running:
     def _see(self, places: Sequence[int], logits: Tensor) -> list[Seen]:
         """What the model answers to the rows at these places."""
         most, best = logits.max(dim=-1)
-        ranks = [0] * len(places)
+        ranks, evidence = [0] * len(places), [0.0] * len(places)
         calls = next((way.calls for way in self._ways.values() if way.calls.k), None)
         if calls:
-            ranks = ((logits >= logits[:, calls.opening[0], None]).sum(dim=-1) - 1).tolist()
+            opening = logits[:, calls.opening[0]]
+            ranks = ((logits >= opening[:, None]).sum(dim=-1) - 1).tolist()
+            if any(way.calls.thresholds for way in self._ways.values()):
+                chances = (opening - logits.logsumexp(dim=-1)).exp().tolist()
+                evidence = [self._evidence(place, chance) for place, chance in zip(places, chances, strict=True)]
         lengths, room = self._port.lengths, self._port.room
-        numbers = zip(places, logits, most.tolist(), best.tolist(), ranks, strict=True)
-        return [Seen(one, b, rank, m != m, lengths[place], room[place]) for place, one, m, b, rank in numbers]
+        numbers = zip(places, logits, most.tolist(), best.tolist(), ranks, evidence, strict=True)
+        return [Seen(one, b, rank, said, m != m, lengths[at], room[at]) for at, one, m, b, rank, said in numbers]
+
+    def _evidence(self, place: int, chance: float) -> float:
+        """What the probability of an opening says, by the thresholds of the row's options."""
+        thresholds = self._ways[self._rows[place].index].calls.thresholds
+        return thresholds.evidence(log_odds(chance)) if thresholds else 0.0
 
     def _choose(self, rows: Sequence[Row], seen: Sequence[Seen], logits: Tensor) -> list[int | None]:
         """The next token of each text, chosen for all at once: -1 for none, None where it is a call's or opens one."""
@@ -223,7 +237,7 @@ class Running:
             return
         self._port.truncate(place, state.call.length, state.call.logits)
         row.branch = None
-        row.undone += 1
+        row.undone += state.failed
         row.barred = len(row.said)
         row.become(Writing())
 

@@ -23,6 +23,8 @@ class OpenCall:
     """Its place in the text, in characters."""
     probability: float
     rank: int
+    evidence: float
+    """What its log-odds say for a call, in nats."""
     length: int
     """The row's length in tokens before it."""
     logits: Tensor
@@ -74,6 +76,8 @@ class Undoing:
     call: OpenCall
     asked: Call | None
     reason: str
+    failed: bool = True
+    """Whether something went wrong; not where the call is of a tool that asks for a likelier opening."""
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,12 @@ def find(name: str, loading: Loading) -> tuple[Source, Adapter | None]:
     return Source(base, place, revision, offline), found
 
 
+def folder_of(name: str, loading: Loading) -> Path | None:
+    """The folder that a name means, which is the adapter's where one is named; None for a name of the hub."""
+    _, place = placed(loading.adapter or name, offline=loading.offline)
+    return Path(place) if Path(place).is_dir() else None
+
+
 def lasting(name: str) -> str:
     """The name such that it means the same from any folder: the whole path of what is here, but names of our own stay.
     A folder that happens to be called `builtin` is meant by ./builtin alone, whoever is asked."""

@@ -73,6 +73,7 @@ class Serving:
         key: str | None,
         origins: Sequence[str],
     ) -> None:
+        options.thresholds(toolformer.decoder.calibrated)  # what is wrong with them is said now, and not to a request
         self._toolformer, self._name, self._options, self._limits = toolformer, name, options, limits
         self._created = int(time.time())
         self._metrics = Metrics()
@@ -144,7 +145,7 @@ class Serving:
     async def _tools(self) -> Response:
         """What the page shows: the tools, and what is done unless a request says otherwise."""
         tools = [{"name": tool.name, "description": tool.description} for tool in self._toolformer.toolbox]
-        return JSONResponse({"model": self._name, "k": self._options.k, "tools": tools})
+        return JSONResponse({"model": self._name, "k": self._options.ranks, "tools": tools})
 
     async def _complete(self, asked: CompletionRequest, request: Request) -> Response:
         self._check_model(asked.model)
