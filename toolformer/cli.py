@@ -26,6 +26,7 @@ from toolformer.commands.fetch import Fetch
 from toolformer.commands.flags import MARKERS, RULES
 from toolformer.commands.help import ALL, asks_for_help, page
 from toolformer.commands.index import Index
+from toolformer.commands.prefer import Prefer
 from toolformer.commands.streams import settle_streams
 from toolformer.commands.talk import Chat, Generate
 from toolformer.commands.tools import CallTool, ListTools
@@ -76,7 +77,13 @@ COMMANDS: dict[str, dict[str, type[Runs]]] = {
     "Setup": {"doctor": Doctor, "demo": Demo, "fetch": Fetch, "completion": Completion},
     "Tools": {"tools": ListTools, "call": CallTool, "index": Index},
     "Corpora with calls": {"annotate": Annotate, "report": Report, "export": Export},
-    "Models that call tools": {"train": Train, "bootstrap": Bootstrap, "generate": Generate, "chat": Chat},
+    "Models that call tools": {
+        "train": Train,
+        "bootstrap": Bootstrap,
+        "prefer": Prefer,
+        "generate": Generate,
+        "chat": Chat,
+    },
     "Accuracy and speed": {"eval": Eval, "bench": Bench},
 }
 """Every command by its name, as `toolformer --help` lists them. What each does is the first line of its docstring."""
