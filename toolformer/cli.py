@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"toolformer: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        goes_on = "demo, annotate, train, bootstrap and index build go on where they were when run again"
+        goes_on = "demo, annotate, train, bootstrap, prefer and index build go on where they were when run again"
         print(f"toolformer: stopped; {goes_on}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:

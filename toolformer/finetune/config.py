@@ -142,7 +142,7 @@ class PreferConfig:
 
     beta: float = 0.1
     """How closely the model stays to what it was: higher is closer."""
-    learning_rate: float = 1e-4
+    learning_rate: float = 5e-4
     """Peak learning rate."""
     epochs: float = 1.0
     """Number of passes over the pairs, unless `steps` is given."""

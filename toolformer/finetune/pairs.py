@@ -114,13 +114,15 @@ class PairMaker:
 
 
 def draw(found: Sequence[Pair], config: PreferConfig) -> Drawn:
-    """At most so many pairs of each kind, and of calls no more than of places without one; some texts are held out."""
+    """At most so many pairs of each kind, and of calls no more than of places without one; some texts are held out, and
+    of their pairs the same share is taken."""
     rng = random.Random(f"{config.seed} pairs")
     texts = sorted({pair.text for pair in found})
     rng.shuffle(texts)
     out = {*texts[: round(len(texts) * config.held_out)]}
     sides: dict[bool, list[Pair]] = {False: [], True: []}
     for held, side in sides.items():
+        most = max(1, round(config.pairs * config.held_out)) if held else config.pairs
         by_kind: dict[Kind, list[Pair]] = defaultdict(list)
         for pair in found:
             if (pair.text in out) is held:
@@ -128,7 +130,7 @@ def draw(found: Sequence[Pair], config: PreferConfig) -> Drawn:
         for kind in KINDS:
             rng.shuffle(by_kind[kind])
         by_kind["call"] = by_kind["call"][: len(by_kind["no call"])]
-        side += [pair for kind in KINDS for pair in by_kind[kind][: config.pairs]]
+        side += [pair for kind in KINDS for pair in by_kind[kind][:most]]
     return Drawn(sides[False], sides[True])
 
 
