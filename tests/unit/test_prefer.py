@@ -159,7 +159,7 @@ def test_stopped_it_goes_on_and_ends_with_the_same_weights(
     prefer(corpus, tmp_path / "stopped", model=str(run), plain=PLAIN, config=QUICK)
     whole, other = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("whole", "stopped"))
     assert all(torch.equal(whole[name], other[name]) for name in whole)
-    with pytest.raises(ConfigError, match="beta"):
+    with pytest.raises(DataError, match="beta was 0.1 and is 0.2"):
         prefer(corpus, tmp_path / "stopped", model=str(run), plain=PLAIN, config=PreferConfig(beta=0.2))
 
 
