@@ -136,7 +136,7 @@ def draw(found: Sequence[Pair], config: PreferConfig) -> Drawn:
 
 def log_probabilities(network: PreTrainedModel, pairs: Sequence[Pair]) -> list[tuple[float, float]]:
     """How likely the model goes on with the chosen ids, and with the rejected ones."""
-    asked: dict[tuple[int, ...], list[tuple[int, int, Ids]]] = defaultdict(list)
+    asked: dict[tuple[int, ...], list[tuple[int, int, tuple[int, ...]]]] = defaultdict(list)
     for index, pair in enumerate(pairs):
         for side, said in enumerate((pair.chosen, pair.rejected)):
             # The last token is asked for and not read. Where both are one token, they share a row.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from toolformer.data_gen.annotated_folder import AnnotatedFolder, KeptText
 from toolformer.data_gen.preference import Preference, preferences
@@ -160,7 +161,7 @@ def _run(
     trainer.train(resume_from_checkpoint=None if last is None else str(last))
     speed = watcher.progress.tokens / (time.monotonic() - begun)
     prepared.model.eval()
-    results = {
+    results: dict[str, Any] = {
         "steps": trainer.state.global_step,
         "pairs": _counts(drawn.learnt),
         "held": _counts(drawn.held),

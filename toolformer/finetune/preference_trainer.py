@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from datasets import Dataset
 from transformers import TrainerCallback
-from trl import DPOConfig, DPOTrainer
+from trl.trainer.dpo_config import DPOConfig
+from trl.trainer.dpo_trainer import DPOTrainer
 
 from toolformer.finetune.arguments import device_kind
 from toolformer.finetune.config import PreferConfig
@@ -29,13 +30,13 @@ _REFERENCE = "ref"
 """What TRL calls its copy of the adapter."""
 
 
-class PreferenceTrainer(IntoFolder, DPOTrainer):  # type: ignore[misc]
+class PreferenceTrainer(IntoFolder, DPOTrainer):
     """Trains on pairs whose ids, and log-probabilities by the reference, are known."""
 
-    def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
+    def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
         return dataset
 
-    def _precompute_ref_logps(self, dataset: Dataset, *_: Any) -> Dataset:
+    def _precompute_ref_logps(self, dataset: Any, *_: Any, **__: Any) -> Any:
         return dataset
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
@@ -71,7 +72,8 @@ def preference_trainer(
             complete=complete,
             callbacks=[*callbacks],
         )
-        trainer.model.delete_adapter(_REFERENCE)
+        model: Any = prepared.model
+        model.delete_adapter(_REFERENCE)
     return trainer
 
 
