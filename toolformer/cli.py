@@ -27,6 +27,7 @@ from toolformer.commands.fetch import Fetch
 from toolformer.commands.flags import MARKERS, RULES
 from toolformer.commands.help import ALL, asks_for_help, page
 from toolformer.commands.index import Index
+from toolformer.commands.prefer import Prefer
 from toolformer.commands.serve import Serve
 from toolformer.commands.streams import settle_streams
 from toolformer.commands.talk import Chat, Generate
@@ -81,6 +82,7 @@ COMMANDS: dict[str, dict[str, type[Runs]]] = {
     "Models that call tools": {
         "train": Train,
         "bootstrap": Bootstrap,
+        "prefer": Prefer,
         "calibrate": Calibrate,
         "generate": Generate,
         "chat": Chat,
@@ -126,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"toolformer: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        goes_on = "demo, annotate, train, bootstrap and index build go on where they were when run again"
+        goes_on = "demo, annotate, train, bootstrap, prefer and index build go on where they were when run again"
         print(f"toolformer: stopped; {goes_on}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:

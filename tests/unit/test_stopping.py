@@ -20,7 +20,9 @@ ROOT = Path(__file__).parents[2]
 CORPUS = ROOT / "toolformer" / "builtin" / "corpus.jsonl"
 SECONDS = 2.0
 SAID = "toolformer: stopped; the same command goes on with {} where it was"
-EARLY = "toolformer: stopped; demo, annotate, train, bootstrap and index build go on where they were when run again"
+EARLY = (
+    "toolformer: stopped; demo, annotate, train, bootstrap, prefer and index build go on where they were when run again"
+)
 
 
 def interrupted(command: list[str], moment: Callable[[], bool]) -> tuple[int, str]:

@@ -2,19 +2,23 @@
 
 from typing import TYPE_CHECKING
 
-from toolformer.finetune.config import PAPER, TrainConfig
+from toolformer.finetune.config import PAPER, PreferConfig, TrainConfig
 
 if TYPE_CHECKING:
+    from toolformer.finetune.prefer_run import Preferred, prefer
     from toolformer.finetune.run import Trained, train
 
-__all__ = ["PAPER", "TrainConfig", "Trained", "train"]
+__all__ = ["PAPER", "PreferConfig", "Preferred", "TrainConfig", "Trained", "prefer", "train"]
+
+_PLACES = {"Preferred": "prefer_run", "prefer": "prefer_run", "Trained": "run", "train": "run"}
 
 
 def __getattr__(name: str) -> object:
     """Import what needs torch at its first use."""
-    if name not in {"Trained", "train"}:
+    if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import toolformer.hf  # noqa: F401 - first, since it silences what libraries say when they are imported
-    from toolformer.finetune import run
+    from importlib import import_module
 
-    return getattr(run, name)
+    import toolformer.hf  # noqa: F401 - first, since it silences what libraries say when they are imported
+
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)

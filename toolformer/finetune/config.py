@@ -134,3 +134,57 @@ PAPER = TrainConfig(
     keep="plain",
 )
 """Schick et al. 2023, appendix B. Its 1,000 held-out plain texts are what `plain` is given."""
+
+
+@dataclass(frozen=True)
+class PreferConfig:
+    """How to train on pairs of a better and a worse way to go on."""
+
+    beta: float = 0.1
+    """How closely the model stays to what it was: higher is closer."""
+    learning_rate: float = 5e-4
+    """Peak learning rate."""
+    epochs: float = 1.0
+    """Number of passes over the pairs, unless `steps` is given."""
+    steps: int | None = None
+    """Number of optimizer steps."""
+    batch_size: int = 16
+    """Pairs per step."""
+    device_batch: int = 4
+    """Pairs per forward pass; gradients accumulate until a batch is full."""
+    max_length: int = 256
+    """Maximum number of tokens of a text, up to the place and with what follows. Places behind are left out."""
+    pairs: int = 400
+    """Maximum number of pairs of each kind: call, no call, which call."""
+    k: int = 10
+    """In plain texts, a place is where the opening of a call is among the k likeliest tokens."""
+    held_out: float = 0.1
+    """Share of the texts whose pairs are held out for evaluation."""
+    save_every: int | None = None
+    """Steps between checkpoints; by default a quarter of the run."""
+    seed: int = 0
+    """Random seed."""
+
+    def check(self) -> None:
+        """Refuse what cannot be, before anything is loaded."""
+        for name in (
+            "beta",
+            "learning_rate",
+            "epochs",
+            "steps",
+            "batch_size",
+            "device_batch",
+            "pairs",
+            "k",
+            "save_every",
+        ):
+            if (value := getattr(self, name)) is not None and not 0 < value < float("inf"):
+                raise ConfigError(f"{name}={value}: it has to be above 0")
+        if self.batch_size % self.device_batch:
+            raise ConfigError(
+                f"batch_size={self.batch_size}: it has to be a multiple of device_batch={self.device_batch}"
+            )
+        if self.max_length < 16:
+            raise ConfigError(f"max_length={self.max_length}: a call does not fit; at least 16")
+        if not 0 < self.held_out <= 0.5:
+            raise ConfigError(f"held_out={self.held_out}: it has to be above 0 and at most 0.5")

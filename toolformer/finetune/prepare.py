@@ -47,9 +47,9 @@ class Prepared:
         return self.model is not self.network
 
 
-def prepare(name: str, config: TrainConfig, loading: Loading) -> Prepared:
+def prepare(name: str, config: TrainConfig, loading: Loading, *, taught: bool = False) -> Prepared:
     """Load the model and put on it what the settings ask for. An adapter, by its own name or as one of `loading`, goes
-    on to be trained."""
+    on to be trained. With `taught`, a model that has no call tokens yet is refused."""
     torch.manual_seed(config.seed)
     source, earlier = find(name, loading)
     if earlier:
@@ -58,6 +58,8 @@ def prepare(name: str, config: TrainConfig, loading: Loading) -> Prepared:
     network, tokenizer = load_network(source.name, replace(loading, adapter=None, revision=source.revision))
     if earlier and earlier.tokenizer:
         tokenizer = AutoTokenizer.from_pretrained(earlier.tokenizer, trust_remote_code=False)
+    if taught and not {*CallSyntax.TOKENS.control_tokens} <= tokenizer.get_added_vocab().keys():
+        raise ConfigError(f"{name} has not learnt to call: name a folder of `toolformer train`")
     # A prompt adds nothing to the vocabulary, and a control run has no calls to write.
     tokens = config.how != "prompt" and not config.control
     new = _add_tokens(network, tokenizer, name) if tokens else []

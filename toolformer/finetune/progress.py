@@ -12,7 +12,6 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 from transformers import TrainerCallback, TrainerState
 
-from toolformer.finetune.batches import Plan
 from toolformer.screen import Screen, span
 
 _NAMES = {"eval_perplexity_plain": "without calls", "eval_perplexity_calls": "with calls"}
@@ -41,9 +40,9 @@ class Progress:
 class Watcher(TrainerCallback):
     """Tells of a trainer's progress."""
 
-    def __init__(self, plan: Plan, tokens: list[int], tell: Callable[[Progress], None] | None) -> None:
+    def __init__(self, steps: int, tokens: list[int], tell: Callable[[Progress], None] | None) -> None:
         """`tokens` says how many there are in each step."""
-        self.progress = Progress(plan.steps)
+        self.progress = Progress(steps)
         self._tokens, self._tell = tokens, tell
 
     def on_train_begin(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:  # noqa: ARG002

@@ -176,7 +176,7 @@ def _run(
     }
     last = folder.last()
     measure(arguments, config, [*held], resumed=last is not None)
-    watcher = Watcher(planned, _tokens_of_steps(mixture.rows, planned), on_progress)
+    watcher = Watcher(planned.steps, _tokens_of_steps(mixture.rows, planned), on_progress)
     trainer = CallTrainer(
         prepared.model,
         arguments,

@@ -81,7 +81,50 @@ class LossAtLabels:
             self._labels = None
 
 
-class CallTrainer(Trainer):
+class IntoFolder(Trainer):
+    """A trainer that saves as the folder of a run wants it, and ends before it saves what has gone wrong."""
+
+    def __init__(
+        self,
+        *,
+        model: torch.nn.Module,
+        args: TrainingArguments,
+        save: Callable[[torch.nn.Module, str, Any], None],
+        complete: Callable[[Path, int | None], None],
+        **more: Any,
+    ) -> None:
+        """`save` writes the model and its tokenizer into a folder, `complete` is told of a whole checkpoint, and which
+        step is the best so far."""
+        # Several GPUs without a launcher would be threads of one process, slow and with one loss hook for all.
+        args._n_gpu = min(1, args.n_gpu)
+        super().__init__(model=model, args=args, **more)
+        self.remove_callback(PrinterCallback)
+        self._write, self._complete = save, complete
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As ever; but a loss that is no number ends the run, before anything is saved."""
+        for name, value in logs.items():
+            if name.endswith("loss") and not math.isfinite(value):
+                raise DataError(
+                    f"the {name} of step {self.state.global_step} is not a number: use a lower learning rate, or fp32. "
+                    "Checkpoints from before are sound: the same command goes on from the last"
+                )
+        super().log(logs, start_time)
+
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        folder = Path(str(self.args.output_dir))
+        with writing(folder):
+            super()._save_checkpoint(model, trial)
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
+                self._complete(folder / f"checkpoint-{self.state.global_step}", self.state.best_global_step)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        if self.args.should_save and output_dir is not None:
+            self._write(self.accelerator.unwrap_model(self.model), output_dir, state_dict)
+
+
+class CallTrainer(IntoFolder):
     """Trains on groups of rows that were planned beforehand."""
 
     # The loss is that of the whole step already: nobody is to divide it again.
@@ -98,14 +141,9 @@ class CallTrainer(Trainer):
         complete: Callable[[Path, int | None], None],
         **more: Any,
     ) -> None:
-        """`held_out` is what is measured, by name; `save` writes the model and its tokenizer into a folder, `complete`
-        is told of a whole checkpoint, and which step is the best so far."""
-        # Several GPUs without a launcher would be threads of one process, slow and with one loss hook for all.
-        args._n_gpu = min(1, args.n_gpu)
-        super().__init__(model=model, args=args, eval_dataset=held_out or None, **more)
-        self.remove_callback(PrinterCallback)
+        """`held_out` is what is measured, by name."""
+        super().__init__(model=model, args=args, eval_dataset=held_out or None, save=save, complete=complete, **more)
         self._loss, self._groups, self._held_out = loss, groups, held_out
-        self._write, self._complete = save, complete
 
     def get_train_dataloader(self) -> DataLoader[Inputs]:
         """This device's groups, in their order."""
@@ -139,28 +177,6 @@ class CallTrainer(Trainer):
             sums += torch.tensor([float(loss), float((ready["labels"] != IGNORED).sum())])
         total = self.accelerator.reduce(sums.to(self.args.device, torch.float64), "sum")
         return float(total[0]), float(total[1])
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """As ever; but a loss that is no number ends the run, before anything is saved."""
-        for name, value in logs.items():
-            if name.endswith("loss") and not math.isfinite(value):
-                raise DataError(
-                    f"the {name} of step {self.state.global_step} is not a number: use a lower learning rate, or fp32. "
-                    "Checkpoints from before are sound: the same command goes on from the last"
-                )
-        super().log(logs, start_time)
-
-    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
-        folder = Path(str(self.args.output_dir))
-        with writing(folder):
-            super()._save_checkpoint(model, trial)
-            self.accelerator.wait_for_everyone()
-            if self.args.should_save:
-                self._complete(folder / f"checkpoint-{self.state.global_step}", self.state.best_global_step)
-
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        if self.args.should_save and output_dir is not None:
-            self._write(self.accelerator.unwrap_model(self.model), output_dir, state_dict)
 
 
 def _loader(groups: Groups) -> DataLoader[Inputs]:
