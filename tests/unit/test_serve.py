@@ -26,7 +26,7 @@ from toolformer.serve.app import application
 from toolformer.serve.limits import Limits
 
 PROMPT = "2 + 2 is "
-CALL = {"tool": "Sum", "input": "2 + 2", "result": "4", "rank": 0, "start": 0}
+CALL = {"tool": "Sum", "input": "2 + 2", "result": "4", "rank": 0, "start": 0, "uses": []}
 CHAT = [{"role": "user", "content": PROMPT}]
 
 
@@ -326,6 +326,17 @@ def test_a_key() -> None:
             return [*tried, *[(await one.get(path)).status_code for path in ("/health", "/", "/metrics")]]
 
     assert asyncio.run(ask()) == [401, 401, 200, 200, 200, 401]
+
+
+def test_a_site_that_gives_this_machine_a_name_of_its_own_learns_nothing() -> None:
+    app = application(says(SUM), "m", hosts=("localhost", "[::1]"))
+
+    async def ask() -> list[int]:
+        async with inside(app) as one:
+            names = ["localhost", "localhost:8000", "[::1]:8000", "a.example", "localhost.a.example", "a.example:80"]
+            return [(await one.get("/v1/models", headers={"host": name})).status_code for name in names]
+
+    assert asyncio.run(ask()) == [200, 200, 200, 421, 421, 421]
 
 
 @pytest.mark.parametrize(("origins", "allowed"), [((), None), (("https://a.example",), "https://a.example")])

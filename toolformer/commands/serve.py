@@ -19,6 +19,8 @@ from toolformer.text_file import whole
 from toolformer.version import DISTRIBUTION
 
 _KEY = "TOOLFORMER_API_KEY"
+_OWN = ("127.0.0.1", "localhost", "[::1]")
+"""This machine's names for itself, as requests say them."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,9 @@ class Serve:
         name = self.name or self.who.model.rstrip("/").rpartition("/")[2]
         with self._listen() as listening:
             toolformer = self.who.toolformer(self.loading, self.settings)
-            app = application(toolformer, name, self.options, self.limits, key=key, origins=self.origin)
+            # Without a key, no page of another site may reach the server by giving this machine a name of its own.
+            hosts = () if key else _OWN
+            app = application(toolformer, name, self.options, self.limits, key=key, origins=self.origin, hosts=hosts)
             shown = f"[{self.host}]" if ":" in self.host else self.host
             print(f"{name} at http://{shown}:{listening.getsockname()[1]}", flush=True)
             # uvicorn raises the signal once more when it has stopped; a clean stop is a success.

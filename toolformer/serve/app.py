@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.resources import files
@@ -49,12 +49,14 @@ def application(
     *,
     key: str | None = None,
     origins: Sequence[str] = (),
+    hosts: Collection[str] = (),
 ) -> FastAPI:
     """A model under this name, as an ASGI application.
 
     `options` is what a request does not say. With a `key`, requests need it. Pages of these `origins` may ask, too.
+    With `hosts`, requests must ask for one of these names.
     """
-    return Serving(toolformer, name, options or Options(), limits or Limits(), key, origins).app
+    return Serving(toolformer, name, options or Options(), limits or Limits(), key, origins, hosts).app
 
 
 class NoModel(ToolformerError):
@@ -72,6 +74,7 @@ class Serving:
         limits: Limits,
         key: str | None,
         origins: Sequence[str],
+        hosts: Collection[str],
     ) -> None:
         options.thresholds(toolformer.decoder.calibrated)  # what is wrong with them is said now, and not to a request
         self._toolformer, self._name, self._options, self._limits = toolformer, name, options, limits
@@ -85,7 +88,7 @@ class Serving:
         def answered(path: str, status: int) -> None:
             self._metrics.answered(path if path in paths else "other", status)
 
-        self.app.add_middleware(Guard, limits=limits, key=key, answered=answered)
+        self.app.add_middleware(Guard, limits=limits, key=key, hosts=hosts, answered=answered)
         if origins:
             self.app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
         for kind in (RequestValidationError, HTTPException, ToolformerError):

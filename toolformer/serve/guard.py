@@ -1,9 +1,11 @@
-"""What every request passes before anything reads it: the key, the size of its body, the time in which it comes."""
+"""What every request passes before anything reads it: the name that it asks for, the key, the size of its body, the
+time in which it comes."""
 
 import asyncio
 import hmac
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,10 +20,20 @@ _KIND = "invalid_request_error"
 class Guard:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, *, limits: Limits, key: str | None, answered: Callable[[str, int], None]) -> None:
-        """`answered` is told the path and the status of every answer."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        limits: Limits,
+        key: str | None,
+        hosts: Collection[str],
+        answered: Callable[[str, int], None],
+    ) -> None:
+        """`hosts` are the names that the server may be asked by, all if there are none. `answered` is told the path and
+        the status of every answer."""
         self._app, self._limits, self._answered = app, limits, answered
         self._key = key.encode() if key else None
+        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or refuse it."""
@@ -35,6 +47,9 @@ class Guard:
                 message["headers"] = [*message.get("headers", ()), (b"x-content-type-options", b"nosniff")]
             await send(message)
 
+        if not self._named(scope):
+            await refuse(noted, 421, f"this server is asked by the name {' or '.join(self._hosts)} alone")
+            return
         if not self._allowed(scope):
             head = {"www-authenticate": "Bearer"}
             await refuse(noted, 401, "this server needs its key: Authorization: Bearer KEY", "invalid_api_key", head)
@@ -58,10 +73,15 @@ class Guard:
 
         await self._app(scope, replay, noted)
 
+    def _named(self, scope: Scope) -> bool:
+        """A page of another site may give this machine a name of its own; the browser then takes us for that site."""
+        name = _header(scope, b"host").decode("latin-1").rpartition("@")[2]
+        return not self._hosts or re.sub(r":[0-9]*$", "", name) in self._hosts
+
     def _allowed(self, scope: Scope) -> bool:
         if self._key is None or scope["path"] in _OPEN:
             return True
-        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        given = _header(scope, b"authorization")
         return hmac.compare_digest(given, b"Bearer " + self._key)
 
     async def _body(self, receive: Receive) -> bytes | None:
@@ -74,6 +94,10 @@ class Guard:
                 return None
             if not message.get("more_body"):
                 return body
+
+
+def _header(scope: Scope, wanted: bytes) -> bytes:
+    return next((bytes(value) for name, value in scope["headers"] if name == wanted), b"")
 
 
 async def refuse(
