@@ -120,7 +120,7 @@ def test_a_piece_is_of_no_text_that_is_learnt_from_otherwise_or_measured_on(
 ) -> None:
     free, learnt, measured = (f"{word} stands here " + "and on " * 50 for word in ("Free", "Learnt", "Measured"))
     (tmp_path / "wiki.txt").write_text("\n".join(["= A heading =", measured, learnt, free]) + "\n")
-    monkeypatch.setattr(plain, "PIECES", (plain.Source("wiki.txt", "", 1, 10),))
+    monkeypatch.setattr(plain, "PIECES", (corpus.Source("wiki.txt", "", 1, 10),))
     monkeypatch.setattr(plain, "drawn", lambda data: ([{"text": learnt.strip()}], []))
     monkeypatch.setattr(prose, "texts", lambda data: {"paragraphs": [measured[:250]]})
     assert [*plain.pieces(tmp_path)] == ["Free stand"]
