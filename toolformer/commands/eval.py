@@ -45,7 +45,7 @@ class Eval:
     mawps_all, triviaqa_rc, popqa, text and pairs. By default, the groups up to ppl, without TempLAMA."""
     k: str | None = None
     """Values of k, with commas: a call opens where its opening is among the k likeliest tokens; 0 disables calls. By
-    default, 0,1,3,10, or 0,10 if the model calls by thresholds."""
+    default 0,1,3,10; calibrated, 0,10."""
     preset: Literal["paper"] | None = None
     """Use the tasks, tools and k of the paper, unless a flag says otherwise."""
     tools: str | None = None
@@ -61,7 +61,7 @@ class Eval:
     json: bool = False
     """Print results.json on one line instead of the tables."""
     loading: LoadingFlags = field(default_factory=Loading)
-    asking: Annotated[Asking, Often("data", "limit", "trigger", "need", "vote", "calls_sampled", "batch")] = field(
+    asking: Annotated[Asking, Often("data", "limit", "need", "vote", "calls_sampled", "batch")] = field(
         default_factory=Asking
     )
     settings: Settings = field(default_factory=ToolSettings)

@@ -44,7 +44,7 @@ class Who:
 
 Decoding = Annotated[
     Options,
-    Often("k", "trigger", "threshold", "calls", "max_new_tokens", "stop", "do_sample", "temperature", "top_p", "seed"),
+    Often("k", "calls", "max_new_tokens", "stop", "do_sample", "temperature", "top_p", "seed"),
 ]
 
 
