@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.fakes import END, Next, ScriptedLM
 from toolformer import CallSyntax, Toolbox, ToolError, Traits
-from toolformer.decode import calling, decoder
+from toolformer.decode import running
 from toolformer.decode.decoder import Decoder
 from toolformer.decode.events import Event, Text, Undone
 from toolformer.decode.options import Options
@@ -99,7 +99,7 @@ class Schedule:
     def submit(self, run: Callable[..., str], *asked: str) -> Late:
         return Late(lambda: run(*asked), self._rng.randrange(6))
 
-    def wait(self, out: Sequence[Late], return_when: str) -> None:
+    def wait(self, out: Sequence[Late], patience: float | None, return_when: str) -> None:
         if not any(Future.done(one) for one in out):
             self._rng.choice(out).come()
 
@@ -112,8 +112,8 @@ def decode(seed: int, prompts: Sequence[str], options: Options, rng: random.Rand
     model.encode("".join(map(chr, range(32, 540))))  # so that every token says something, and the same in every run
     schedule = Schedule(rng)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(calling, "ThreadPoolExecutor", schedule)
-        patch.setattr(decoder, "wait", schedule.wait)
+        patch.setattr(running, "ThreadPoolExecutor", schedule)
+        patch.setattr(running, "wait", schedule.wait)
         run = Decoder(model, Toolbox([Tool("Add"), Tool("Ads"), Tool("As")])).run
         return list(run([model.encode(prompt).ids for prompt in prompts], options)), model.counter.tokens
 

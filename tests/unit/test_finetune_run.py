@@ -23,7 +23,7 @@ import torch
 
 from tests.annotated_sample import Record, call, kept, write_folder
 from tests.finetune_texts import SMALL, saved, texts, trained
-from toolformer.calls import CallSyntax, Part
+from toolformer.calls import CallSyntax
 from toolformer.cli import main
 from toolformer.commands.train import Train
 from toolformer.data_gen import annotate
@@ -215,7 +215,7 @@ def test_what_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_finetuned_model_annotates_another_round(tmp_path: Path) -> None:
-    """It needs no lesson: it reads the text alone, and goes on behind its token and the tool's name."""
+    """It needs no lesson: it reads the text alone, and says how likely its own token is."""
     base, out = saved("llama", tmp_path / "llama"), tmp_path / "run"
     trained(base, out, replace(SMALL, learning_rate=1e-2, keep="last"))
     model = load(str(out))
@@ -227,7 +227,7 @@ def test_a_finetuned_model_annotates_another_round(tmp_path: Path) -> None:
         prompted: Sequence[Prompted], opening: tuple[int, ...], places: Sequence[Sequence[int]] | None = None
     ) -> Openings:
         seen.extend(prompted)
-        assert opening == model.encode_parts([CallSyntax.TOKENS.opening, Part(" Calculator(")])
+        assert opening == model.encode_parts([CallSyntax.TOKENS.opening])
         return opened(prompted, opening, places)
 
     model.open = note  # type: ignore[method-assign]
