@@ -20,7 +20,7 @@ API = {
         (
             "toolformer.Toolformer",
             "toolformer.Generation",
-            "toolformer.model.MadeCall",
+            "toolformer.generation.MadeCall",
             "toolformer.Options",
             "toolformer.chat.Chat",
             "toolformer.chat.Turn",
@@ -118,6 +118,8 @@ _FORMULA = re.compile(r'<(span|div) class="arithmatex">(?:\\\(|\\\[)(.*?)(?:\\\)
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """Add the home and the API to the pages of docs/."""
     home = (ROOT / "README.md").read_text("utf-8").replace("](docs/", "](")
+    # What stands beside the README and not in docs/ is no part of the site.
+    home = re.sub(r"\[([^\]]+)\]\([A-Z]+\.md\)", r"\1", home)
     files.append(File.generated(config, "index.md", content=home))
     for name, (title, shown) in API.items():
         text = "\n".join([f"# {title}\n", *(f"::: {one}\n" for one in shown)])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
@@ -46,6 +47,11 @@ def test_the_api_shows_every_name_that_we_offer() -> None:
     assert offered - shown <= vars(errors).keys() | vars(events).keys()  # modules that are shown whole
 
 
+@pytest.mark.parametrize("name", [name for _, names in API.values() for name in names])
+def test_each_name_that_the_api_shows_is_where_it_says(name: str) -> None:
+    assert resolve_name(name)
+
+
 def test_the_home_is_the_readme_with_links_that_lead_on(files: Files) -> None:
     home = files.get_file_from_path("index.md")
     assert home is not None
@@ -53,6 +59,7 @@ def test_the_home_is_the_readme_with_links_that_lead_on(files: Files) -> None:
     assert text.startswith("# toolformer")
     assert "](docs/" not in text
     assert "](teach.md)" in text
+    assert "CONTRIBUTING" not in text  # it stands beside the README
 
 
 def test_formulas_of_every_form_are_mathml() -> None:
