@@ -66,7 +66,9 @@ class Toolformer:
 
         What is behind `memory` goes to `toolformer.load`.
         """
-        loading = Loading(device, dtype, revision, quantize, adapter, offline)
+        loading = Loading(
+            device=device, dtype=dtype, revision=revision, quantize=quantize, adapter=adapter, offline=offline
+        )
         model = load(name_or_path, **vars(loading))
         return cls(model, tools, memory=memory, calibrated=find_thresholds(name_or_path, loading, model))
 

@@ -8,14 +8,12 @@ leave out the first token of a text: it follows nothing, and what texts begin wi
 """
 
 import argparse
-import math
 import random
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from statistics import fmean
 
 from recipes.smollm2.corpus import POSTS, WIKIPEDIA, drawn, rows
-from toolformer.builtin.compare import nearest_in
+from toolformer.builtin.compare import nearest_in, perplexity
 from toolformer.hf import load
 from toolformer.lm import LanguageModel, syntax_of
 
@@ -60,7 +58,7 @@ def measured(base: LanguageModel, user: LanguageModel, kinds: Mapping[str, list[
     """A line for each kind of texts."""
     (opening, *_) = user.encode_parts([syntax_of(user).opening])
     for kind, some in kinds.items():
-        before, after = perplexity(base, some), perplexity(user, some)
+        before, after = (perplexity(model, some, behind=1) for model in (base, user))
         parts = [some[at : at + _TOGETHER] for at in range(0, len(some), _TOGETHER)]
         nearest = [rank for part in parts for rank in nearest_in(user, part, opening)]
         shares = ", ".join(f"{sum(rank < k for rank in nearest) / len(some):.0%} at k = {k}" for k in RANKS)
@@ -68,12 +66,6 @@ def measured(base: LanguageModel, user: LanguageModel, kinds: Mapping[str, list[
             f"{len(some)} {kind}: perplexity {before:.2f} untaught, {after:.2f} taught ({after / before - 1:+.1%}); "
             f"called in {shares}"
         )
-
-
-def perplexity(model: LanguageModel, some: list[str]) -> float:
-    """Of all tokens but the first of each text."""
-    found = model.log_probabilities([model.encode(text).ids for text in some])
-    return math.exp(-fmean(p for row in found for p in row[1:]))
 
 
 if __name__ == "__main__":

@@ -69,9 +69,9 @@ def nearest_in(model: LanguageModel, texts: Sequence[str], opening: int) -> list
     return [min(one.rank for one in row) for row in chances]
 
 
-def perplexity(model: LanguageModel, texts: Sequence[str]) -> float:
-    """Of the texts' tokens, each text by itself."""
-    found = [p for row in model.log_probabilities([model.encode(text).ids for text in texts]) for p in row]
+def perplexity(model: LanguageModel, texts: Sequence[str], behind: int = 0) -> float:
+    """Of the texts' tokens behind so many of each text, each text by itself."""
+    found = [p for row in model.log_probabilities([model.encode(text).ids for text in texts]) for p in row[behind:]]
     return math.exp(-sum(found) / len(found))
 
 

@@ -57,7 +57,7 @@ class Serve:
 
         key = self._key()
         if key is None and self.host not in ("127.0.0.1", "localhost", "::1"):
-            raise ConfigError(f"whoever reaches {self.host} could ask: give --api-key-file, or set {_KEY}")
+            raise ConfigError(f"everybody who reaches {self.host} could ask: give --api-key-file, or set {_KEY}")
         name = self.name or self.who.model.rstrip("/").rpartition("/")[2]
         with self._listen() as listening:
             toolformer = self.who.toolformer(self.loading, self.settings)

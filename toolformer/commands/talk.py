@@ -43,8 +43,7 @@ class Who:
 
 
 Decoding = Annotated[
-    Options,
-    Often("k", "calls", "max_new_tokens", "stop", "do_sample", "temperature", "top_p", "seed"),
+    Options, Often("k", "calls", "max_new_tokens", "stop", "do_sample", "temperature", "top_p", "seed")
 ]
 
 

@@ -168,7 +168,7 @@ class Options:
                 raise ConfigError(unknown_name("option", name, known))
         if isinstance(stop := changes.get("stop"), list):
             changes["stop"] = tuple(stop)
-        if "k" in changes:  # whoever says k means k
+        if "k" in changes:  # a k that is given decides alone
             changes = {"trigger": None, "threshold": None, **changes}
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 

@@ -94,7 +94,8 @@ class PairMaker:
         rows = [self._rows.without_calls(example).ids for example in examples]
         for index, logits in _passes(self._network, rows):
             text, ids = examples[index].text, rows[index]
-            ranks = (logits > logits[:, self._opening, None]).sum(dim=-1).tolist()
+            # Counted as the decoder counts: of equally likely tokens, the opening is the last.
+            ranks = ((logits >= logits[:, self._opening, None]).sum(dim=-1) - 1).tolist()
             spared = self._places(text, undecided.get(text, ()))
             places = [at for at in range(1, len(ids)) if ranks[at - 1] < self._k and at not in spared]
             for at in sorted(places, key=lambda at: ranks[at - 1])[:PLACES]:

@@ -23,6 +23,6 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("body_bytes", "prompt_tokens", "answer_tokens", "seconds"):
             if not 0 < getattr(self, name) <= 10**9:
-                raise ConfigError(f"{name} must be between 1 and 10^9, not {getattr(self, name)}")
+                raise ConfigError(f"{name} must be above 0 and at most 10^9, not {getattr(self, name)}")
         if not 0 <= self.queue <= 10**6:
             raise ConfigError(f"queue must be between 0 and 10^6, not {self.queue}")

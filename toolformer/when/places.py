@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 from toolformer.decode.along import Chance, along
 from toolformer.decode.names import name_paths
-from toolformer.lm import Continuation, Encoded, LanguageModel, Prompted, syntax_of
+from toolformer.decode.options import Options
+from toolformer.lm import Continuation, LanguageModel, Prompted, syntax_of
 from toolformer.when.needed import Judged
 
 TOGETHER = 25
 """Texts that are read together."""
-NEAR = 10
-"""No call opens but where its opening is among so many of the likeliest tokens: the k of the paper."""
+NEAR = Options().ranks
+"""No call opens but where its opening is among so many of the likeliest tokens."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ def _read(model: LanguageModel, tools: Sequence[str], texts: Mapping[int, Judged
     chances = along(model, ids, opening)
     named = _named(model, tools, ids, chances)
     for row, (number, text) in enumerate(texts.items()):
-        needed = {_token(encoded[row], start): tool for start, tool in text.needed.items()}
-        unknown = {_token(encoded[row], start) for start in text.undecided} - needed.keys()
+        needed = {encoded[row].token_at(start): tool for start, tool in text.needed.items()}
+        unknown = {encoded[row].token_at(start) for start in text.undecided} - needed.keys()
         for position, chance in enumerate(chances[row]):
             if position and position not in unknown:
                 tool = named.get((row, position), "")
@@ -75,8 +76,3 @@ def _named(
     for (row, at, tool), likelihood in zip(asked, said, strict=True):
         best[row, at] = max(best.get((row, at), (-float("inf"), tool)), (likelihood, tool))
     return {place: tool for place, (_, tool) in best.items()}
-
-
-def _token(text: Encoded, start: int) -> int:
-    """The token before which a call at this character goes."""
-    return text.token_at(start)
