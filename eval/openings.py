@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from toolformer.calls import CallSyntax
-from toolformer.lm import Ids, LanguageModel, Rows
+from toolformer.lm import Ids, LanguageModel, Rows, ranks
 
 if TYPE_CHECKING:
     import torch
@@ -127,10 +127,8 @@ class _WatchedRows(_RowsAround):
         if not rows:
             return
         logits = self._rows.logits[list(rows)]
-        opening = logits[:, self._opening, None]
-        chances = (opening[:, 0] - logits.logsumexp(dim=-1)).exp().tolist()
-        ranks = ((logits >= opening).sum(dim=-1) - 1).tolist()
-        for row, chance, rank in zip(rows, chances, ranks, strict=True):
+        chances = (logits[:, self._opening] - logits.logsumexp(dim=-1)).exp().tolist()
+        for row, chance, rank in zip(rows, chances, ranks(logits, self._opening), strict=True):
             mark = self._marks[row]
             if chance > mark.probability or (mark.rank < 0 and chance == 0):  # a model's NaN is neither
                 mark.probability, mark.rank = chance, rank

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 
 from toolformer.calls import CallSyntax, Part
-from toolformer.lm import WINDOW, Continuation, Counter, Draw, Encoded, Ids, Prompted, Sample, Window
+from toolformer.lm import WINDOW, Continuation, Counter, Draw, Encoded, Ids, Prompted, Sample, Window, ranks
 from toolformer.tools.calculator import Calculator
 
 END = "\0END"
@@ -130,6 +130,15 @@ class ScriptedOpenings:
     def __init__(self, model: ScriptedLM, texts: list[tuple[str, str]], opening: str) -> None:
         self._model, self._texts, self._opening = model, texts, opening
         self.probabilities = [[model.opens(prompt, text, i) for i in range(len(text))] for prompt, text in texts]
+
+    @property
+    def ranks(self) -> list[list[int]]:
+        """By what `follows` says there."""
+        (first, *_) = self._model.encode_parts([Part(self._opening, control=self._opening in _PIECES)])
+        return [
+            [ranks(self._model.logits(prompt + text[:i])[None], first)[0] for i in range(len(text))]
+            for prompt, text in self._texts
+        ]
 
     def __enter__(self) -> "ScriptedOpenings":
         return self

@@ -89,6 +89,12 @@ class Window:
         return range(self.position, min(self.position + len(WINDOW), len(self.text)))
 
 
+def ranks(logits: "torch.Tensor", token: int) -> list[int]:
+    """In each row of logits, how many tokens are at least as likely as this one: among equals, it comes last."""
+    found: list[int] = ((logits >= logits[:, token, None]).sum(dim=-1) - 1).tolist()
+    return found
+
+
 class Openings(Protocol):
     """One proposing pass over a batch of texts, whose cache the samples continue. Use it in a `with` statement."""
 

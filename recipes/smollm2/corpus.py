@@ -23,6 +23,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from recipes.smollm2.problems import problems
 from toolformer.builtin import knowledge
 
 SEED = 16
@@ -50,7 +51,9 @@ POSTS = Source("webtext/posts.jsonl.gz", "489fad6d5f2b891c71779c7a3813bf2e3e71f4
 MAWPS = Source("mawps/trainset.json", "2b64752c55d451a157b6aec2ffddfe67a64ec3a67e3e7c7d4eb7a02ce2ed05dc", 0)
 """Not learnt from: settings are chosen by it."""
 SOURCES = (BARE, WIKIPEDIA, POSTS, MAWPS)
-OWN = {"sum": 330, "date": 160, "today": 10, "fact": 240}
+PROBLEMS = 700
+"""Short word problems of our own: problems.py."""
+OWN = {"sum": 180, "date": 160, "today": 10, "fact": 240}
 """Texts of each kind from the package's own corpus."""
 
 
@@ -75,12 +78,13 @@ def main() -> None:
 def drawn(data: Path) -> tuple[list[Json], list[Json]]:
     """The texts, mixed, and the passages that are left."""
     rng = random.Random(SEED)
-    problems = taken(rng, data, BARE)
+    solved = taken(rng, data, BARE)
     introductions = [*rows(data / WIKIPEDIA.file)]
     rng.shuffle(introductions)
     texts = [{"id": f"wikipedia-{number}", **row} for number, row in enumerate(introductions[: WIKIPEDIA.texts])]
     posts = [{"id": row["url"], **row} for row in taken(rng, data, POSTS)]
-    mixed = [*problems, *({"id": row["id"], "text": row["text"]} for row in texts), *posts, *own(rng)]
+    told = [{"id": row["id"], "text": row["text"]} for row in texts]
+    mixed = [*solved, *told, *posts, *own(rng), *problems("smollm2", PROBLEMS)]
     rng.shuffle(mixed)
     facts = [{"title": fact.subject, "text": fact.sentences[0]} for fact in knowledge.load()]
     return mixed, [*introductions[WIKIPEDIA.texts :], *facts]

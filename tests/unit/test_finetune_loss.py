@@ -73,3 +73,28 @@ def test_with_calls_disabled_no_control_token_exists() -> None:
     expected = plainly(IDS, dict.fromkeys(range(1, 6), CONTROL))
     assert loss(Row(IDS), calls_disabled=True) == pytest.approx(expected, rel=1e-4)
     assert expected < 0.99 * plainly(IDS, {})
+
+
+def pushing(keep_out: int, row: Row) -> float:
+    made = network().train()
+    with torch.no_grad():
+        return float(LossAtLabels(made, OPENING, CONTROL, keep_out=keep_out)(made, collate([row], filler=0)))
+
+
+def test_an_opening_is_pushed_down_until_it_is_well_out_of_the_likeliest_tokens() -> None:
+    row = Row(IDS, own=4)  # a call is opened with the fifth token
+    with torch.no_grad():
+        logits = network()(torch.tensor([list(IDS)])).logits[0].float()
+    for k in (1, 3):
+        pushed = 0.0
+        for said in logits[:3]:  # before the tokens 2, 3 and 4
+            last = sorted(said.tolist(), reverse=True)[k]
+            pushed += max(0.0, float(said[OPENING]) - last + 1.0)
+        assert pushed > 0
+        assert pushing(k, row) - pushing(0, row) == pytest.approx(pushed, rel=1e-3)
+    assert loss(row) == pytest.approx(pushing(0, row), rel=1e-4)  # nothing is pushed while it is only measured
+
+
+def test_where_nothing_was_decided_an_opening_is_not_pushed() -> None:
+    row = Row(IDS, quiet=frozenset({1, 2, 3, 4, 5}), own=6)
+    assert pushing(1, row) == pushing(0, row)

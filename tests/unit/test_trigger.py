@@ -10,13 +10,11 @@ import pytest
 
 from tests.fakes import END, Next, ScriptedLM, script
 from toolformer import CallSyntax, Options, Toolbox, Traits
-from toolformer.decode.along import along
 from toolformer.decode.decoder import Decoder
 from toolformer.decode.events import Answered, Event, Opened, Undone
 from toolformer.decode.trigger import FILE, Bar, Thresholds, log_odds, read_thresholds, write_thresholds
 from toolformer.errors import ConfigError, DataError
 from toolformer.eval.settings import Settings
-from toolformer.lm import syntax_of
 from toolformer.loading import Loading
 from toolformer.model import find_thresholds
 
@@ -172,14 +170,3 @@ def test_a_file_that_is_not_as_it_was_written_is_refused_in_one_line(tmp_path: P
 def test_log_odds_of_what_is_certain_are_infinite() -> None:
     assert [log_odds(one) for one in (0.0, 0.5, 1.0, 1.0000001)] == [-math.inf, 0.0, math.inf, math.inf]
     assert math.isnan(log_odds(math.nan))
-
-
-def test_along_a_text_every_place_has_the_probability_that_a_row_sees_there() -> None:
-    model = ScriptedLM(follows=lambda said: {OPEN: 0.3, "b": 0.6} if said == "ab" else {"b": 0.9})
-    texts = [model.encode(text).ids for text in ("abbb", "a", "")]
-    (id_,) = model.encode_parts([syntax_of(model).opening])
-    first, second, third = along(model, texts, id_)
-    assert [len(row) for row in (first, second, third)] == [4, 1, 0]
-    assert first[2].probability == pytest.approx(0.3, abs=0.01)
-    assert first[2].rank == 1
-    assert max(one.probability for one in (*first[:2], first[3], *second)) < 0.01

@@ -17,9 +17,8 @@ from pathlib import Path
 
 from toolformer.builtin import corpus
 from toolformer.builtin.corpus import Entry, Kind
-from toolformer.decode.along import along
 from toolformer.generation import Generation
-from toolformer.lm import LanguageModel
+from toolformer.lm import LanguageModel, Prompted
 from toolformer.model import Toolformer
 
 ASKED: Mapping[Kind, str] = {"sum": "sums", "fact": "unseen facts", "date": "dates"}
@@ -65,8 +64,8 @@ def score(tf: Toolformer, entries: Sequence[Entry], k: int) -> tuple[Score, list
 
 def nearest_in(model: LanguageModel, texts: Sequence[str], opening: int) -> list[int]:
     """For each text, how many tokens were likelier than the opening where it came closest to being the next."""
-    chances = along(model, [model.encode(text).ids for text in texts], opening)
-    return [min(one.rank for one in row) for row in chances]
+    with model.open([Prompted((), (), model.encode(text).ids) for text in texts], (opening,)) as openings:
+        return [min(row) for row in openings.ranks]
 
 
 def perplexity(model: LanguageModel, texts: Sequence[str], behind: int = 0) -> float:

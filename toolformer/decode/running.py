@@ -17,7 +17,7 @@ from toolformer.decode.row import Asked, Row
 from toolformer.decode.states import Asking, Feeding, Naming, Over, Resting, Scoring, Step, Undoing, Waiting, Writing
 from toolformer.decode.trigger import Thresholds, log_odds
 from toolformer.decode.writer import Writer
-from toolformer.lm import LanguageModel
+from toolformer.lm import LanguageModel, ranks
 from toolformer.toolbox import Toolbox
 
 _READY = (Writing, Scoring, Naming, Asking)
@@ -140,16 +140,16 @@ class Running:
     def _see(self, places: Sequence[int], logits: Tensor) -> list[Seen]:
         """What the model answers to the rows at these places."""
         most, best = logits.max(dim=-1)
-        ranks, evidence = [0] * len(places), [0.0] * len(places)
+        behind, evidence = [0] * len(places), [0.0] * len(places)
         calls = next((way.calls for way in self._ways.values() if way.calls.k), None)
         if calls:
             opening = logits[:, calls.opening[0]]
-            ranks = ((logits >= opening[:, None]).sum(dim=-1) - 1).tolist()
+            behind = ranks(logits, calls.opening[0])
             if any(way.calls.thresholds for way in self._ways.values()):
                 chances = (opening - logits.logsumexp(dim=-1)).exp().tolist()
                 evidence = [self._evidence(place, chance) for place, chance in zip(places, chances, strict=True)]
         lengths, room = self._port.lengths, self._port.room
-        numbers = zip(places, logits, most.tolist(), best.tolist(), ranks, evidence, strict=True)
+        numbers = zip(places, logits, most.tolist(), best.tolist(), behind, evidence, strict=True)
         return [Seen(one, b, rank, said, m != m, lengths[at], room[at]) for at, one, m, b, rank, said in numbers]
 
     def _evidence(self, place: int, chance: float) -> float:

@@ -20,6 +20,7 @@ _MOST = {
     "limit_per_tool": 1_000_000_000_000,
     "held_out_most": 1_000_000_000_000,
     "evaluate_every": 1_000_000_000,
+    "keep_out": 1_000,
 }
 """Far beyond what anybody has had use for."""
 
@@ -66,6 +67,9 @@ class TrainConfig:
     anchor: bool = False
     """Before a text's first call, train towards the base model's own distribution instead of the text, and towards no
     call: the model stays as it was where it does not call, and learns no text by heart. LoRA only."""
+    keep_out: int = 0
+    """Before a text's first call, push the opening of a call out of the likeliest tokens, so many of them. Use the k
+    that you will decode with: without this, large k call in texts where nothing is gained."""
     control: bool = False
     """Train on the same texts without any call, as a baseline."""
     mask_results: bool = False
@@ -107,6 +111,8 @@ class TrainConfig:
         for name in ("evaluate_every", "limit_per_tool", "held_out_most"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ConfigError(f"{name}={value}: it has to be at least 1")
+        if self.keep_out < 0:
+            raise ConfigError(f"keep_out={self.keep_out}: it has to be at least 0, which keeps it out of nothing")
         for name, low, high in (("warmup", 0.0, 1.0), ("held_out", 0.0, 0.5), ("without_calls", 0.0, 100.0)):
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"{name}={getattr(self, name)}: it has to be from {low:g} to {high:g}")

@@ -27,7 +27,7 @@ from toolformer.finetune.config import PreferConfig
 from toolformer.finetune.prepare import Prepared
 from toolformer.finetune.rows import Example, RowMaker, token_at
 from toolformer.hf.network import batches, context_of, filler_of
-from toolformer.lm import Ids
+from toolformer.lm import Ids, ranks
 
 Kind = Literal["call", "no call", "which call"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -94,11 +94,10 @@ class PairMaker:
         rows = [self._rows.without_calls(example).ids for example in examples]
         for index, logits in _passes(self._network, rows):
             text, ids = examples[index].text, rows[index]
-            # Counted as the decoder counts: of equally likely tokens, the opening is the last.
-            ranks = ((logits >= logits[:, self._opening, None]).sum(dim=-1) - 1).tolist()
+            near = ranks(logits, self._opening)
             spared = self._places(text, undecided.get(text, ()))
-            places = [at for at in range(1, len(ids)) if ranks[at - 1] < self._k and at not in spared]
-            for at in sorted(places, key=lambda at: ranks[at - 1])[:PLACES]:
+            places = [at for at in range(1, len(ids)) if near[at - 1] < self._k and at not in spared]
+            for at in sorted(places, key=lambda at: near[at - 1])[:PLACES]:
                 yield Pair("no call", text, (*ids[:at],), (ids[at],), (self._opening,))
 
     @property

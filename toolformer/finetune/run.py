@@ -180,7 +180,7 @@ def _run(
     trainer = CallTrainer(
         prepared.model,
         arguments,
-        LossAtLabels(prepared.network, *_call_ids(prepared), as_it_was=_as_it_was(prepared, config)),
+        LossAtLabels(prepared.network, *_call_ids(prepared), _as_it_was(prepared, config), config.keep_out),
         groups(mixture.rows, planned),
         held,
         partial(save, prepared),

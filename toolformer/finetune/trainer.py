@@ -26,6 +26,8 @@ _OURS = {"labels", "quiet", "own", "count"}
 """Inputs that the model does not know."""
 _NEVER = -1e4
 """The logit of what cannot be said. Finite, so that it may be asked for with probability zero."""
+_MARGIN = 1.0
+"""How many nats below the k likeliest tokens an opening is pushed, so that it stays out in other texts, too."""
 
 
 class LossAtLabels:
@@ -37,11 +39,14 @@ class LossAtLabels:
         opening: int,
         control: Sequence[int],
         as_it_was: Callable[[], AbstractContextManager[None]] | None = None,
+        keep_out: int = 0,
     ) -> None:
         """`opening` is the token that opens a call; `control` are those that are no text at all. `as_it_was` makes the
-        model what it was before training: with it, what that would say is learnt instead of the texts' words."""
+        model what it was before training: with it, what that would say is learnt instead of the texts' words. Where a
+        text has no call yet, the opening is pushed out of the `keep_out` likeliest tokens."""
         self._labels: Tensor | None = None
         self._as_it_was = as_it_was
+        self._keep_out = keep_out
         self._opening, self._control = opening, [*control]
         before_head(network, self._gather)
 
@@ -62,14 +67,31 @@ class LossAtLabels:
             # Where the text itself says what opens a call (in the plain spelling), it is asked for as ever.
             quiet = inputs["quiet"][there] & (said != self._opening)
             logits[quiet, self._opening] = _NEVER
-        if self._as_it_was is None or not model.training:
+        if not model.training:
             return cross_entropy(logits, said, reduction="sum")
         own = inputs["own"][there]
+        return self._said(model, inputs, logits, said, own) + self._intrusion(logits[own])
+
+    def _said(self, model: torch.nn.Module, inputs: Inputs, logits: Tensor, said: Tensor, own: Tensor) -> Tensor:
+        """The loss of the words: of the text, or of what the model would have said, where a text is its own."""
+        if self._as_it_was is None:
+            return cross_entropy(logits, said, reduction="sum")
         with torch.no_grad(), self._as_it_was():
             before = self._logits(model, inputs)[own]
         before[:, self._control] = _NEVER
         kept = cross_entropy(logits[own], before.softmax(dim=-1), reduction="sum")
         return kept + cross_entropy(logits[~own], said[~own], reduction="sum")
+
+    def _intrusion(self, logits: Tensor) -> Tensor:
+        """How far the opening stands above the place where it is safely out of the likeliest tokens, summed up.
+
+        Its probability is so low there that the loss of the words hardly moves it.
+        """
+        if not self._keep_out:
+            return logits.new_zeros(())
+        with torch.no_grad():
+            last = logits.topk(min(self._keep_out + 1, logits.shape[-1])).values[:, -1]
+        return (logits[:, self._opening] - last + _MARGIN).relu().sum()
 
     def _logits(self, model: torch.nn.Module, inputs: Inputs) -> Tensor:
         """The logits of all tokens to be said."""

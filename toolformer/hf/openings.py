@@ -8,6 +8,7 @@ not forwarded.
 """
 
 import math
+import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,8 +20,10 @@ from torch import Tensor
 from toolformer.hf.cache import KeyValues, Stored
 from toolformer.hf.network import Network, batches, halving
 from toolformer.hf.scoring import chosen
-from toolformer.lm import Continuation, Ids, Prompted
+from toolformer.lm import Continuation, Ids, Prompted, ranks
 
+NEVER = (0.0, sys.maxsize)
+"""The probability and the rank of an opening where nobody asked."""
 _HEADS = 8
 """Heads that are kept: those of the tools of a run, mostly."""
 
@@ -44,6 +47,7 @@ class Passed:
     text: int
     stored: Stored
     probabilities: list[float]
+    ranks: list[int]
 
     @property
     def begin(self) -> int:
@@ -114,22 +118,25 @@ def _pass(
     wanted = [row * width + column for row, columns in enumerate(asked) for column in columns if column >= 0]
     cache = KeyValues(network.device, len(rows), head.length + width)
     cache.put(head.stored, slice(0, len(rows)), 0)
-    answers = iter(_probabilities(network.append(cache, head.length, rows, wanted), opening) if width else ())
-    first = _probabilities(head.logits[None], opening)[0] if head.logits is not None else 0.0
+    answers = iter(_answers(network.append(cache, head.length, rows, wanted), opening) if width else ())
+    first = _answers(head.logits[None], opening)[0] if head.logits is not None else NEVER
     passed = []
     for row, one in enumerate(texts):
         own = cache.read(slice(row, row + 1), slice(head.length, head.length + len(rows[row])))
         # Copied, so that the head's columns are forgotten with the cache.
         stored = [(keys.clone(), values.clone()) for keys, values in own]
-        probabilities = [0.0] * len(one.text)
+        found = [NEVER] * len(one.text)
         for place, column in zip(places[row], asked[row], strict=True):
-            probabilities[place] = next(answers) if column >= 0 else first
-        passed.append(Passed(head, len(one.tail), len(one.text), stored, probabilities))
+            found[place] = next(answers) if column >= 0 else first
+        probabilities, near = [p for p, _ in found], [rank for _, rank in found]
+        passed.append(Passed(head, len(one.tail), len(one.text), stored, probabilities, near))
     return passed
 
 
-def _probabilities(logits: Tensor, token: int) -> list[float]:
-    return [math.exp(one) for one in chosen(logits, [token] * len(logits))]
+def _answers(logits: Tensor, token: int) -> list[tuple[float, int]]:
+    """The token's probability and rank in each row."""
+    said = chosen(logits, [token] * len(logits))
+    return [(math.exp(one), rank) for one, rank in zip(said, ranks(logits, token), strict=True)]
 
 
 @dataclass

@@ -45,6 +45,7 @@ class TreeOpenings:
         self._passed = passed
         self._opening = opening
         self.probabilities: Sequence[Sequence[float]] = [one.probabilities for one in passed]
+        self.ranks: Sequence[Sequence[int]] = [one.ranks for one in passed]
 
     def __enter__(self) -> "TreeOpenings":
         return self

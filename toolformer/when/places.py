@@ -1,12 +1,14 @@
-"""What a model would do at each place of judged texts: how likely a call opens there, and of which tool it would be."""
+"""What a model would do at each place of judged texts: how likely a call opens there, and of which tool it would be.
+
+Each text is read once, in a plain pass; what a call could begin with is asked behind it.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from toolformer.decode.along import Chance, along
 from toolformer.decode.names import name_paths
 from toolformer.decode.options import Options
-from toolformer.lm import Continuation, LanguageModel, Prompted, syntax_of
+from toolformer.lm import Continuation, LanguageModel, Openings, Prompted, syntax_of
 from toolformer.when.needed import Judged
 
 TOGETHER = 25
@@ -48,30 +50,28 @@ def read_places(model: LanguageModel, tools: Sequence[str], texts: Sequence[Judg
 
 def _read(model: LanguageModel, tools: Sequence[str], texts: Mapping[int, Judged]) -> Iterator[Place]:
     encoded = [model.encode(one.text) for one in texts.values()]
-    ids = [one.ids[: model.context] for one in encoded]
-    (opening, *_) = model.encode_parts([syntax_of(model).opening])
-    chances = along(model, ids, opening)
-    named = _named(model, tools, ids, chances)
-    for row, (number, text) in enumerate(texts.items()):
-        needed = {encoded[row].token_at(start): tool for start, tool in text.needed.items()}
-        unknown = {encoded[row].token_at(start) for start in text.undecided} - needed.keys()
-        for position, chance in enumerate(chances[row]):
-            if position and position not in unknown:
-                tool = named.get((row, position), "")
-                yield Place(number, chance.probability, chance.rank, tool, needed.get(position, ""))
+    opening = model.encode_parts([syntax_of(model).opening])
+    prompted = [Prompted((), (), one.ids[: model.context - 1]) for one in encoded]
+    with model.open(prompted, opening) as openings:
+        named = _named(model, tools, openings, opening)
+        for row, (number, text) in enumerate(texts.items()):
+            needed = {encoded[row].token_at(start): tool for start, tool in text.needed.items()}
+            unknown = {encoded[row].token_at(start) for start in text.undecided} - needed.keys()
+            chances = zip(openings.probabilities[row], openings.ranks[row], strict=True)
+            for position, (probability, rank) in enumerate(chances):
+                if position and position not in unknown:
+                    tool = named.get((row, position), "")
+                    yield Place(number, probability, rank, tool, needed.get(position, ""))
 
 
 def _named(
-    model: LanguageModel, tools: Sequence[str], ids: Sequence[tuple[int, ...]], chances: Sequence[Sequence[Chance]]
+    model: LanguageModel, tools: Sequence[str], openings: Openings, opening: tuple[int, ...]
 ) -> dict[tuple[int, int], str]:
     """For each place where a call could open, by text and position, the tool that the model would likeliest name."""
-    syntax = syntax_of(model)
-    opening = model.encode_parts([syntax.opening])
-    paths = name_paths(model, syntax, tools)
-    places = [[at for at, one in enumerate(row) if at and one.rank < NEAR] for row in chances]
-    asked = [(row, at, tool) for row, positions in enumerate(places) for at in positions for tool in tools]
-    with model.open([Prompted((), (), one) for one in ids], opening, places) as openings:
-        said = openings.log_probabilities([Continuation(row, at, (*opening, *paths[tool])) for row, at, tool in asked])
+    paths = name_paths(model, syntax_of(model), tools)
+    near = [(row, at) for row, ranks in enumerate(openings.ranks) for at in range(1, len(ranks)) if ranks[at] < NEAR]
+    asked = [(row, at, tool) for row, at in near for tool in tools]
+    said = openings.log_probabilities([Continuation(row, at, (*opening, *paths[tool])) for row, at, tool in asked])
     best: dict[tuple[int, int], tuple[float, str]] = {}
     for (row, at, tool), likelihood in zip(asked, said, strict=True):
         best[row, at] = max(best.get((row, at), (-float("inf"), tool)), (likelihood, tool))

@@ -9,7 +9,7 @@ from toolformer.hf.network import Network, batches, halving
 from toolformer.hf.sampling import Ends, Request, choose, uniform
 from toolformer.hf.scoring import chosen
 from toolformer.hf.seq2seq.decoding import Decoding
-from toolformer.lm import Continuation, Draw, Ids, Sample
+from toolformer.lm import Continuation, Draw, Ids, Sample, ranks
 
 
 class Seq2SeqOpenings:
@@ -31,6 +31,7 @@ class Seq2SeqOpenings:
         """For each text the batch that it was in, kept for what is written into it, and its place there."""
         network.check_fits([max(len(s), len(t)) for s, t in zip(sources, texts, strict=True)])
         probabilities: list[list[float]] = [[] for _ in texts]
+        near: list[list[int]] = [[] for _ in texts]
 
         def work(members: list[int]) -> None:
             decoding = Decoding(network, [sources[index] for index in members])
@@ -38,13 +39,16 @@ class Seq2SeqOpenings:
             wanted = [row * width + i for row, index in enumerate(members) for i in range(len(texts[index]) - 1)]
             logits = decoding.extend([texts[index] for index in members], wanted)
             answers = iter(chosen(logits, [opening[0]] * len(wanted)))
+            behind = iter(ranks(logits, opening[0]))
             for row, index in enumerate(members):
                 self._passed[index] = decoding, row
                 probabilities[index] = [math.exp(next(answers)) for _ in texts[index][1:]]
+                near[index] = [next(behind) for _ in texts[index][1:]]
 
         for batch in batches([len(s) + len(t) for s, t in zip(sources, texts, strict=True)], network.budget):
             halving(batch, work)
         self.probabilities: Sequence[Sequence[float]] = probabilities
+        self.ranks: Sequence[Sequence[int]] = near
 
     def __enter__(self) -> "Seq2SeqOpenings":
         return self
