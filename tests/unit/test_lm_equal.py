@@ -9,7 +9,7 @@ import torch
 
 from tests.plain_lm import KINDS, Plain, port
 from tests.tiny_models import CONTEXT, SEQ2SEQ, VOCABULARY
-from toolformer.lm import Continuation, Draw, Ids, Prompted, Sample, Window
+from toolformer.lm import Continuation, Draw, Ids, Prompted, Sample, Window, ranks
 
 OPENING = (17, 33)
 
@@ -47,6 +47,20 @@ def test_openings_and_samples(kind: str) -> None:
     expected = [plain.sample(texts[draw.row], draw, OPENING, (")", "e"), 8, 1.0, 1.0) for draw in draws]
     assert samples == expected
     assert {sample.stopped for sample in samples} == {True, False}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_rank_of_an_opening_is_what_the_decoder_sees(kind: str) -> None:
+    rng, model = random.Random(12), port(kind)
+    text = ids(rng, 9)
+    with model.open([Prompted((), (), text), Prompted((), (), text[:3])], OPENING) as openings:
+        near = [list(some) for some in openings.ranks]
+    rows = model.rows([()])
+    seen = []
+    for id_ in text:
+        seen += ranks(rows.logits, OPENING[0])
+        rows.extend([(id_,)])
+    assert near == [seen, seen[:3]]
 
 
 @pytest.mark.parametrize(("temperature", "top_p"), [(0.0, 1.0), (0.7, 0.6)])

@@ -3,6 +3,7 @@
 import gzip
 import importlib.util
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -11,11 +12,16 @@ from typing import Any
 import pytest
 import torch
 
+from recipes.smollm2.problems import KINDS, problems
 from tests.finetune_texts import SMALL, saved, trained
 from toolformer.calls import CallSyntax, Part
+from toolformer.data_gen.lessons.expressions import expressions, numbers
 from toolformer.hf import load
 from toolformer.hf.adapter import SETTINGS, WEIGHTS
+from toolformer.tools.calculator import Calculator
 
+SIGNS = {"".join(sign for sign in kind if sign in "+-*/") for kind in KINDS}
+"""The operators of each kind of problem."""
 RECIPE = Path(__file__).parents[2] / "recipes" / "smollm2"
 
 
@@ -49,6 +55,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         monkeypatch.setattr(made, name, replace(source, texts=texts, sha256=made.digest(data / source.file)))
     monkeypatch.setattr(made, "BARE", replace(made.BARE, texts=9, longest=100))
     monkeypatch.setattr(made, "OWN", {"today": 3, "fact": 2})
+    monkeypatch.setattr(made, "PROBLEMS", 4)
     monkeypatch.setattr(made, "SOURCES", [made.BARE, made.WIKIPEDIA, made.POSTS, made.MAWPS])
     return made
 
@@ -60,9 +67,9 @@ def test_a_text_is_drawn_once_and_no_passage_is_a_text(
         monkeypatch.setattr("sys.argv", ["corpus.py", str(tmp_path / "data"), str(tmp_path / out)])
         recipe.main()
     texts, passages = ([*recipe.rows(tmp_path / "one" / name)] for name in ("corpus.jsonl", "passages.jsonl"))
-    assert (len(texts), len({row["id"] for row in texts}), len(passages)) == (18, 18, 7 + 3221)
+    assert (len(texts), len({row["id"] for row in texts}), len(passages)) == (22, 22, 7 + 3221)
     assert not {row["text"] for row in texts} & {row["text"] for row in passages}
-    assert sum("calls" in row for row in texts) == 9 + 3 + 2
+    assert sum("calls" in row for row in texts) == 9 + 3 + 2 + 4
     assert sum("date" in row for row in texts) == 2 + 3
     assert "long" not in {row["id"] for row in texts}
     assert (tmp_path / "one" / "corpus.jsonl").read_bytes() == (tmp_path / "two" / "corpus.jsonl").read_bytes()
@@ -94,3 +101,26 @@ def test_what_is_shipped_is_the_adapter_in_half_the_bytes(tmp_path: Path, monkey
     monkeypatch.setattr(ship, "MOST", 1000)
     with pytest.raises(SystemExit, match="train with a lower rank"):
         ship.ship(tmp_path / "run", tmp_path / "other")
+
+
+def test_every_problem_says_the_value_of_its_own_expression() -> None:
+    made = [*problems("test", 400)]
+    assert len({one["text"] for one in made}) == 400
+    for one in made:
+        (call,) = one["calls"]
+        assert float(Calculator()(call["input"])) == float(call["result"])
+        assert one["text"].startswith(call["result"], call["start"])
+        assert not set("{}") & set(one["text"])
+    assert {"".join(sign for sign in one["calls"][0]["input"] if sign in "+-*/") for one in made} == SIGNS
+
+
+def test_a_rule_proposes_the_right_call_of_nearly_every_problem() -> None:
+    found = 0
+    for one in problems("rule", 200):
+        (call,) = one["calls"]
+        seen = numbers(one["text"])
+        (result,) = (number for number in seen if number.start == call["start"])
+        proposed = expressions([number for number in seen if number.start < call["start"]], result)
+        right = sorted(re.findall(r"[\d.]+", call["input"]))
+        found += any(sorted(re.findall(r"[\d.]+", said)) == right for said in proposed)
+    assert found > 180
