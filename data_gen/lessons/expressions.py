@@ -9,6 +9,8 @@ from functools import lru_cache
 
 from toolformer.data_gen.lessons.places import MONTHS, SHORT_MONTHS
 
+MAX_NUMBERS = 500
+"""Numbers of a text that are looked at."""
 NEAR = 10
 """Different numbers before a place that an expression may be made of, the nearest first."""
 REACH = 40
@@ -67,9 +69,11 @@ class Number:
 
 @lru_cache(64)
 def numbers(text: str) -> tuple[Number, ...]:
-    """The numbers of a text in their order. A percentage counts twice: by its digits, and as a share of one."""
-    found = []
+    """The first MAX_NUMBERS numbers of a text. A percentage counts twice: by its digits, and as a share of one."""
+    found: list[Number] = []
     for match in _TOKEN.finditer(text):
+        if len(found) >= MAX_NUMBERS:
+            break
         if match["whole"] is None:
             if value := _worth((match["word"] or "").casefold()):
                 found.append(Number(match.start(), str(value), said=False))

@@ -13,7 +13,6 @@ from itertools import combinations, islice
 from toolformer.chains import FUNCTION_WORDS
 from toolformer.data_gen.lessons.expressions import expressions, numbers
 from toolformer.data_gen.lessons.places import MONTHS, WEEKDAYS
-from toolformer.data_gen.lessons.rules import MAX_NUMBERS
 from toolformer.data_gen.records import Document
 
 MOST_EACH = 24
@@ -42,7 +41,7 @@ def calculations(document: Document) -> Iterator[Proposed]:
 
     A number that the text has said before is a repetition, and no result.
     """
-    found = numbers(document.text)[:MAX_NUMBERS]
+    found = numbers(document.text)
     said: set[str] = set()
     for index, number in enumerate(found):
         if number.said and number.digits not in said and number.value:

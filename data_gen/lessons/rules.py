@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from toolformer.data_gen.lessons import expressions
 from toolformer.data_gen.lessons.foreign import holds_foreign
 from toolformer.data_gen.records import Document
 
@@ -19,8 +20,8 @@ WINDOW = 100
 """Words among which three numbers have to stand."""
 NEAR = 20
 """Of these, how many numbers before the last one are tried."""
-MAX_NUMBERS = 500
-"""Numbers of a text that are looked at."""
+FEW = 30
+"""Numbers of a text for which two operations are tried: among more, they give nearly any number."""
 
 
 def any_text(document: Document) -> bool:
@@ -29,16 +30,19 @@ def any_text(document: Document) -> bool:
 
 
 def numbers(document: Document) -> bool:
-    """Numbers that belong together: see the three cases of the paper.
+    """Numbers that belong together: the three cases of the paper, and a fourth.
 
     Three numbers close together of which one is the sum, difference, product or quotient of two before it, up to the
     digits it is written with; or "=", "equals", "equal to", "total of" or "average of" before a number; or, for one in
-    a hundred of the other texts, any three numbers. Which one that is, the document's id decides.
+    a hundred of the other texts, any three numbers. Which one that is, the document's id decides. Ours is a number that
+    a calculation of two operations gives, without which problems of two steps would teach nothing.
     """
     if _EQUALS.search(document.text):
         return True
-    found = list(itertools.islice(_numbers(document.text), MAX_NUMBERS))
-    return len(found) >= 3 and (_one_follows(found) or _one_in_a_hundred(document.id))
+    found = list(itertools.islice(_numbers(document.text), expressions.MAX_NUMBERS))
+    if len(found) < 3:
+        return False
+    return _one_follows(found) or _one_in_a_hundred(document.id) or _two_steps(document.text)
 
 
 def dated(document: Document) -> bool:
@@ -60,6 +64,13 @@ def formulas(document: Document) -> bool:
 def foreign(document: Document) -> bool:
     """Words of another language between English ones."""
     return holds_foreign(document.text)
+
+
+def _two_steps(text: str) -> bool:
+    """Whether a number follows from three before it, such as `78 - 20 * 2`, and from no two of them."""
+    found = expressions.numbers(text)[:FEW]
+    firsts = (next(expressions.expressions(found[:at], one), "") for at, one in enumerate(found) if one.said)
+    return any(len(first.split()) == 5 for first in firsts)
 
 
 _EQUALS = re.compile(r"(?:=|\bequals|\bequal to|\btotal of|\baverage of)\s*+(?:[^\w\s]\s*+)?[0-9]", re.IGNORECASE)

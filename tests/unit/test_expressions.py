@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toolformer.data_gen.lessons.expressions import expressions, numbers
+from toolformer.data_gen.lessons.expressions import MAX_NUMBERS, expressions, numbers
 from toolformer.data_gen.lessons.proposals import MOST_EACH, calculations
-from toolformer.data_gen.lessons.rules import MAX_NUMBERS
 from toolformer.data_gen.records import Document
 from toolformer.tools.calculator import evaluate
 

@@ -34,6 +34,8 @@ def wants(rule: str, text: str, name: str = "d", facts: DocumentFacts = TODAY) -
         ("The 5 had 0 and again 5.", False),
         ("457 comes before 312 and 144.", False),
         ("It equals 7.", True),
+        ("She had 215 eggs, filled 2 trays with 20 each, and kept 175.", True),
+        ("She had 215 eggs, filled 2 trays with 20 each, and kept 176.", False),
         ("a total of $ 1,000", True),
         ("an average of some", False),
         ("Only 312 and 145.", False),
