@@ -51,7 +51,7 @@ class CallTool:
         from toolformer.toolbox import Toolbox
 
         with Toolbox(make_tools(self.settings, [self.tool])) as box:
-            (name,) = box.names
+            name = box.names[0]
             if self.input != "-":
                 self._print(name, self.input, result=box.run(name, self.input))
                 return
