@@ -18,7 +18,7 @@ from toolformer.errors import ConfigError, ToolError, ToolNothing
 from toolformer.mcp.pins import check_pinned
 from toolformer.mcp.schema import arguments_of
 from toolformer.text_file import storable
-from toolformer.tool import Tool, Traits
+from toolformer.tool import Traits
 from toolformer.toolbox import one_line
 from toolformer.version import DISTRIBUTION
 
@@ -32,7 +32,42 @@ _DESCRIPTION, _REASON = 200, 300
 """Characters of what a server says about a tool, and about a failure."""
 
 
-def mcp_tools(server: str, *, seconds: float = 30.0) -> list[Tool]:
+@dataclass(frozen=True)
+class McpTool:
+    """A tool of an MCP server."""
+
+    name: str
+    description: str
+    traits: Traits
+    arguments: tuple[Argument, ...]
+    """What a call has to say: the whole text is one argument, and several are written as name=value."""
+    called: str
+    """Its name on the server."""
+    connection: "Connection"
+
+    @property
+    def example(self) -> str:
+        """What an input looks like."""
+        return ", ".join(f"{one.name}=…" if len(self.arguments) > 1 else "…" for one in self.arguments)
+
+    def __call__(self, text: str, /) -> str:
+        """The text of the server's answer."""
+        from mcp.types import TextContent
+
+        values = read_arguments(self.arguments, storable(text))
+        for name, value in values.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ToolError(f"{name} must be a finite number")
+        result = self.connection.call(self.called, values)
+        said = "\n".join(block.text for block in result.content if isinstance(block, TextContent))
+        if result.is_error:
+            raise ToolError(one_line(said, _REASON) or "it failed, and does not say why")
+        if not said.strip():
+            raise ToolNothing("the answer holds no text")
+        return said
+
+
+def mcp_tools(server: str, *, seconds: float = 30.0) -> list[McpTool]:
     """The tools of an MCP server, whose calls take so many `seconds` at most.
 
     `server` is the URL of one that runs, or a command, which is started without a shell and ends with its tools. What a
@@ -61,39 +96,9 @@ def digest(tool: "Offered") -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-@dataclass(frozen=True)
-class McpTool:
-    """A tool of an MCP server."""
-
-    name: str
-    description: str
-    traits: Traits
-    arguments: tuple[Argument, ...]
-    """What a call has to say: the whole text is one argument, and several are written as name=value."""
-    called: str
-    """Its name on the server."""
-    connection: "Connection"
-
-    def __call__(self, text: str, /) -> str:
-        """The text of the server's answer."""
-        from mcp.types import TextContent
-
-        values = read_arguments(self.arguments, storable(text))
-        for name, value in values.items():
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ToolError(f"{name} must be a finite number")
-        result = self.connection.call(self.called, values)
-        said = "\n".join(block.text for block in result.content if isinstance(block, TextContent))
-        if result.is_error:
-            raise ToolError(one_line(said, _REASON) or "it failed, and does not say why")
-        if not said.strip():
-            raise ToolNothing("the answer holds no text")
-        return said
-
-
-def _usable(connection: "Connection", offered: "Iterable[Offered]", seconds: float) -> list[Tool]:
+def _usable(connection: "Connection", offered: "Iterable[Offered]", seconds: float) -> list[McpTool]:
     """The tools that can be called from text. Of the others is said why they cannot."""
-    tools: list[Tool] = []
+    tools: list[McpTool] = []
     refused = []
     for one in offered:
         try:
