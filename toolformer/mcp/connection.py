@@ -18,6 +18,7 @@ from mcp.client._transport import TransportStreams
 from mcp.shared.exceptions import MCPError
 from mcp.types import (
     CONNECTION_CLOSED,
+    INTERNAL_ERROR,
     CallToolRequest,
     CallToolRequestParams,
     CallToolResult,
@@ -73,10 +74,12 @@ class Connection:
             self._drop(session)
             raise ToolTimeout(f"no answer within {self._seconds:g} s") from None
         except MCPError as error:
-            if error.code != CONNECTION_CLOSED:
-                raise ToolError(one_line(error.message, _REASON)) from error
-            self._drop(session)
-            raise ToolUnavailable(f"{self.shown} has ended{session.last_words()}") from error
+            if error.code == CONNECTION_CLOSED:
+                self._drop(session)
+                raise ToolUnavailable(f"the connection to {self.shown} ended{session.last_words()}") from error
+            # Of HTTP's statuses, the SDK makes this error.
+            kind = ToolUnavailable if error.code == INTERNAL_ERROR else ToolError
+            raise kind(one_line(error.message, _REASON)) from error
         except Exception as error:  # it is anyone's server, and the SDK has no one error for what is no answer
             self._drop(session)
             raise ToolBroken(f"{self.shown} sent what is no answer ({_reason(error)})") from error
