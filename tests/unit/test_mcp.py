@@ -78,7 +78,7 @@ def test_its_results_are_cleaned_and_cut_as_all_are(box: Toolbox) -> None:
         ("fail it \x1b[1mrains", ToolError, r"^act: it \[1mrains$"),
         ("unheard of", ToolError, "^act: what is that[?]$"),
         ("image", ToolNothing, "^act: the answer holds no text$"),
-        ("die", ToolUnavailable, r"odd_mcp_server.py \S+ ended: the last words\[31m$"),
+        ("die", ToolUnavailable, r"the connection to \S*python\S* ended: the last words\[31m$"),
         ("hang", ToolTimeout, "^act: no answer within 2 s$"),
         ("flood", ToolUnavailable, "ended$"),
         ("flood of messages", ToolTimeout, "no answer within 2 s$"),
@@ -98,10 +98,7 @@ def test_whatever_a_server_does_is_a_failed_call_and_the_next_one_works(
 
 def test_several_threads_ask_one_server(box: Toolbox) -> None:
     said: dict[int, str] = {}
-    threads = [
-        threading.Thread(target=lambda n=n: said.update({n: box.run("act", f"say {n}")}))  # type: ignore[misc]
-        for n in range(8)
-    ]
+    threads = [threading.Thread(target=lambda n=n: said.update({n: box.run("act", f"say {n}")})) for n in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -140,7 +137,7 @@ def test_what_a_command_is_given_is_neither_shown_nor_kept(tmp_path: Path, cache
     mcp_tools(f"env KEY=secret {odd_server(tmp_path)}")
     (kept,) = cache.iterdir()
     assert "secret" not in kept.read_text() + kept.name
-    for server in ("env KEY=secret false", "http://me:secret@127.0.0.1:9/mcp?key=secret"):
+    for server in ("env KEY=secret false", "false --key secret", "http://me:secret@127.0.0.1:9/mcp?key=secret"):
         with pytest.raises(ConfigError, match="cannot be used") as failed:
             mcp_tools(server)
         assert "secret" not in str(failed.value)
@@ -182,6 +179,18 @@ def test_tools_that_cannot_be_called_from_text_are_left_out_by_name(
     assert "; 9lives: its name must be a letter, then" in said
     with pytest.raises(ConfigError, match=r"no tool that can be called from text \(add-words: 'words' cannot be read"):
         mcp_tools(odd_server(tmp_path, words, more="another"))
+
+
+def test_two_tools_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="two of its tools have one name"):
+        mcp_tools(odd_server(tmp_path, ACT, ACT | {"description": "Another."}))
+
+
+def test_no_more_is_said_of_many_tools_than_one_reads(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    mcp_tools(odd_server(tmp_path, ACT, *(tool(f"{n}s", {}) for n in range(9))))
+    assert caplog.messages[0].endswith("underscores; and 4 more")
+    with pytest.raises(ConfigError, match="cannot be used: it has more than 500 tools"):
+        mcp_tools(odd_server(tmp_path, *(tool(f"t{n}", {}) for n in range(501)), more="many"))
 
 
 def test_tools_that_change_are_refused_until_they_are_accepted(tmp_path: Path, cache: Path) -> None:
@@ -244,6 +253,7 @@ def test_a_schema_says_which_arguments_there_are(properties: dict[str, Any], req
         ({"properties": {"a": {"anyOf": [TEXT, WHOLE]}}, "required": ["a"]}, "'a' cannot be read from text"),
         ({"properties": {"a b": TEXT}, "required": ["a b"]}, "'a b' cannot be read from text"),
         ({"properties": {"a": "string"}, "required": ["a"]}, "'a' cannot be read from text"),
+        ({"properties": {}, "required": [{}]}, "needs '{}', and does not say what that is"),
         ({"properties": {}, "required": ["a"]}, "needs 'a', and does not say what that is"),
         ({"properties": []}, ""),
         ({"properties": {"a": TEXT}, "required": 7}, "its schema is none of an object"),
@@ -302,6 +312,30 @@ def test_the_command_line_takes_servers(tmp_path: Path, capsys: pytest.CaptureFi
     with pytest.raises(SystemExit):
         main(["call", "act", "fail badly", "--mcp", server])
     assert capsys.readouterr().err == "toolformer: act: badly\n"
+
+
+LESSON = """
+tool = "act"
+instruction = 'Add calls to an act API to a text. Write "{say something}" to call it. Examples:'
+demonstrations = [
+    "The sign says {say stop} stop in red.",
+    "Her answer was {say no} no, and he left.",
+    "On the door stands {say closed} closed.",
+    "The child said {say more} more, and ate.",
+]
+"""
+
+
+def test_a_corpus_is_annotated_with_a_lesson_for_a_servers_tool(tmp_path: Path) -> None:
+    (tmp_path / "lesson.toml").write_text(LESSON)
+    (tmp_path / "corpus.jsonl").write_text('{"text": "The sign says stop."}\n')
+    server = odd_server(tmp_path, ACT, tool("other", {}))
+    words = ["annotate", f"{tmp_path}/corpus.jsonl", "--out", f"{tmp_path}/out", "--lesson", f"{tmp_path}/lesson.toml"]
+    main([*words, "--mcp", server, "--tools", "act"])
+    written = json.loads((tmp_path / "out" / "config.json").read_text())
+    (act,) = make_tools(ToolSettings(mcp=(server,)), ["act"])
+    assert list(written["tools"]) == ["act"]
+    assert traits_of(act).version in json.dumps(written["tools"])
 
 
 def test_without_the_sdk_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,14 +55,15 @@ async def questions(client: Client) -> None:
     listed = (await client.list_tools()).tools
     assert [one.name for one in listed] == ["Calculator", "Calendar"]
     assert listed[0].input_schema["properties"] == {"input": {"type": "string"}}
-    for name, arguments, answer in [
+    asked: list[tuple[str, dict[str, Any], tuple[bool, str]]] = [
         ("Calculator", {"input": "400 / 1400"}, (False, "0.29")),
         ("Calendar", {}, (False, "Today is Friday, November 20, 2026.")),
         ("Calculator", {"input": "1 / 0"}, (True, "division by zero")),
         ("Calculator", {"input": 7}, (True, "input cannot be 7: no text of a call says so")),
         ("Calculator", {"expression": "1"}, (True, "there is no argument 'expression'; it takes (input: str = …)")),
         ("Calculator", {"input": "1" * 10_001}, (True, "the input has 10,001 characters; 10,000 are allowed")),
-    ]:
+    ]
+    for name, arguments, answer in asked:
         assert said(await client.call_tool(name, arguments)) == answer
     with pytest.raises(MCPError, match="Unknown tool: 'Weather'"):
         await client.call_tool("Weather", {})
@@ -159,12 +160,13 @@ def test_a_function_of_several_arguments_has_them_in_its_schema() -> None:
             "required": ["city"],
             "additionalProperties": False,
         }
-        for arguments, answer in [
+        calls: list[tuple[dict[str, Any], tuple[bool, str]]] = [
             ({"city": "Paris, Texas", "days": 3, "wind": True}, (False, "Paris, Texas|3|True")),
             ({"wind": None, "city": "Lima"}, (False, "Lima|1|False")),
             ({"days": 3}, (True, "city is missing; it takes (city: str, days: int = 1, wind: bool = False)")),
             ({"city": ["Lima"]}, (True, "city cannot be ['Lima']: no text of a call says so")),
-        ]:
+        ]
+        for arguments, answer in calls:
             assert said(await client.call_tool("weather", arguments)) == answer
 
     with Toolbox([weather]) as box:

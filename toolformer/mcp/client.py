@@ -81,7 +81,10 @@ def mcp_tools(server: str, *, seconds: float = 30.0) -> list[McpTool]:
     connection = Connection(server, seconds)
     try:
         offered = connection.tools()
-        check_pinned(server.strip(), {one_line(tool.name, 100): digest(tool) for tool in offered})
+        pinned = {one_line(tool.name, 100): digest(tool) for tool in offered}
+        if len(pinned) < len(offered):
+            raise ConfigError("two of its tools have one name")
+        check_pinned(server.strip(), pinned)
         return _usable(connection, offered, seconds)
     except ToolError as error:
         raise ConfigError(f"the MCP server {error}") from error
@@ -108,7 +111,8 @@ def _usable(connection: "Connection", offered: "Iterable[Offered]", seconds: flo
     if not tools:
         raise ConfigError(f"it has no tool that can be called from text ({'; '.join(refused[:5]) or 'none at all'})")
     if refused:
-        log.warning("%s: left out, since they cannot be called from text: %s", connection.shown, "; ".join(refused))
+        told = "; ".join([*refused[:5], *([f"and {len(refused) - 5} more"] if len(refused) > 5 else [])])
+        log.warning("%s: left out, since they cannot be called from text: %s", connection.shown, told)
     return tools
 
 

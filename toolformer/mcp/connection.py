@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
+from itertools import takewhile
 from typing import Any, TypeAlias, TypeVar
 
 from mcp.client import Client
@@ -39,7 +40,7 @@ STARTUP_SECONDS = 60.0
 """How long a server may take to start and to say what it offers: it may have to be installed first."""
 _LEAVING = 2.0
 """Seconds that the end of this process waits for that of a server."""
-_MOST_PAGES = 20
+_MOST_TOOLS = 500
 _REASON = 300
 """Characters of what a server says about a failure."""
 
@@ -56,7 +57,7 @@ class Connection:
         self._seconds = seconds
         self._lock = threading.Lock()
         self._session: _Session | None = None
-        self._stop: weakref.finalize[..., Connection] | None = None
+        self._unused: weakref.finalize[..., Connection] | None = None
         self._offered: list[Tool] | None = None
 
     def tools(self) -> list[Tool]:
@@ -79,15 +80,16 @@ class Connection:
                 raise ToolUnavailable(f"the connection to {self.shown} ended{session.last_words()}") from error
             # Of HTTP's statuses, the SDK makes this error.
             kind = ToolUnavailable if error.code == INTERNAL_ERROR else ToolError
-            raise kind(one_line(error.message, _REASON)) from error
+            raise kind(_reason(error)) from error
         except Exception as error:  # it is anyone's server, and the SDK has no one error for what is no answer
             self._drop(session)
             raise ToolBroken(f"{self.shown} sent what is no answer ({_reason(error)})") from error
 
     def close(self) -> None:
         """End the connection, and with it a server that was started. The next call connects again."""
-        if self._stop is not None:
-            self._stop()
+        with self._lock:
+            if self._session is not None:
+                self._end(self._session)
 
     def _connected(self) -> "_Session":
         with self._lock:
@@ -106,14 +108,19 @@ class Connection:
                     session.close()
                     raise ToolBroken(f"{self.shown} has started again with other tools than before")
                 self._session, self._offered = session, offered
-                self._stop = weakref.finalize(self, session.close, _LEAVING)
+                self._unused = weakref.finalize(self, session.close, _LEAVING)
             return self._session
 
     def _drop(self, session: "_Session") -> None:
         with self._lock:
-            session.close()
-            if self._session is session:
-                self._session = None
+            if self._session is session:  # and no other thread has done so
+                self._end(session)
+
+    def _end(self, session: "_Session") -> None:
+        session.close()
+        self._session = None
+        if self._unused is not None:
+            self._unused.detach()
 
 
 class _Session:
@@ -177,19 +184,23 @@ async def _offered(client: Client) -> list[Tool]:
     """All tools of a server. It may tell them page by page."""
     tools: list[Tool] = []
     cursor = None
-    for _ in range(_MOST_PAGES):
+    while True:  # for as long as a server may take to start
         page = await client.session.send_request(
             ListToolsRequest(params=PaginatedRequestParams(cursor=cursor)), ListToolsResult
         )
         tools += page.tools
+        if len(tools) > _MOST_TOOLS:
+            raise ValueError(f"it has more than {_MOST_TOOLS} tools")
         cursor = page.next_cursor
         if cursor is None:
             return tools
-    raise ValueError(f"it tells its tools on more than {_MOST_PAGES} pages")
 
 
 def _read(server: str) -> tuple[str, _Transport]:
-    """A command or a URL, as it may be shown, which is without passwords, and how to connect to it."""
+    """A command or a URL, as it may be shown, and how to connect to it.
+
+    What is shown goes into messages and logs, and so ends where a password may stand: before the first flag.
+    """
     if server.startswith(("http://", "https://")):
         try:
             url = address(server)
@@ -202,7 +213,8 @@ def _read(server: str) -> tuple[str, _Transport]:
         raise ConfigError(f"{server[:100]!r} is no command: {error}") from None
     if not words or "\0" in server:
         raise ConfigError(f"{server[:100]!r} is neither a command nor a URL of an MCP server")
-    shown = " ".join(word for word in words if "=" not in word)[:100]
+    program = takewhile(lambda word: not word.startswith("-"), (word for word in words if "=" not in word))
+    shown = one_line(" ".join(program), 100)
     return shown, lambda last_words: over_stdio(words, last_words)
 
 

@@ -33,8 +33,9 @@ def arguments_of(schema: Mapping[str, Any]) -> tuple[Argument, ...]:
             found.append((name, kind))
         elif name in needed:
             raise ValueError(f"{name[:60]!r} cannot be read from text: it must be a text, a number, or true or false")
-    if missing := [name for name in needed if name not in properties]:
-        raise ValueError(f"its schema needs {str(missing[0])[:60]!r}, and does not say what that is")
+    for name in needed:
+        if not isinstance(name, str) or name not in properties:
+            raise ValueError(f"its schema needs {str(name)[:60]!r}, and does not say what that is")
     if len(found) > _MOST:
         raise ValueError(f"it takes {len(found)} arguments, more than {_MOST}")
     return tuple(Argument(name, kind, name in needed, by_position=len(found) == 1) for name, kind in found)
