@@ -338,7 +338,9 @@ def test_a_corpus_is_annotated_with_a_lesson_for_a_servers_tool(tmp_path: Path) 
     assert traits_of(act).version in json.dumps(written["tools"])
 
 
-def test_without_the_sdk_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_sdk_it_is_said_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     real = builtins.__import__
 
     def none(name: str, *more: Any) -> Any:
@@ -351,13 +353,16 @@ def test_without_the_sdk_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPa
         monkeypatch.delitem(sys.modules, f"toolformer.mcp.{name}", raising=False)
     with pytest.raises(ConfigError, match=r"^mcp is not installed: pip install 'toolformer-kit\[mcp\]'$"):
         mcp_tools("true")
+    with pytest.raises(SystemExit):
+        main(["mcp"])
+    assert capsys.readouterr().err == "toolformer: mcp is not installed: pip install 'toolformer-kit[mcp]'\n"
 
 
 def replies(client: Client, result: object) -> None:
     """An answer to the request over HTTP."""
     asked = json.loads(client.request.partition("\r\n\r\n")[2])
     body = json.dumps({"jsonrpc": "2.0", "id": asked.get("id"), "result": result}).encode()
-    client.connection.sendall(head("200 OK", Content_Type="application/json", Content_Length=str(len(body))) + body)
+    answer(body, Content_Type="application/json", Connection="close")(client)
 
 
 def discovers(client: Client) -> None:

@@ -24,7 +24,7 @@ def check_pinned(server: str, offered: Mapping[str, str]) -> None:
         return
     if changes := _changes(_read(path), offered):
         raise ConfigError(
-            f"the server's tools are not those of its first use: {'; '.join(changes[:5])}. Look at what they say now; "
+            f"its tools are not those of its first use: {'; '.join(changes[:5])}. Look at what they say now; "
             f"to accept them, delete {path}"
         )
 

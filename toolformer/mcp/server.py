@@ -3,7 +3,6 @@
 A call that fails is a result that says so. Nothing is kept between requests.
 """
 
-import contextlib
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -99,7 +98,6 @@ class _Lines:
         line = self._stream.readline(MAX_BYTES)
         if len(line) < MAX_BYTES or line.endswith(b"\n"):
             return line.decode("utf-8", "replace")
-        with contextlib.suppress(EOFError):
-            while not line.endswith(b"\n") and line:
-                line = self._stream.readline(MAX_BYTES)
+        while line and not line.endswith(b"\n"):
+            line = self._stream.readline(MAX_BYTES)
         return "\n"

@@ -120,7 +120,7 @@ async def _end(process: Process) -> None:
     with anyio.move_on_after(_PATIENCE):
         while process.returncode is None:  # its children may hold its pipes, for which process.wait() would wait
             await anyio.sleep(0.01)
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # nothing is left of it; macOS says the latter
         os.killpg(process.pid, signal.SIGKILL)
     await process.aclose()
 
@@ -128,16 +128,13 @@ async def _end(process: Process) -> None:
 @asynccontextmanager
 async def over_http(url: str) -> AsyncIterator[TransportStreams]:
     """Talk to an address that the user has named. Redirects to other servers are not followed, proxies not used."""
-    limits = httpx2.Timeout(30.0, read=300.0)
-    async with (
-        httpx2.AsyncClient(
-            transport=_Bounded(trust_env=False),
-            trust_env=False,
-            timeout=limits,
-            headers={"Accept-Encoding": "identity"},
-        ) as client,
-        streamable_http_client(url, http_client=client) as streams,
-    ):
+    asked = httpx2.AsyncClient(
+        transport=_Bounded(trust_env=False),
+        trust_env=False,
+        timeout=httpx2.Timeout(30.0, read=300.0),  # an answer may be a stream that is open for long
+        headers={"Accept-Encoding": "identity"},
+    )
+    async with asked as client, streamable_http_client(url, http_client=client) as streams:
         yield streams
 
 
