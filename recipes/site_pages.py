@@ -49,6 +49,8 @@ API = {
         (
             "toolformer.catalog.make_tools",
             "toolformer.catalog.ToolSettings",
+            "toolformer.mcp.mcp_tools",
+            "toolformer.mcp.server.mcp_server",
             "toolformer.tools.calculator.Calculator",
             "toolformer.tools.solver.Solver",
             "toolformer.tools.dates.Calendar",

@@ -7,12 +7,12 @@ import datetime
 import functools
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from toolformer.errors import ConfigError, unknown_name
 from toolformer.tool import Tool
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from toolformer.tools.passages import Source
 
 log = logging.getLogger("toolformer")
+REPEATED = "repeated"
+"""Marks a setting that a command line takes several times."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class ToolSettings:
     """Translate: the language to translate to."""
     remember: Path | None = None
     """Store the answers of searches and models in this file, and reuse them."""
+    mcp: Annotated[tuple[str, ...], REPEATED] = ()
+    """The tools of an MCP server, by its command or URL: docs/mcp.md. May be given several times."""
 
     def memory(self) -> "ResultMemory | None":
         """What tools answered before, where it is to be kept."""
@@ -79,10 +83,26 @@ class Entry:
 
 
 def make_tools(settings: ToolSettings, names: Iterable[str] | None = None) -> list[Tool]:
-    """The named tools, or all of them. Names are taken in any case and in their short form: `wiki`, `WikiSearch`."""
+    """The named tools, or all of them. Names are taken in any case and in their short form: `wiki`, `WikiSearch`.
+
+    Of MCP servers come those that are named, by their whole names; if none of them is, all of theirs.
+    """
+    served = _served(settings)
     if names is None:
-        return [entry.make(settings) for entry in CATALOG.values()]
-    return [CATALOG[_full_name(name)].make(settings) for name in names]
+        return [*(entry.make(settings) for entry in CATALOG.values()), *served]
+    names = [name.strip() for name in names]
+    chosen = [tool for tool in served if tool.name in names]
+    known = {tool.name for tool in served}
+    own = [CATALOG[_full_name(name, known)].make(settings) for name in names if name not in known]
+    return [*own, *(chosen or served)]
+
+
+def _served(settings: ToolSettings) -> list[Tool]:
+    if not settings.mcp:
+        return []
+    from toolformer.mcp import mcp_tools
+
+    return [tool for server in settings.mcp for tool in mcp_tools(server)]
 
 
 def default_tools() -> list[Tool]:
@@ -90,11 +110,11 @@ def default_tools() -> list[Tool]:
     return make_tools(ToolSettings(), ALONE)
 
 
-def _full_name(name: str) -> str:
+def _full_name(name: str, others: Collection[str]) -> str:
     for full, entry in CATALOG.items():
-        if name.strip().casefold() in (full.casefold(), entry.short):
+        if name.casefold() in (full.casefold(), entry.short):
             return full
-    raise ConfigError(unknown_name("tool", name, CATALOG))
+    raise ConfigError(unknown_name("tool", name, {*CATALOG, *others}))
 
 
 def _calculator(settings: ToolSettings) -> Tool:

@@ -27,6 +27,7 @@ from toolformer.commands.fetch import Fetch
 from toolformer.commands.flags import MARKERS, RULES
 from toolformer.commands.help import ALL, asks_for_help, page
 from toolformer.commands.index import Index
+from toolformer.commands.mcp import Mcp
 from toolformer.commands.prefer import Prefer
 from toolformer.commands.serve import Serve
 from toolformer.commands.streams import settle_streams
@@ -77,7 +78,7 @@ class Completion:
 
 COMMANDS: dict[str, dict[str, type[Runs]]] = {
     "Setup": {"doctor": Doctor, "demo": Demo, "fetch": Fetch, "completion": Completion},
-    "Tools": {"tools": ListTools, "call": CallTool, "index": Index},
+    "Tools": {"tools": ListTools, "call": CallTool, "index": Index, "mcp": Mcp},
     "Corpora with calls": {"annotate": Annotate, "report": Report, "export": Export},
     "Models that call tools": {
         "train": Train,
@@ -101,8 +102,7 @@ Teach a language model to use tools from plain text alone.
 toolformer COMMAND --help explains the common flags, --help-all every flag.
 toolformer --version prints the version. With --json, a command prints JSON.
 
-Exit status
-  0    success
+Exit status (0 is success)
   1    a bug in toolformer, with a traceback: please report it
   2    failure: standard error says why and what to do
   130  stopped by Ctrl-C; what was written stays

@@ -9,14 +9,14 @@ A model calls it as `weather(Paris, 3)`. This module neither looks tools up nor 
 
 import datetime
 import inspect
-import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, overload, runtime_checkable
 
+from toolformer.arguments import KINDS, Argument, read_arguments
 from toolformer.calls import NAME
-from toolformer.errors import ConfigError, ToolError
+from toolformer.errors import ConfigError
 
 
 @runtime_checkable
@@ -98,8 +98,15 @@ class FunctionTool:
 
     def __call__(self, text: str, /) -> str:
         """Read the arguments from the text and call the function with them."""
-        arguments = _read_arguments(self.signature, text)
-        return self.function(*arguments.args, **arguments.kwargs)
+        values = read_arguments(self.arguments, text)
+        in_order = OrderedDict((one.name, values.get(one.name, one.default)) for one in self.arguments)
+        bound = inspect.BoundArguments(self.signature, in_order)
+        return self.function(*bound.args, **bound.kwargs)
+
+    @property
+    def arguments(self) -> tuple[Argument, ...]:
+        """What a call gives: the parameters of the function."""
+        return tuple(_argument(parameter) for parameter in self.signature.parameters.values())
 
 
 @overload
@@ -156,8 +163,8 @@ def _checked_signature(name: str, function: Callable[..., str]) -> inspect.Signa
     for parameter in signature.parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise ConfigError(f"tool {name} takes {parameter}: name each parameter instead")
-        if _type_of(parameter) not in _READERS:
-            types = ", ".join(kind.__name__ for kind in _READERS)
+        if _argument(parameter).kind not in KINDS:
+            types = ", ".join(kind.__name__ for kind in KINDS)
             raise ConfigError(f"tool {name}: {parameter} is of a type that cannot be read from text; there is {types}")
     return signature
 
@@ -172,66 +179,7 @@ def _evaluated(annotation: Any, function: Callable[..., str]) -> Any:
         return annotation
 
 
-def _type_of(parameter: inspect.Parameter) -> type:
-    return str if parameter.annotation is parameter.empty else parameter.annotation
-
-
-def _read_arguments(signature: inspect.Signature, text: str) -> inspect.BoundArguments:
-    """The input as the function's arguments, or a ToolError that says which of them is wrong."""
-    parameters = list(signature.parameters.values())
-    if [_type_of(parameter) for parameter in parameters] == [str]:
-        return inspect.BoundArguments(signature, OrderedDict({parameters[0].name: text}))
-    usage = f"; it takes {signature.replace(return_annotation=signature.empty)}"
-    values: dict[str, object] = {}
-    for place, piece in enumerate(_pieces(text)):
-        named = _NAMED.fullmatch(piece)
-        if named and named["name"] in signature.parameters:
-            parameter, value = signature.parameters[named["name"]], named["value"]
-        elif place < len(parameters):
-            parameter, value = parameters[place], piece
-        else:
-            raise ToolError(f"{len(parameters)} arguments at most, found another: {piece[:60]!r}{usage}")
-        if parameter.name in values:
-            raise ToolError(f"{parameter.name} is given twice{usage}")
-        values[parameter.name] = _read(parameter, value)
-    for parameter in parameters:
-        if parameter.name not in values and parameter.default is parameter.empty:
-            raise ToolError(f"{parameter.name} is missing{usage}")
-    in_order = {parameter.name: values.get(parameter.name, parameter.default) for parameter in parameters}
-    return inspect.BoundArguments(signature, OrderedDict(in_order))
-
-
-_PIECE = re.compile(r'((?:"[^"]*"|[^,])*)(?:,|$)')
-_NAMED = re.compile(r"(?P<name>[^\W\d]\w*)\s*=\s*(?P<value>.*)", re.DOTALL)
-
-
-def _pieces(text: str) -> list[str]:
-    """The input cut at commas outside double quotes; an empty input has no pieces."""
-    if not text.strip():
-        return []
-    # The pattern also matches the empty string at the very end, which is no piece.
-    return [piece.strip() for piece in _PIECE.findall(text)[:-1]] or [text.strip()]
-
-
-def _read(parameter: inspect.Parameter, piece: str) -> object:
-    kind = _type_of(parameter)
-    reader, expected = _READERS[kind]
-    if len(piece) >= 2 and piece[0] == piece[-1] == '"':
-        piece = piece[1:-1]
-    try:
-        return reader(piece)
-    except (ValueError, KeyError):
-        raise ToolError(f"{parameter.name} must be {expected}, not {piece[:60]!r}") from None
-
-
-def _truth(text: str) -> bool:
-    return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.casefold()]
-
-
-_READERS: dict[type, tuple[Callable[[str], object], str]] = {
-    str: (str, "text"),
-    int: (int, "a whole number"),
-    float: (float, "a number"),
-    bool: (_truth, "true or false"),
-    datetime.date: (datetime.date.fromisoformat, "a date as YYYY-MM-DD"),
-}
+def _argument(parameter: inspect.Parameter) -> Argument:
+    kind = str if parameter.annotation is parameter.empty else parameter.annotation
+    needed = parameter.default is parameter.empty
+    return Argument(parameter.name, kind, needed, ... if needed else parameter.default)

@@ -77,7 +77,7 @@ class Toolbox:
             raw = self._pools[name].ask(text) if name in self._pools else answer(tool, text)
         except ToolError as error:
             raise plain_tool_error(error, f"{name}: {error}") from error.__cause__
-        result = _clean(raw, traits.chars)
+        result = one_line(raw, traits.chars)
         if not result:
             raise ToolError(f"{name}: the answer is empty")
         if memory:
@@ -221,7 +221,7 @@ _BREAKS = re.compile(r"\s+")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
 
-def _clean(text: str, limit: int) -> str:
+def one_line(text: str, limit: int) -> str:
     """One line of `limit` characters at most, without control characters, invisible ones and lone surrogates."""
     # Cut first: a result may be a megabyte, and only its beginning counts.
     line = _BREAKS.sub(" ", _UNPRINTABLE.sub("", text[: 2 * limit])).strip()

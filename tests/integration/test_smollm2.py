@@ -1,12 +1,17 @@
 """The real small model, whichever of the two is here: it answers as a language model that has learnt something."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
 from toolformer import Toolformer
+from toolformer.catalog import ToolSettings, make_tools
 from toolformer.hf import load, load_network
 from toolformer.hf.smollm2 import FOUR_BITS, ORIGINAL, SMOLLM2
 from toolformer.lm import LanguageModel
+from toolformer.mcp import mcp_tools
 
 pytestmark = pytest.mark.needs("smollm2")
 
@@ -59,3 +64,15 @@ def test_the_adapter_that_ships_asks_the_tool_that_a_text_needs() -> None:
     calls = [(one.calls[0].tool, one.calls[0].result) for one in made]
     assert calls == [("Calculator", "29"), ("Dates", "April 15, 2020"), ("QA", "Quentin Tarantino")]
     assert made[0].text.strip().startswith("29")
+
+
+def test_its_calculator_may_be_another_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (calculator,) = make_tools(ToolSettings(), ["calculator"])
+    with Toolformer.from_pretrained("smollm2-tools", [calculator], offline=True) as tf:
+        monkeypatch.setenv("TOOLFORMER_CACHE", str(tmp_path))
+        served = mcp_tools(f"{sys.executable} -m toolformer.cli mcp --tools calculator")
+        with Toolformer(tf.model, served) as other:
+            text = "Emma has 48 apples and gives 19 to her brother. How many apples does she have left? The answer is"
+            made = other.generate(text, max_new_tokens=12)
+            assert made == tf.generate(text, max_new_tokens=12)
+    assert [call.result for call in made.calls] == ["29"]

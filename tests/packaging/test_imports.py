@@ -25,6 +25,7 @@ FOLDERS = {
 
 ORDER = [
     *("toolformer.version", "toolformer.errors", "toolformer.calls", "toolformer.chains", "toolformer.loading"),
+    "toolformer.arguments",
     *(
         "toolformer.text_file",
         "toolformer.own_json",
@@ -38,7 +39,7 @@ ORDER = [
     "toolformer.tools",
     "toolformer.data_gen",
     *("toolformer.finetune", "toolformer.bootstrap"),
-    *("toolformer.builtin", "toolformer.catalog"),
+    *("toolformer.builtin", "toolformer.mcp", "toolformer.catalog"),
     *("toolformer.model", "toolformer", "toolformer.builtin.compare"),
     *("toolformer.eval", "toolformer.when", "toolformer.serve", "toolformer.commands", "toolformer.cli"),
 ]
@@ -56,6 +57,7 @@ HEAVY = {
     "httpx",
     "fastapi",
     "wikipediaapi",
+    "mcp",
     "tyro",
 }
 
@@ -116,7 +118,7 @@ def test_what_is_imported_is_asked_for_and_nothing_else() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     groups = [
         project["dependencies"],
-        *(project["optional-dependencies"][name] for name in ("eval", "gguf", "rl", "serve", "translate")),
+        *(project["optional-dependencies"][name] for name in ("eval", "gguf", "mcp", "rl", "serve", "translate")),
     ]
     wanted = {_normal(re.split("[^\\w.-]", line)[0]) for group in groups for line in group}
     used = {name.partition(".")[0] for file in modules().values() for name in named(file)}

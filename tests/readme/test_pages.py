@@ -3,7 +3,8 @@
 The blocks of a page are tried in their order, in one folder and one Python, so that a later block may use what an
 earlier one made. What a block is says how:
 
-    python     is run, and prints what the comments behind its prints say
+    python     is run, and prints what the comments behind its prints say; or, if its first line names a file, is
+               written to it
     console    is run, command by command, and prints what stands below each ("..." is any text)
     toml       is written to the file that its first line names
     json       the same, without that line
@@ -15,8 +16,10 @@ earlier one made. What a block is says how:
 import ast
 import doctest
 import io
+import os
 import re
 import shlex
+import sys
 from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
@@ -46,12 +49,14 @@ def test_what_a_page_shows_is_what_happens(page: Path, tmp_path: Path, monkeypat
     for folder in ("toolformer", "docs", "tests"):  # a reader is in the repository
         (tmp_path / folder).symlink_to(ROOT / folder)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")  # of an environment
+    monkeypatch.setenv("TOOLFORMER_CACHE", str(tmp_path / "cache"))
     names: dict[str, Any] = {"__name__": "__main__"}  # so that a worker process gets the functions made here
     for block in FENCED.finditer(page.read_text("utf-8")):
         kind, text = block.groups()
-        if kind in ("toml", "json"):
-            name, _, rest = text.partition("\n")
-            Path(name.removeprefix("# ")).write_text(text if kind == "toml" else rest, "utf-8")
+        name, _, rest = text.partition("\n")
+        if kind in ("toml", "json") or re.fullmatch(r"# \w+\.py", name):
+            Path(name.removeprefix("# ")).write_text(rest if kind == "json" else text, "utf-8")
         elif kind == "python":
             # An error names the page and the line on it.
             lines = "\n" * block.string.count("\n", 0, block.start(2))

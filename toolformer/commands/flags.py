@@ -15,6 +15,7 @@ from tyro.constructors import (
     UnsupportedTypeAnnotationError,
 )
 
+from toolformer.catalog import REPEATED
 from toolformer.loading import Loading
 
 RULES = ConstructorRegistry()
@@ -104,6 +105,8 @@ def says_nothing(default: Any) -> bool:
 
 def _worded(field: StructFieldSpec) -> StructFieldSpec:
     kind: Any = field.type
+    if REPEATED in getattr(kind, "__metadata__", ()):
+        kind = Annotated[kind, tyro.conf.UseAppendAction]
     if says_nothing(field.default):
         kind = Annotated[kind, _UNSAID]
     return dataclasses.replace(

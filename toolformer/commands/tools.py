@@ -22,16 +22,26 @@ class ListTools:
 
     json: bool = False
     """Print a line of JSON for each tool: name, short, description, example."""
+    mcp: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """List the tools of an MCP server, too, by its command or URL; may be given several times."""
 
     def run(self) -> None:
-        """Print two lines a tool. Nothing is loaded, and nothing asked over a network."""
+        """Print two lines a tool. Nothing is loaded, and nobody asked but the servers that are named."""
         for name, entry in CATALOG.items():
-            if self.json:
-                told = {"name": name, "short": entry.short, "description": entry.description, "example": entry.example}
-                print(json.dumps(told))
-            else:
-                print(f"{name:<11} {entry.description}")
-                print(f"{'':<11} toolformer call {entry.short} {entry.example!r}")
+            self._print(name, entry.short, entry.description, entry.example)
+        if not self.mcp:
+            return
+        from toolformer.mcp import mcp_tools
+
+        for tool in (tool for server in self.mcp for tool in mcp_tools(server)):
+            self._print(tool.name, tool.name, tool.description, tool.example)
+
+    def _print(self, name: str, short: str, description: str, example: str) -> None:
+        if self.json:
+            print(json.dumps({"name": name, "short": short, "description": description, "example": example}))
+        else:
+            print(f"{name:<11} {description}")
+            print(f"{'':<11} toolformer call {short} {example!r}")
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,7 @@ class CallTool:
         from toolformer.toolbox import Toolbox
 
         with Toolbox(make_tools(self.settings, [self.tool])) as box:
-            (name,) = box.names
+            name = box.names[0]
             if self.input != "-":
                 self._print(name, self.input, result=box.run(name, self.input))
                 return
