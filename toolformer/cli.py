@@ -23,6 +23,7 @@ from toolformer.commands.calibrate import Calibrate
 from toolformer.commands.demo import Demo
 from toolformer.commands.doctor import Doctor
 from toolformer.commands.eval import Eval
+from toolformer.commands.export_model import ExportModel
 from toolformer.commands.fetch import Fetch
 from toolformer.commands.flags import MARKERS, RULES
 from toolformer.commands.help import ALL, asks_for_help, page
@@ -84,6 +85,7 @@ COMMANDS: dict[str, dict[str, type[Runs]]] = {
         "bootstrap": Bootstrap,
         "prefer": Prefer,
         "calibrate": Calibrate,
+        "export-model": ExportModel,
         "generate": Generate,
         "chat": Chat,
         "serve": Serve,
@@ -167,7 +169,7 @@ def overview() -> str:
     lines = []
     for title, commands in COMMANDS.items():
         lines.append(f"\n{title}")
-        lines += [f"  {name:<11} {(inspect.getdoc(one) or '').partition(chr(10))[0]}" for name, one in commands.items()]
+        lines += [f"  {name:<12} {(inspect.getdoc(one) or '').partition(chr(10))[0]}" for name, one in commands.items()]
     return _HELP.format(commands="\n".join(lines))
 
 

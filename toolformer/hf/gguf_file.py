@@ -90,13 +90,13 @@ def convert(file: Path, folder: Path) -> None:
         )
         if missing := sorted(told["missing_keys"]):
             raise ValueError(f"it lacks {len(missing)} tensors, such as {missing[0]}")
-    _check_room(folder, model)
+    check_room(folder, model)
     with no_bar():
         _unquantised(model).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
-def _check_room(folder: Path, model: PreTrainedModel) -> None:
+def check_room(folder: Path, model: PreTrainedModel) -> None:
     """Raise what a full disk would, before it is: some of what writes there says it in no way that can be told."""
     needed = sum(tensor.nbytes for tensor in model.state_dict().values()) + _ROOM
     if (free := shutil.disk_usage(folder).free) < needed:
