@@ -27,6 +27,8 @@ class ExportModel:
     """A branch, a tag or a commit of a model on the hub."""
     offline: bool = False
     """Use only models and files that are on this machine."""
+    gguf: Path | None = None
+    """A GGUF file to write besides, for llama.cpp, which has no tools. For models of the Llama architecture."""
     push: str | None = None
     """In the end, upload the folder to this repository on the hub."""
 
@@ -42,6 +44,7 @@ class ExportModel:
             adapter=self.adapter,
             revision=self.revision,
             offline=self.offline,
+            gguf=self.gguf,
             on_progress=lambda line: print(line, file=sys.stderr, flush=True),
         )
         print(f"{made.folder}, fingerprint {made.fingerprint}")

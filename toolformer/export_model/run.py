@@ -22,6 +22,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from toolformer.calls import Call, CallSyntax
 from toolformer.decode.trigger import Thresholds, read_thresholds, write_thresholds
 from toolformer.errors import ConfigError, DataError
+from toolformer.export_model.gguf_writer import check_gguf, check_model, write_gguf
 from toolformer.finetune.card import merged_card
 from toolformer.finetune.folder import writing
 from toolformer.hf import fetch, load_merged
@@ -42,6 +43,8 @@ class Exported:
     folder: Path
     fingerprint: str
     """Of the new model."""
+    gguf: Path | None
+    """The GGUF file, if one was asked for."""
 
 
 def export_model(
@@ -52,6 +55,7 @@ def export_model(
     adapter: str | None = None,
     revision: str | None = None,
     offline: bool = False,
+    gguf: Path | None = None,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> Exported:
     """Merge a model with its adapter and write it as a folder that needs neither.
@@ -63,15 +67,20 @@ def export_model(
         adapter: A LoRA for the model, if it is not itself one.
         revision: A branch, a tag or a commit of a model on the hub.
         offline: Use only what is on this machine.
+        gguf: A GGUF file to write besides, for llama.cpp, which has no tools; of models of the Llama architecture.
         on_progress: Called with what is done next.
     """
     kept = dtype_of(dtype, "cpu", None)
     _check_free(out)
+    if gguf is not None:
+        check_gguf(gguf)
     loading = Loading(device="cpu", dtype="float32", revision=revision, adapter=adapter, offline=offline)
     on_progress(f"merging {model}")
     network, tokenizer = load_merged(model, loading)
     if network.config.is_encoder_decoder:
         raise ConfigError(f"{model} is an encoder-decoder: only causal models are exported")
+    if gguf is not None:
+        check_model(network, tokenizer)
     network.to(dtype=kept)
     about = _about(model, loading, str(kept).removeprefix("torch."), tokenizer)
     on_progress(f"writing {out}")
@@ -81,7 +90,10 @@ def export_model(
         if thresholds := _thresholds(model, loading):
             write_thresholds(folder, fingerprint, thresholds)
         (folder / "README.md").write_text(merged_card(about, str(out)), "utf-8")
-    return Exported(out, fingerprint)
+    if gguf is not None:
+        on_progress(f"writing {gguf}")
+        write_gguf(network, tokenizer, gguf, out.name)
+    return Exported(out, fingerprint, gguf)
 
 
 def _check_free(out: Path) -> None:
