@@ -166,6 +166,11 @@ def test_a_tokenizer_in_it_that_is_none(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(tiny_gguf, "WHOLE", '{"model": 1}')
     with pytest.raises(ConfigError, match=r"cannot be read as a model \(tokenizer.huggingface.json: .*damaged"):
         load(str(write_gguf(tmp_path / "tiny.gguf")))
+    large = tiny_models.own_tokenizer()
+    large.add_tokens([f"<{n}>" for n in range(400)])
+    monkeypatch.setattr(tiny_gguf, "WHOLE", large.backend_tokenizer.to_str())
+    with pytest.raises(ConfigError, match=r"tokenizer.huggingface.json has 7\d\d tokens, and the model 300"):
+        load(str(write_gguf(tmp_path / "large.gguf")))
 
 
 def test_without_the_package_that_reads_them(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
-from transformers.generation import BaseStreamer
-from transformers.utils import ModelOutput
+from transformers.generation.streamers import BaseStreamer
+from transformers.utils.generic import ModelOutput
 
 from toolformer.calls import Part
 from toolformer.catalog import default_tools
@@ -95,7 +95,7 @@ class _Kept:
         self.device, self.dtype = model.device, model.dtype
         self.model: LanguageModel = around(model)
         self.toolbox = Toolbox(default_tools(), workers=4)
-        self.thresholds: Thresholds | None = read_thresholds(Path(model.name_or_path), self.model.fingerprint)
+        self.thresholds: Thresholds | None = read_thresholds(Path(self.model.name), self.model.fingerprint)
         control = Decoder(self.model, self.toolbox).syntax.control_tokens
         encode = self.model.encode_parts
         self._plain = {encode([Part(one, control=True)])[0]: encode([Part(one)]) for one in control}
@@ -130,16 +130,16 @@ class _Stream:
 
     def __init__(self, streamer: BaseStreamer, prompt: Tensor, ends: frozenset[int]) -> None:
         self._streamer, self._ends, self._put = streamer, ends, 0
-        streamer.put(prompt[None].cpu())
+        streamer.put(prompt[None].cpu())  # type: ignore[no-untyped-call]
 
     def put(self, event: Text | Ended) -> None:
         """Some more tokens, or the last ones."""
         new = event.ids if isinstance(event, Text) else _ids(event.ids, event.reason, self._ends)[self._put :]
         self._put += len(new)
         if new:
-            self._streamer.put(torch.tensor(new))
+            self._streamer.put(torch.tensor(new))  # type: ignore[no-untyped-call]
         if isinstance(event, Ended):
-            self._streamer.end()
+            self._streamer.end()  # type: ignore[no-untyped-call]
 
 
 def _ids(text: Sequence[int], reason: str, ends: frozenset[int]) -> list[int]:

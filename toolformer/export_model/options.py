@@ -46,7 +46,7 @@ def options_of(config: GenerationConfig, changes: Mapping[str, Any], width: int,
     """
     given = {name: value for name, value in changes.items() if value is not None and value != []}
     try:
-        more = config.update(**given)
+        more = config.update(**given)  # type: ignore[no-untyped-call]
     except ValueError as error:
         raise ConfigError(f"transformers refuses this generation_config: {error}") from error
     said = {name: value for name, value in config.to_diff_dict().items() if value is not None}

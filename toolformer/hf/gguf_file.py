@@ -96,9 +96,8 @@ def convert(file: Path, folder: Path) -> None:
     given: dict[str, Any] = {"gguf_file": file.name, "trust_remote_code": False, "local_files_only": True}
     with _said_in_one_line(file), nullcontext() if sys.stderr.isatty() else no_bar():
         config = AutoConfig.from_pretrained(file.parent, **given)
-        tokenizer = AutoTokenizer.from_pretrained(file.parent, **given)
         written = GGUFReader(file)
-        tokenizer = _own_tokenizer(written, tokenizer)
+        tokenizer = _own_tokenizer(written, AutoTokenizer.from_pretrained(file.parent, **given), config.vocab_size)
         # Later versions leave the weights packed unless they are told not to; earlier ones know no such setting.
         unpacking = getattr(transformers, "GgufConfig", None)
         if unpacking is not None:
@@ -125,9 +124,9 @@ def _precision(written: "GGUFReader") -> torch.dtype:
     return torch.float32 if kinds <= whole else torch.bfloat16
 
 
-def _own_tokenizer(written: "GGUFReader", found: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
-    """The tokenizer that the file holds as the tokenizers library writes it; without one, what was made of its list of
-    tokens, in which one such as `→` is lost."""
+def _own_tokenizer(written: "GGUFReader", found: PreTrainedTokenizerBase, size: int) -> PreTrainedTokenizerBase:
+    """The tokenizer that the file holds as the tokenizers library writes it, of so many tokens at most; without one,
+    what was made of its list of tokens, in which one such as `→` is lost."""
     field = written.get_field(TOKENIZER)
     if field is None:
         return found
@@ -135,6 +134,8 @@ def _own_tokenizer(written: "GGUFReader", found: PreTrainedTokenizerBase) -> Pre
         backend = Tokenizer.from_str(bytes(field.parts[field.data[0]]).decode())
     except Exception as error:  # the tokenizers library has no class of its own for this
         raise ValueError(f"{TOKENIZER}: {error}") from error
+    if backend.get_vocab_size() > size:
+        raise ValueError(f"{TOKENIZER} has {backend.get_vocab_size():,} tokens, and the model {size:,}")
     named = {name: getattr(found, name) for name in ("bos_token", "eos_token", "pad_token", "unk_token")}
     kind: Any = PreTrainedTokenizerFast
     made: PreTrainedTokenizerBase = kind(tokenizer_object=backend, chat_template=found.chat_template, **named)

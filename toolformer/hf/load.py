@@ -64,7 +64,7 @@ def load(
 
 def around(network: PreTrainedModel) -> LanguageModel:
     """A whole model that transformers itself has loaded, ready to be asked, with the tokenizer that lies beside it."""
-    place = network.name_or_path
+    place = network.name_or_path or ""
     source = Source(place, place, getattr(network.config, "_commit_hash", None), offline=out_of_reach(place))
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     model = _asked(network, _tokenizer(source, None), place, source, None)
