@@ -103,8 +103,7 @@ Teach a language model to use tools from plain text alone.
 toolformer COMMAND --help explains the common flags, --help-all every flag.
 toolformer --version prints the version. With --json, a command prints JSON.
 
-Exit status
-  0    success
+Exit status, 0 for success
   1    a bug in toolformer, with a traceback: please report it
   2    failure: standard error says why and what to do
   130  stopped by Ctrl-C; what was written stays

@@ -81,7 +81,7 @@ def export_model(
         raise ConfigError(f"{model} is an encoder-decoder: only causal models are exported")
     if gguf is not None:
         check_model(network, tokenizer)
-    network.to(kept)  # type: ignore[call-arg, arg-type]
+    network.to(kept)  # type: ignore[arg-type]
     about = _about(model, loading, str(kept).removeprefix("torch."), tokenizer)
     on_progress(f"writing {out}")
     with _whole_folder(out) as folder:
