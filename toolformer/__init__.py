@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from toolformer.generation import Generation, MadeCall
     from toolformer.hf import load
     from toolformer.model import Toolformer
+    from toolformer.research import Note, Research
 
 __all__ = [
     "Answered",
@@ -48,8 +49,10 @@ __all__ = [
     "FunctionTool",
     "Generation",
     "MadeCall",
+    "Note",
     "Opened",
     "Options",
+    "Research",
     "ResultMemory",
     "ServerError",
     "Text",
@@ -75,6 +78,7 @@ _AT_FIRST_USE = {
     **dict.fromkeys(("Answered", "Called", "Ended", "Event", "Opened", "Text", "Undone"), "toolformer.decode.events"),
     **dict.fromkeys(("Chat", "Turn"), "toolformer.chat"),
     **dict.fromkeys(("Generation", "MadeCall"), "toolformer.generation"),
+    **dict.fromkeys(("Note", "Research"), "toolformer.research"),
     "Options": "toolformer.decode.options",
     "Toolformer": "toolformer.model",
     "default_tools": "toolformer.catalog",

@@ -19,6 +19,7 @@ from toolformer.hf import load
 from toolformer.hf.source import folder_of
 from toolformer.lm import LanguageModel
 from toolformer.loading import Loading, Quantize
+from toolformer.research import Research, Researcher
 from toolformer.tool import Tool
 from toolformer.toolbox import ResultMemory, Toolbox
 
@@ -101,6 +102,23 @@ class Toolformer:
     def chat(self, system: str | None = None, options: Options | None = None, **changes: Unpack[OptionChanges]) -> Chat:
         """A conversation. `system` is a first turn that says how to answer, where the model knows such."""
         return Chat(self.decoder, system, (options or Options()).changed(**changes))
+
+    def research(
+        self,
+        question: str,
+        rounds: int = 4,
+        *,
+        tool: str = "WikiSearch",
+        tokens: int = 8_000,
+        **changes: Unpack[OptionChanges],
+    ) -> Research:
+        """Answer a question from what a tool finds: search, read, and search again with what was read.
+
+        At most so many searches, and so many tokens read and written in all. `changes` are fields of Options, and say
+        how the answer is written. Small models do this badly: docs/decode.md says how badly.
+        """
+        options = Options(max_new_tokens=32).changed(**changes)
+        return Researcher(self.decoder, question, tool, options, tokens).run(rounds)
 
     def close(self) -> None:
         """Stop the tools' processes."""

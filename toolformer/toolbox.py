@@ -86,10 +86,16 @@ class Toolbox:
 
     def bind(self, facts: DocumentFacts) -> "Toolbox":
         """The same tools for one document. Worker processes are shared with this toolbox and closed with it."""
-        bound = Toolbox(memory=self._memory, workers=self._workers)
-        bound._tools = {name: _bound(tool, facts) for name, tool in self._tools.items()}
-        bound._pools = self._pools
-        return bound
+        return self._sharing({name: _bound(tool, facts) for name, tool in self._tools.items()})
+
+    def only(self, *names: str) -> "Toolbox":
+        """Some of the tools. Worker processes are shared with this toolbox and closed with it."""
+        return self._sharing({name: self[name] for name in names})
+
+    def _sharing(self, tools: dict[str, Tool]) -> "Toolbox":
+        other = Toolbox(memory=self._memory, workers=self._workers)
+        other._tools, other._pools = tools, self._pools
+        return other
 
     def close(self) -> None:
         """Stop all worker processes. A later call starts them again."""

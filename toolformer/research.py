@@ -1,0 +1,130 @@
+"""Search, read, search again with what was read; then answer from the notes, and say where they are from.
+
+Each query is a call that the model writes itself, in its own spelling, behind the question and the notes so far: a call
+is opened there whatever the model thinks of it. Every round reads question and notes again.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from toolformer.decode.decoder import Decoder
+from toolformer.decode.events import Answered
+from toolformer.decode.options import Options
+from toolformer.errors import ConfigError
+from toolformer.generation import Gathered
+
+_GREEDY = Options(k=10**9, trigger="top_k", max_new_tokens=1)
+"""A call opens at once: no vocabulary has more tokens."""
+_SAMPLED = _GREEDY.changed(k=10**9, call_temperature=0.7)
+_TRIES = 3
+"""Queries that are sampled where the likeliest one finds nothing new."""
+_ANSWER = "Answer:"
+
+Why = Literal["rounds", "nothing new", "nothing found", "tokens"]
+
+
+@dataclass(frozen=True)
+class Note:
+    """What one search gave."""
+
+    query: str
+    result: str
+
+    @property
+    def source(self) -> str:
+        """The title of what was found, if the result begins with one, as WikiSearch's do."""
+        title, colon, _ = self.result.partition(": ")
+        return title if colon else self.result
+
+
+@dataclass(frozen=True)
+class Research:
+    """An answer, and how it was found."""
+
+    question: str
+    notes: tuple[Note, ...]
+    answer: str
+    end: Why
+    """Why there was no further search: as many rounds as were allowed; nothing new was found, or nothing at all; or
+    another round would have taken more tokens than were allowed."""
+    tokens: int
+    """Those that were read and written."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The titles of what was read."""
+        return tuple(note.source for note in self.notes)
+
+    def __str__(self) -> str:
+        """A transcript."""
+        told = [f"{self.question}"]
+        for number, note in enumerate(self.notes, 1):
+            told += [f"{number}. searched for: {note.query}", f"   found: {note.result}"]
+        sources = f" [{', '.join(self.sources)}]" if self.notes else ""
+        return "\n".join([*told, f"{self.answer}{sources}"])
+
+
+class Researcher:
+    """One question that a model looks into, with one tool."""
+
+    def __init__(self, decoder: Decoder, question: str, tool: str, options: Options, most: int) -> None:
+        """`options` says how the answer is written; `most` tokens are read and written in all."""
+        self._question = " ".join(question.split())
+        if not self._question:
+            raise ConfigError("the question is empty")
+        self._decoder = Decoder(decoder.model, decoder.toolbox.only(tool), decoder.syntax)
+        self._answering = options.changed(k=0, stop=("\n", *options.stop))
+        self._notes: list[Note] = []
+        self._used, self._most = 0, most
+
+    def run(self, rounds: int) -> Research:
+        """Answer it after at most so many searches."""
+        end: Why = "rounds"
+        while len(self._notes) < rounds:
+            if not self._fits():
+                end = "tokens"
+                break
+            if (note := self._search()) is None:
+                end = "nothing new" if self._notes else "nothing found"
+                break
+            self._notes.append(note)
+        answer = self._write()
+        return Research(self._question, tuple(self._notes), answer, end, self._used)
+
+    def _fits(self) -> bool:
+        """Whether another search and the answer can take no more tokens than they may."""
+        size = len(self._ids(""))
+        found = _GREEDY.input_tokens + _GREEDY.result_tokens
+        answer = size + found + self._answering.max_new_tokens
+        tries = (1 + _TRIES) * (size + found)
+        return answer <= self._decoder.model.context and self._used + tries + answer <= self._most
+
+    def _search(self) -> Note | None:
+        """What the model's own query finds, or one of several that it samples, if that is new."""
+        ids = self._ids("")
+        for prompts, options in (([ids], _GREEDY), ([ids] * _TRIES, _SAMPLED)):
+            asked = [event for event in self._decoder.run(prompts, options) if isinstance(event, Answered)]
+            notes = [Note(event.call.input, event.call.result or "") for event in asked]
+            self._used += len(prompts) * len(ids) + sum(self._tokens(f"{one.query} {one.result}") for one in notes)
+            known = {one.result for one in self._notes}
+            if new := [note for note in notes if note.result not in known]:
+                return new[0]
+        return None
+
+    def _write(self) -> str:
+        """The answer."""
+        ids = self._ids(_ANSWER)
+        row = Gathered(self._decoder.syntax)
+        for event in self._decoder.run([ids], self._answering):
+            row.add(event)
+        written = row.generation()
+        self._used += len(ids) + len(written.ids)
+        return written.text.strip()
+
+    def _ids(self, end: str) -> tuple[int, ...]:
+        """What the model reads: the notes, the question, and what its own words follow."""
+        lines = [*(note.result for note in self._notes), f"Question: {self._question}", end]
+        return self._decoder.model.encode("\n".join(lines)).ids
+
+    def _tokens(self, text: str) -> int:
+        return len(self._decoder.model.encode(text).ids)
