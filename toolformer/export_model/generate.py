@@ -22,12 +22,13 @@ from toolformer.calls import Part
 from toolformer.catalog import default_tools
 from toolformer.decode.decoder import Decoder
 from toolformer.decode.events import Ended, Text
+from toolformer.decode.options import Options
 from toolformer.decode.trigger import Thresholds, read_thresholds
 from toolformer.errors import ConfigError
 from toolformer.export_model.options import options_of
 from toolformer.generation import Gathered, Generation, MadeCall
 from toolformer.hf.load import around
-from toolformer.lm import LanguageModel
+from toolformer.lm import Ids, LanguageModel
 from toolformer.tool import Tool
 from toolformer.toolbox import Toolbox
 
@@ -73,15 +74,8 @@ def generate(
     config = copy.deepcopy(model.generation_config if generation_config is None else generation_config)
     options = options_of(config, changes, ids.shape[1], kept.model.ends)
     prompts = [kept.read(row) for row in _without_padding(ids, attention_mask, config, kept.model.ends)]
-    with nullcontext(kept.toolbox) if tools is None else Toolbox(tools, workers=4) as toolbox:
-        decoder = Decoder(kept.model, toolbox, calibrated=kept.thresholds)
-        rows = [Gathered(decoder.syntax) for _ in prompts]
-        stream = None if streamer is None else _Stream(streamer, ids[0], kept.model.ends)
-        for event in decoder.run(prompts, options, stride=1 if stream else _STRIDE):
-            rows[event.row].add(event)
-            if stream and isinstance(event, Text | Ended):
-                stream.put(event)
-    made = [row.generation() for row in rows]
+    stream = None if streamer is None else _Stream(streamer, ids[0], kept.model.ends)
+    made = kept.write(prompts, options, tools, stream)
     sequences = _sequences(ids, made, config, kept.model.ends)
     if config.return_dict_in_generate:
         return Written(sequences, tuple(one.calls for one in made))
@@ -103,6 +97,19 @@ class _Kept:
     def read(self, row: Sequence[int]) -> list[int]:
         """The prompt with call tokens as the plain text that they spell."""
         return [id_ for token in row for id_ in self._plain.get(token, (token,))]
+
+    def write(
+        self, prompts: Sequence[Ids], options: Options, tools: Iterable[Tool] | None, stream: "_Stream | None"
+    ) -> list[Generation]:
+        """Go on from these prompts, with these tools or the package's."""
+        with nullcontext(self.toolbox) if tools is None else Toolbox(tools, workers=4) as toolbox:
+            decoder = Decoder(self.model, toolbox, calibrated=self.thresholds)
+            rows = [Gathered(decoder.syntax) for _ in prompts]
+            for event in decoder.run(prompts, options, stride=1 if stream else _STRIDE):
+                rows[event.row].add(event)
+                if stream and isinstance(event, Text | Ended):
+                    stream.put(event)
+        return [row.generation() for row in rows]
 
     def __reduce__(self) -> tuple[type[None], tuple[()]]:
         return type(None), ()
