@@ -103,6 +103,12 @@ class Openings(Protocol):
         """For each text, p(opening | prompt, text[:i]) at every i from 0 to len(text) - 1; 0 where nobody asked."""
         ...
 
+    @property
+    def ranks(self) -> Sequence[Sequence[int]]:
+        """How many tokens are at least as likely as the opening at these places; as many as there are, where nobody
+        asked."""
+        ...
+
     def sample(
         self,
         draws: Sequence[Draw],
