@@ -88,6 +88,8 @@ API = {
             "toolformer.finetune.prefer",
             "toolformer.finetune.PreferConfig",
             "toolformer.finetune.Preferred",
+            "toolformer.export_model.run.export_model",
+            "toolformer.export_model.run.Exported",
             "toolformer.when.run.calibrate",
             "toolformer.when.run.Measured",
             "toolformer.when.run.Calls",

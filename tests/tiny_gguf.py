@@ -20,6 +20,8 @@ _NAMES = {
     "input_layernorm": "attn_norm",
     "post_attention_layernorm": "ffn_norm",
 }
+WHOLE = ""
+"""The tokenizer once more, as the tokenizers library writes it, where a file has it."""
 TEMPLATE = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
 
 
@@ -61,6 +63,8 @@ def _add_tokenizer(writer: GGUFWriter) -> None:
     writer.add_eos_token_id(2)
     writer.add_pad_token_id(0)
     writer.add_chat_template(TEMPLATE)
+    if WHOLE:
+        writer.add_string("tokenizer.huggingface.json", WHOLE)
 
 
 def _name(name: str) -> str:

@@ -23,6 +23,7 @@ from toolformer.commands.calibrate import Calibrate
 from toolformer.commands.demo import Demo
 from toolformer.commands.doctor import Doctor
 from toolformer.commands.eval import Eval
+from toolformer.commands.export_model import ExportModel
 from toolformer.commands.fetch import Fetch
 from toolformer.commands.flags import MARKERS, RULES
 from toolformer.commands.help import ALL, asks_for_help, page
@@ -85,6 +86,7 @@ COMMANDS: dict[str, dict[str, type[Runs]]] = {
         "bootstrap": Bootstrap,
         "prefer": Prefer,
         "calibrate": Calibrate,
+        "export-model": ExportModel,
         "generate": Generate,
         "chat": Chat,
         "serve": Serve,
@@ -110,7 +112,6 @@ Exit status (0 is success)
 Environment
   NO_COLOR            disables colours; files and pipes never get any
   HF_HUB_OFFLINE=1    fetches nothing from the Hugging Face hub
-  HF_HOME             the folder of the hub's models and datasets
   TOOLFORMER_CACHE    the folder of models from elsewhere
   TOOLFORMER_CONTACT  your mail address or page, which Wikipedia asks for
   OPENAI_API_KEY      the key of a server that samples calls
@@ -167,7 +168,7 @@ def overview() -> str:
     lines = []
     for title, commands in COMMANDS.items():
         lines.append(f"\n{title}")
-        lines += [f"  {name:<11} {(inspect.getdoc(one) or '').partition(chr(10))[0]}" for name, one in commands.items()]
+        lines += [f"  {name:<12} {(inspect.getdoc(one) or '').partition(chr(10))[0]}" for name, one in commands.items()]
     return _HELP.format(commands="\n".join(lines))
 
 

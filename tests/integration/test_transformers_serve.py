@@ -1,4 +1,4 @@
-"""Calls sampled by a real OpenAI-compatible server: `transformers serve`, with the built-in model."""
+"""`transformers serve`, a real OpenAI-compatible server: it samples calls, and serves exported models with tools."""
 
 import json
 import os
@@ -8,16 +8,21 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from openai import OpenAI
+from transformers import AutoTokenizer
 
 from tests.unit.test_run import content
 from toolformer.data_gen import Server, annotate, read_corpus
 from toolformer.data_gen.lessons import builtin_lessons
 from toolformer.data_gen.samplers.server import By
 from toolformer.errors import ServerError
+from toolformer.export_model import export_model
 from toolformer.hf import load_network
 from toolformer.tools.calculator import Calculator
 
@@ -43,11 +48,18 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(model: Path) -> Iterator[str]:
+    with served(model) as url:
+        yield url
+
+
+@contextmanager
+def served(model: Path, *flags: str) -> Iterator[str]:
+    """The server's address, for as long as the block lasts."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     transformers = str(Path(sys.executable).with_name("transformers"))
-    command = [transformers, "serve", str(model), "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    command = [transformers, "serve", str(model), "--host", "127.0.0.1", "--port", str(port), "--device", "cpu", *flags]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_MODULES_CACHE": str(model / "code")}
     with (model / "server.log").open("wb") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
@@ -56,6 +68,23 @@ def url(model: Path) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(20)
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+def test_an_exported_model_is_served_with_its_tools(tmp_path: Path) -> None:
+    folder = export_model("builtin-tools", tmp_path / "merged").folder
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    tokenizer.save_pretrained(folder)
+    prompt = "There are 8 boxes with 76 oranges in each, so there are"
+    turns: Any = [{"role": "user", "content": prompt}]
+    with served(folder, "--trust-remote-code") as url:
+        client = OpenAI(base_url=url, api_key="none")
+        made = client.completions.create(model=str(folder), prompt=prompt, max_tokens=8)
+        chunks = client.chat.completions.create(model=str(folder), messages=turns, max_tokens=8, stream=True)
+        said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert (made.choices[0].text, made.choices[0].finish_reason) == (" 608 oranges.", "stop")
+    assert said == " 608 oranges."
 
 
 def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:

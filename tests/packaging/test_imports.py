@@ -40,8 +40,9 @@ ORDER = [
     "toolformer.data_gen",
     *("toolformer.finetune", "toolformer.bootstrap"),
     *("toolformer.builtin", "toolformer.mcp", "toolformer.catalog"),
-    *("toolformer.model", "toolformer", "toolformer.builtin.compare"),
-    *("toolformer.eval", "toolformer.when", "toolformer.serve", "toolformer.commands", "toolformer.cli"),
+    *("toolformer.research", "toolformer.model", "toolformer", "toolformer.builtin.compare"),
+    *("toolformer.eval", "toolformer.when", "toolformer.serve", "toolformer.export_model"),
+    *("toolformer.commands", "toolformer.cli"),
 ]
 """Every module, or package with all its modules: each may import itself and what stands before it, and nothing else."""
 

@@ -53,7 +53,7 @@ def test_help_answers_at_once() -> None:
 def test_the_overview_names_every_command_and_fits_a_screen(capsys: pytest.CaptureFixture[str]) -> None:
     assert status("--help") == 0
     out, _ = capsys.readouterr()
-    assert [word for word in re.findall(r"^  (\w+) +[A-Z]", out, re.MULTILINE) if word.islower()] == NAMES
+    assert [word for word in re.findall(r"^  ([\w-]+) +[A-Z]", out, re.MULTILINE) if word.islower()] == NAMES
     assert len(out.splitlines()) <= 50
     assert max(map(len, out.splitlines())) <= 80
     assert status() == 2  # a newcomer gets it, too, but not as an answer
@@ -99,7 +99,7 @@ def test_each_commands_help_fits_a_screen_and_names_every_flag(
         assert said.startswith(f"usage: toolformer {name}")
         assert max(map(len, said.splitlines())) <= columns
         assert not re.search(r"None|\(default: (False)?\)|NoneType|\xa0", said)
-        assert all((ROOT / page).exists() for page in re.findall(r"docs/\w+\.md", said))
+        assert all((ROOT / page).exists() for page in re.findall(r"docs/[\w-]+\.md", said))
         assert set(re.findall(r"--[a-z][a-z-]*", re.sub(r"`[^`]*`", "", said))) - {"--help", "--help-all"} == flags
     assert len(brief.splitlines()) <= lines
     explained = re.findall(r"^  (--[a-z-]+)(?: .*?)?(?:  \S|\n {6,}\S)", everything, re.MULTILINE)

@@ -2,14 +2,19 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from tests import tiny_models
+from tests import tiny_gguf, tiny_models
+from tests.finetune_texts import trained
 from tests.tiny_gguf import TEMPLATE, write_gguf
+from toolformer.calls import CallSyntax, Part
 from toolformer.errors import ConfigError, DataError
+from toolformer.export_model import Exported, export_model
 from toolformer.hf import gguf_file, load, load_network
+from toolformer.lm import syntax_of
 from toolformer.loading import Loading
 
 IDS = (40, 50, 60, 70)
@@ -35,7 +40,7 @@ def test_it_is_the_same_model_with_its_tokenizer_and_template(file: Path) -> Non
     network, tokenizer = load_network(str(file))
     original = tiny_models.model("llama").state_dict()
     for name, tensor in network.state_dict().items():
-        assert torch.equal(tensor, original[name].bfloat16().float()), name
+        assert torch.equal(tensor, original[name]), name
     text = "There are 8 boxes, and then none"
     assert tokenizer(text).input_ids == tiny_models.tokenizer()(text).input_ids
     assert tokenizer.chat_template == TEMPLATE
@@ -118,6 +123,54 @@ def test_a_disk_without_room(file: Path, cache: Path, monkeypatch: pytest.Monkey
     with pytest.raises(DataError, match=r"^cannot write to .*cache: 1 MB are free and 64 are needed.*make room"):
         load(str(file))
     assert made(cache) == []
+
+
+def exported(tmp_path: Path, dtype: str = "float32", kind: str = "llama", tokenizer: Any = None) -> Exported:
+    """What a tiny model has learnt of calls, with its GGUF."""
+    tiny_models.model(kind).save_pretrained(tmp_path / kind)
+    (tokenizer or tiny_models.tokenizer()).save_pretrained(tmp_path / kind)
+    trained(str(tmp_path / kind), tmp_path / "run")
+    return export_model(str(tmp_path / "run"), tmp_path / "merged", dtype=dtype, gguf=tmp_path / "taught.gguf")
+
+
+# peft asks transformers in a way that is on its way out.
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_what_is_exported_is_the_same_model_in_every_precision(tmp_path: Path, dtype: str) -> None:
+    made = exported(tmp_path, dtype)
+    folder, file = load(str(made.folder), dtype="float32"), load(str(made.gguf), dtype="float32")
+    text = "There are 8 boxes → <API>, and then none"
+    assert folder.encode(text) == file.encode(text)
+    control = file.encode_parts([Part(one, control=True) for one in CallSyntax.TOKENS.control_tokens])
+    ids = (*file.encode(text).ids[:20], *control, *IDS)
+    assert folder.log_probabilities([ids]) == file.log_probabilities([ids])
+    assert syntax_of(file) is CallSyntax.TOKENS
+    assert file.ends == folder.ends
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+def test_what_llama_cpp_would_run_otherwise_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="a Qwen3ForCausalLM cannot be written as GGUF: only a Llama can"):
+        exported(tmp_path, kind="qwen3")
+    with pytest.raises(ConfigError, match="a tokenizer that cuts text in this way cannot be written as GGUF"):
+        export_model("builtin-tools", tmp_path / "builtin", gguf=tmp_path / "builtin.gguf")
+    with pytest.raises(ConfigError, match="taught.bin should end with .gguf"):
+        export_model("builtin-tools", tmp_path / "builtin", gguf=tmp_path / "taught.bin")
+    with pytest.raises(ConfigError, match=r"x.gguf cannot be written: there is no folder .*nowhere"):
+        export_model("builtin-tools", tmp_path / "builtin", gguf=tmp_path / "nowhere" / "x.gguf")
+    assert not (tmp_path / "builtin").exists()
+    assert not (tmp_path / "merged").exists()
+
+
+def test_a_tokenizer_in_it_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiny_gguf, "WHOLE", '{"model": 1}')
+    with pytest.raises(ConfigError, match=r"cannot be read as a model \(tokenizer.huggingface.json: .*damaged"):
+        load(str(write_gguf(tmp_path / "tiny.gguf")))
+    large = tiny_models.own_tokenizer()
+    large.add_tokens([f"<{n}>" for n in range(400)])
+    monkeypatch.setattr(tiny_gguf, "WHOLE", large.backend_tokenizer.to_str())
+    with pytest.raises(ConfigError, match=r"tokenizer.huggingface.json has 7\d\d tokens, and the model 300"):
+        load(str(write_gguf(tmp_path / "large.gguf")))
 
 
 def test_without_the_package_that_reads_them(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,8 @@ class Text:
 
     row: int
     text: str
+    ids: tuple[int, ...] = ()
+    """The text's tokens since the last of these events. Characters that they begin may come with the next one."""
 
 
 @dataclass(frozen=True)

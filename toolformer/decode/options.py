@@ -8,7 +8,7 @@ from typing import Literal, Self, TypedDict, Unpack
 from toolformer.decode.trigger import FILE, Bar, Thresholds
 from toolformer.errors import ConfigError, unknown_name
 
-_ONLY_SAMPLED = (
+ONLY_SAMPLED = (
     "temperature",
     "top_k",
     "top_p",
@@ -124,7 +124,7 @@ class Options:
         for name, value in vars(self).items():
             if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigError(f"{name} must be a number, not {value}")
-        idle = [name for name in _ONLY_SAMPLED if getattr(self, name) is not None]
+        idle = [name for name in ONLY_SAMPLED if getattr(self, name) is not None]
         if idle and not self.do_sample:
             raise ConfigError(f"{idle[0]} has no effect without sampling: add do_sample=True, or leave it out")
 

@@ -78,6 +78,8 @@ class Row:
     state: State = field(default_factory=Writing)
     said: list[int] = field(default_factory=list)
     """The tokens of the text; those of calls are not among them."""
+    told: int = 0
+    """How many of them came with a text that was told."""
     calls: tuple[tuple[int, Call], ...] = ()
     """Those that were answered, each with how many tokens of the text stand before it."""
     undone: int = 0
@@ -108,7 +110,10 @@ class Row:
     def text(self, *, final: bool = False) -> list[Text]:
         """Tell the text that has become certain since the last time; `final`: there will be no more."""
         text = self.writer.take(final=final)
-        return [Text(self.index, text)] if text else []
+        if not text:
+            return []
+        ids, self.told = tuple(self.said[self.told :]), len(self.said)
+        return [Text(self.index, text, ids)]
 
     def copy(self) -> "Row":
         """The same, to go on in another way."""

@@ -55,6 +55,39 @@ model = load("{folder}")
 {settings}
 ```
 """
+_MERGED_CARD = """---
+{head}---
+# {title}
+
+A model that calls tools: `{model}`{base}, as one folder that needs no other. Made by [toolformer]({home}) {toolformer}.
+Its weights are {dtype}.{spelling}
+
+With `pip install toolformer-kit`:
+
+```python
+from toolformer import Toolformer
+
+tf = Toolformer.from_pretrained("{folder}")
+print(tf.generate("There are 8 boxes with 76 oranges in each, so there are", max_new_tokens=8).raw)
+```
+
+The same with transformers, which then runs `custom_generate/generate.py` of this folder, and needs the package too:
+
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("{folder}")
+model = AutoModelForCausalLM.from_pretrained("{folder}", trust_remote_code=True)
+prompt = tokenizer("There are 8 boxes with 76 oranges in each, so there are", return_tensors="pt")
+print(tokenizer.decode(model.generate(**prompt, max_new_tokens=8)[0]))
+```
+
+Without `trust_remote_code=True` it is a plain language model: nothing runs its calls, and it makes their results up.
+
+```json
+{settings}
+```
+"""
 _HOME = "https://arxiv.org/abs/2302.04761"
 _PEFT = """It is a peft adapter. With peft alone, load the base model, resize its embeddings to the tokenizer's length
 if they are shorter, and put `PeftModel.from_pretrained(base, "{folder}")` on top."""
@@ -113,6 +146,23 @@ def preference_card(config: Mapping[str, Any], results: Mapping[str, Any], folde
         steps=results["steps"],
         speed=results["tokens_per_second"],
         settings=json.dumps(config, indent=1, ensure_ascii=False),
+    )
+
+
+def merged_card(about: Mapping[str, Any], folder: str) -> str:
+    """The card of a model with its adapter merged. `about` says what it was made of."""
+    model, base = about["model"], about["base"]
+    return _MERGED_CARD.format(
+        head=_head(base, adapter=False),
+        title=f"{model.rstrip('/').rpartition('/')[2]}, with its tools",
+        home=_HOME,
+        toolformer=about["toolformer"],
+        model=model,
+        base="" if base == model else f" merged into `{base}`",
+        dtype=about["dtype"],
+        spelling=f" A call is written like this: `{about['call']}`.",
+        folder=folder,
+        settings=json.dumps(about, indent=1, ensure_ascii=False),
     )
 
 

@@ -14,7 +14,7 @@ import warnings
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from huggingface_hub import _CACHED_NO_EXIST, hf_hub_download, is_offline_mode, try_to_load_from_cache
@@ -25,6 +25,9 @@ from transformers import PreTrainedModel
 
 from toolformer.errors import ConfigError, first_line
 from toolformer.reach import is_path
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 SETTINGS = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -160,6 +163,29 @@ def _damaged(name: str, reason: str) -> ConfigError:
 
 def put_on(model: PreTrainedModel, adapter: Adapter, tokens: int) -> PreTrainedModel:
     """The model with the adapter's layers in it, and rows for so many tokens."""
+    adapted = _adapted(model, adapter, tokens)
+    inner = cast("PreTrainedModel", adapted.get_base_model().eval())
+    config = adapted.active_peft_config
+    if config.is_prompt_learning:
+        _put_before(inner, adapted.get_prompt(batch_size=1)[0, : config.num_virtual_tokens])
+    return inner
+
+
+def merge(model: PreTrainedModel, adapter: Adapter, tokens: int) -> PreTrainedModel:
+    """The model with what a LoRA has learnt in its own weights, and rows for so many tokens. No layers are added."""
+    if adapter.kind != "LORA":
+        raise ConfigError(
+            f"{adapter.name} is a learned prompt, which has no place in a model's weights: finetune with LoRA or all "
+            "weights"
+        )
+    adapted = _adapted(model, adapter, tokens)
+    try:
+        return cast("PreTrainedModel", adapted.merge_and_unload(safe_merge=True).eval())
+    except ValueError as error:
+        raise ConfigError(f"{adapter.name} cannot be merged ({first_line(error)}): finetune again") from error
+
+
+def _adapted(model: PreTrainedModel, adapter: Adapter, tokens: int) -> "PeftModel":
     from peft import PeftModel
 
     if tokens > (known := model.config.get_text_config(decoder=True).vocab_size):
@@ -168,14 +194,9 @@ def put_on(model: PreTrainedModel, adapter: Adapter, tokens: int) -> PreTrainedM
         with warnings.catch_warnings():
             # peft asks transformers in a way that is on its way out; nobody who loads an adapter can help it.
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-            adapted = PeftModel.from_pretrained(model, str(adapter.folder))
+            return PeftModel.from_pretrained(model, str(adapter.folder))
     except _WRONG as error:
         raise ConfigError(f"{adapter.name} is no adapter for this model: {first_line(error)}") from error
-    inner = cast("PreTrainedModel", adapted.get_base_model().eval())
-    config = adapted.active_peft_config
-    if config.is_prompt_learning:
-        _put_before(inner, adapted.get_prompt(batch_size=1)[0, : config.num_virtual_tokens])
-    return inner
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@
 asked is answered in `hf/model.py`. No code that comes with a model is ever run.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
 from toolformer.calls import CallSyntax
 from toolformer.errors import ConfigError, first_line
-from toolformer.hf.adapter import Adapter, put_on
+from toolformer.hf.adapter import Adapter, merge, put_on
 from toolformer.hf.checkpoint import NOT_RIGHT, check_size, fingerprint, unreadable
 from toolformer.hf.encode import Codec
 from toolformer.hf.model import CausalModel, Seq2SeqModel
@@ -32,7 +33,7 @@ from toolformer.hf.quiet import no_bar, no_report
 from toolformer.hf.source import Source, find, no_model
 from toolformer.lm import LanguageModel
 from toolformer.loading import Loading, Quantize
-from toolformer.reach import is_path
+from toolformer.reach import is_path, out_of_reach
 
 
 def load(
@@ -58,7 +59,23 @@ def load(
     )
     source, found = find(name_or_path, loading)
     network, tokenizer = _loaded(source, found, loading)
-    name = _called(name_or_path, source, found, loading)
+    return _asked(network, tokenizer, _called(name_or_path, source, found, loading), source, found)
+
+
+def around(network: PreTrainedModel) -> LanguageModel:
+    """A whole model that transformers itself has loaded, ready to be asked, with the tokenizer that lies beside it."""
+    place = network.name_or_path or ""
+    source = Source(place, place, getattr(network.config, "_commit_hash", None), offline=out_of_reach(place))
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    model = _asked(network, _tokenizer(source, None), place, source, None)
+    for parameter in trained:  # it is still its owner's
+        parameter.requires_grad_(True)
+    return model
+
+
+def _asked(
+    network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, source: Source, found: Adapter | None
+) -> LanguageModel:
     codec = Codec(tokenizer, name)
     codec.check()
     kind = Seq2SeqModel if network.config.is_encoder_decoder else CausalModel
@@ -68,6 +85,11 @@ def load(
 def load_network(name_or_path: str, loading: Loading = Loading()) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The same as transformers' own model, with the adapter's layers in it, and the tokenizer."""
     return _loaded(*find(name_or_path, loading), loading)
+
+
+def load_merged(name_or_path: str, loading: Loading) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The same with the adapter in the model's own weights."""
+    return _loaded(*find(name_or_path, loading), loading, put=merge)
 
 
 def fetch(name_or_path: str, loading: Loading = Loading()) -> tuple[str, str]:
@@ -88,7 +110,12 @@ def _called(name: str, source: Source, found: Adapter | None, loading: Loading) 
     return source.name if found is None or loading.adapter is not None else name
 
 
-def _loaded(source: Source, found: Adapter | None, loading: Loading) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def _loaded(
+    source: Source,
+    found: Adapter | None,
+    loading: Loading,
+    put: Callable[[PreTrainedModel, Adapter, int], PreTrainedModel] = put_on,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     device = device_of(loading.device)
     if found is not None:
         found.fetch(offline=source.offline)
@@ -97,7 +124,7 @@ def _loaded(source: Source, found: Adapter | None, loading: Loading) -> tuple[Pr
     own = config.dtype if isinstance(config.dtype, torch.dtype) else None
     dtype = dtype_of(loading.dtype, device, own, shipped=source.shipped)
     model = _model(config, source, dtype, device, loading.quantize)
-    return (model if found is None else put_on(model, found, len(tokenizer))), tokenizer
+    return (model if found is None else put(model, found, len(tokenizer))), tokenizer
 
 
 def _config(source: Source) -> PreTrainedConfig:
