@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -19,8 +20,9 @@ import pytest
 
 from tests.fakes import ScriptedLM, script
 from tests.serving import ARROW, CLOSE, OPEN, SUM, Told, adds, client, inside, post, says, served, until
+from toolformer.commands.listening import listen
 from toolformer.decode.options import Options
-from toolformer.errors import ToolError
+from toolformer.errors import ConfigError, ToolError
 from toolformer.model import Toolformer
 from toolformer.serve.app import application
 from toolformer.serve.limits import Limits
@@ -459,3 +461,12 @@ def _up(url: str) -> bool:
         return httpx.get(f"{url}/health").status_code == 200
     except httpx.ConnectError:
         return False
+
+
+def test_answers_do_not_wait_for_acknowledgements() -> None:
+    """A socket made otherwise holds back the body of an answer until its head was acknowledged."""
+    with listen("127.0.0.1", 0, "--port") as listening:
+        assert listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        port = listening.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1:{port} .*: give another --http"):
+            listen("127.0.0.1", port, "--http")

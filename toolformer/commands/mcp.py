@@ -1,10 +1,10 @@
 """`toolformer mcp`: the tools for clients of the Model Context Protocol."""
 
 import signal
-import socket
 from dataclasses import dataclass, field
 
 from toolformer.catalog import ALONE, ToolSettings, make_tools
+from toolformer.commands.listening import listen
 from toolformer.commands.stopping import stopping
 from toolformer.commands.tools import Settings
 from toolformer.errors import ConfigError
@@ -42,17 +42,8 @@ class Mcp:
                 with stopping("nothing is kept between requests"):
                     anyio.run(serve_stdio, server)
                 return
-            with self._listen(self.http) as listening:
+            with listen("127.0.0.1", self.http, "--http") as listening:
                 print(f"http://127.0.0.1:{listening.getsockname()[1]}/mcp", flush=True)
                 # uvicorn raises the signal once more when it has stopped; a clean stop is a success.
                 signal.signal(signal.SIGTERM, lambda *_: None)
                 anyio.run(serve_http, server, listening)
-
-    def _listen(self, port: int) -> socket.socket:
-        try:
-            listening = socket.create_server(("127.0.0.1", port), backlog=512)
-        except (OSError, OverflowError) as error:
-            raise ConfigError(f"cannot listen on port {port} ({error}): give another with --http") from error
-        # Otherwise each answer waits 40 ms for an acknowledgement: its head and its body are sent one by one.
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return listening

@@ -2,13 +2,13 @@
 
 import os
 import signal
-import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 from toolformer.catalog import ToolSettings
 from toolformer.commands.flags import LoadingFlags, Often
+from toolformer.commands.listening import listen
 from toolformer.commands.talk import Who
 from toolformer.commands.tools import Settings
 from toolformer.decode.options import Options
@@ -59,7 +59,7 @@ class Serve:
         if key is None and self.host not in ("127.0.0.1", "localhost", "::1"):
             raise ConfigError(f"everybody who reaches {self.host} could ask: give --api-key-file, or set {_KEY}")
         name = self.name or self.who.model.rstrip("/").rpartition("/")[2]
-        with self._listen() as listening:
+        with listen(self.host, self.port, "--port") as listening:
             toolformer = self.who.toolformer(self.loading, self.settings)
             # Without a key, no page of another site may reach the server by giving this machine a name of its own.
             hosts = () if key else _OWN
@@ -71,13 +71,6 @@ class Serve:
             patience = int(self.limits.seconds) + 1
             config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=patience, lifespan="on")
             uvicorn.Server(config).run(sockets=[listening])
-
-    def _listen(self) -> socket.socket:
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        try:
-            return socket.create_server((self.host, self.port), family=family, backlog=512)
-        except (OSError, OverflowError) as error:
-            raise ConfigError(f"cannot listen on {self.host}:{self.port} ({error}): give another --port") from error
 
     def _key(self) -> str | None:
         if self.api_key_file is None:
