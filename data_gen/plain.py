@@ -87,7 +87,7 @@ class PlainMethod:
     def _ranked(self, lesson: Lesson, proposed: Sequence[Candidate]) -> list[Candidate]:
         """At each place the call that the model would write there first, each asked for by a pass of its own."""
         prompts, syntax = Prompts(self._annotator.model, lesson), self._annotator.syntax
-        least = self._annotator.ranker.least(lesson.tool)
+        least = self._annotator.ranker.least
         rows: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
         for one in proposed:
             live = prompts.showing(one.place.text.document.text)
@@ -98,7 +98,7 @@ class PlainMethod:
         best: dict[tuple[str, int], tuple[float, Candidate]] = {}
         for value, one in zip(likely, proposed, strict=True):
             key = (one.place.text.document.id, one.place.position)
-            if value >= least and (key not in best or value > best[key][0]):
+            if value >= least(one.call) and (key not in best or value > best[key][0]):
                 best[key] = value, one
         counts: dict[str, int] = {}
         chosen = []

@@ -23,7 +23,7 @@ class RuleSampler:
     @property
     def identity(self) -> Mapping[str, object]:
         """See Sampler."""
-        return {"rules": 1, "model": self.model.name, "fingerprint": self.model.fingerprint}
+        return {"rules": 2, "model": self.model.name, "fingerprint": self.model.fingerprint}
 
     def room(self, lesson: Lesson) -> int:
         """See Sampler. To rank a call, the model reads the demonstrations, the text up to there, and the call."""

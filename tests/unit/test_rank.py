@@ -19,6 +19,8 @@ LESSON = replace(
 KNOWN = {"1 + 2": -1.0, "2 - 1": -2.0, "2 * 2": -6.0}
 """What the model finds of the demonstrations: a mean of -3, a standard deviation of sqrt(14 / 3)."""
 LEAST = -3.0 - math.sqrt(14 / 3)
+SHORT = Call("Calculator", "1 + 1")
+"""As long as those of the demonstrations."""
 
 
 def model(said: dict[str, float], asked: list[tuple[str, str]] | None = None) -> ScriptedLM:
@@ -55,7 +57,7 @@ def test_the_likeliest_call_at_a_place_goes_on() -> None:
 
 def test_what_is_likely_the_demonstrations_say() -> None:
     ranker = Ranker(model({}), {"Calculator": LESSON})
-    assert ranker.least("Calculator") == pytest.approx(LEAST)
+    assert ranker.least(SHORT) == pytest.approx(LEAST)
     some = candidates("it is 18 all", (5, "a"), (8, "b"))
     assert ranked({"a": LEAST + 1e-6, "b": LEAST - 1e-6}, some) == (
         ["a"],
@@ -63,9 +65,20 @@ def test_what_is_likely_the_demonstrations_say() -> None:
     )
 
 
+def test_a_longer_call_may_be_less_likely_by_what_a_token_of_the_demonstrations_costs() -> None:
+    """Theirs have 20 tokens each, which are characters here, and cost -9 in all."""
+    more = 4 * -9 / 60
+    some = candidates("it is 18 all", (5, "1 + 2 + 3"), (8, "2 * 3 * 4"))
+    assert ranked({"1 + 2 + 3": LEAST + more + 1e-6, "2 * 3 * 4": LEAST + more - 1e-6}, some) == (
+        ["1 + 2 + 3"],
+        ["2 * 3 * 4: the model would hardly write it there"],
+    )
+    assert Ranker(model({}), {"Calculator": LESSON}).least(Call("Calculator", "1")) == pytest.approx(LEAST)
+
+
 def test_each_demonstration_is_weighed_behind_the_others_at_its_own_place() -> None:
     asked: list[tuple[str, str]] = []
-    Ranker(model({}, asked), {"Calculator": LESSON}).least("Calculator")
+    Ranker(model({}, asked), {"Calculator": LESSON}).least(SHORT)
     written = [
         "1 and 2 are [Calculator(1 + 2)] 3.", "2 less 1 is [Calculator(2 - 1)] 1.", "2 by 2 is [Calculator(2 * 2)] 4."
     ]  # fmt: skip
@@ -86,9 +99,9 @@ def test_a_call_is_weighed_behind_all_demonstrations_and_the_text_up_to_its_plac
 
 
 def test_a_demonstration_that_cannot_be_written_does_not_count() -> None:
-    assert Ranker(model({"2 * 2": -math.inf}), {"Calculator": LESSON}).least("Calculator") == pytest.approx(-2.0)
+    assert Ranker(model({"2 * 2": -math.inf}), {"Calculator": LESSON}).least(SHORT) == pytest.approx(-2.0)
     none = dict.fromkeys(KNOWN, -math.inf)
-    assert Ranker(model(none), {"Calculator": LESSON}).least("Calculator") == -math.inf
+    assert Ranker(model(none), {"Calculator": LESSON}).least(SHORT) == -math.inf
     # Then anything possible will do, and the impossible does not.
     some = candidates("it is 18 all", (5, "a"), (8, "b"))
     assert ranked(none | {"a": -math.inf, "b": -99.0}, some) == (
@@ -103,7 +116,7 @@ def test_a_loss_that_is_no_number_is_not_likely() -> None:
 
 def test_a_demonstration_that_ends_with_its_call_says_nothing_of_a_place() -> None:
     lesson = replace(LESSON, demonstrations=("1 and 2 are {1 + 2} 3.", "2 less 1 is {2 - 1}"))
-    assert Ranker(model({}), {"Calculator": lesson}).least("Calculator") == -1.0
+    assert Ranker(model({}), {"Calculator": lesson}).least(SHORT) == -1.0
 
 
 def test_of_many_places_the_likeliest_stay_in_their_order() -> None:
