@@ -21,6 +21,8 @@ API = {
             "toolformer.Toolformer",
             "toolformer.Generation",
             "toolformer.generation.MadeCall",
+            "toolformer.Research",
+            "toolformer.Note",
             "toolformer.Options",
             "toolformer.chat.Chat",
             "toolformer.chat.Turn",
