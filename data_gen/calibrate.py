@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.records import Candidate, Document, Rejected, Text
-from toolformer.data_gen.threshold import ENOUGH, Threshold, find_thresholds
+from toolformer.data_gen.threshold import ENOUGH, FEWEST, Threshold, find_thresholds
 from toolformer.errors import ToolUnavailable
 
-DOCUMENTS = 512
-"""Texts that are looked at, at most, before the thresholds have to be known."""
+DOCUMENTS, RARE = 512, 2048
+"""Texts that are looked at, at most, before the thresholds have to be known: more while a tool has too few calls."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,16 @@ def calibrate(
         for one in done[-1].scored:
             by_tool[one.call.tool].append(one)
         told(documents)
-        if documents >= DOCUMENTS or all(len(by_tool[tool]) >= ENOUGH for tool in annotator.lessons):
+        if _enough(documents, [len(by_tool[tool]) for tool in annotator.lessons]):
             break
     given = {tool: lesson.filtering_threshold for tool, lesson in annotator.lessons.items()}
     missing = sum(one.kind == ToolUnavailable.kind for shard in done for one in shard.rejected)
     return Calibration(find_thresholds(by_tool, annotator.scorer, given), len(done), missing), done
+
+
+def _enough(documents: int, scored: Sequence[int]) -> bool:
+    """Whether the thresholds can be told from so many texts and so many calls of each tool. A tool without any call is
+    not waited for."""
+    if min(scored) >= ENOUGH or documents >= RARE:
+        return True
+    return documents >= DOCUMENTS and not any(0 < count < FEWEST for count in scored)

@@ -64,7 +64,9 @@ def sums(count: int) -> list[Document]:
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibrate, "DOCUMENTS", 24)
-    monkeypatch.setattr(module, "FEWEST", 20)
+    monkeypatch.setattr(calibrate, "RARE", 24)
+    for one in (module, calibrate):
+        monkeypatch.setattr(one, "FEWEST", 20)
 
 
 LESSON = replace(PAPER, samples=1)
@@ -76,6 +78,21 @@ def annotated(out: Path, workers: int = 1, count: int = 60, tool: Tool | None = 
         annotators = [Annotator(Adds(), box, [LESSON]) for _ in range(workers)]
         run(annotators, iter(sums(count)), out, {}, progress, shard_size=10)
     return progress
+
+
+def test_a_tool_with_too_few_calls_is_waited_for_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibrate, "FEWEST", 35)  # a call a text; shards of ten; 24 texts would do otherwise
+
+    def looked_at(name: str) -> int:
+        annotated(tmp_path / name)
+        found: int = json.loads((tmp_path / name / "config.json").read_text())["thresholds"]["found_on_shards"]
+        return found
+
+    assert looked_at("limit") == 3
+    monkeypatch.setattr(calibrate, "RARE", 100)
+    assert looked_at("waited") == 4
+    monkeypatch.setattr(calibrate, "FEWEST", 20)
+    assert looked_at("enough") == 3
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
