@@ -14,7 +14,7 @@ from pathlib import Path
 from toolformer import Research, Toolformer
 from toolformer.eval.answers import judge
 from toolformer.eval.calls import share
-from toolformer.eval.examples import Example
+from toolformer.eval.examples import Example, example_of
 from toolformer.eval.sources import array
 from toolformer.eval.tasks.popqa import popqa
 from toolformer.eval.words import holds
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="the folder of benchmark data")
     parser.add_argument("--questions", type=int, default=100, help="ask so many (default: %(default)s)")
     chosen = parser.parse_args()
-    examples = [*popqa(str(chosen.data))["test"]]
+    examples = [example_of(row) for row in popqa(str(chosen.data))["test"]]
     asked = random.Random(SEED).sample(examples, min(chosen.questions, len(examples)))
     rows = [row for _, row in array(chosen.data / "popqa" / "popqa.json")]
     passages = {Passage(one["title"], one["text"]) for row in rows for one in row["paragraphs"]}

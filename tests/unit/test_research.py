@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 import pytest
 
+from recipes.researched import told
 from tests.fakes import ScriptedLM
 from toolformer import CallSyntax, Toolformer, Traits
 from toolformer.errors import ConfigError, ToolError, ToolNothing
+from toolformer.eval.examples import Example
 from toolformer.research import Note, Research
 
 OPEN, ARROW, CLOSE = CallSyntax.TOKENS.control_tokens
@@ -96,3 +98,14 @@ def test_what_cannot_be_asked_is_refused() -> None:
             tf.research(" \n")
         with pytest.raises(ToolError, match="no tool"):
             tf.research("What?", tool="Nothing")
+
+
+def test_the_recipe_counts_right_answers_and_those_that_were_read() -> None:
+    asked = [Example(f"{n}", "?", ("Tacoma",), rule="qa") for n in range(4)]
+    note = Note("Frank Herbert", PAGES["Frank Herbert"])
+    answers = [("Tacoma", (note,)), ("Seattle", (note, note)), ("in Tacoma", ()), ("Rome", ())]
+    found = [Research("?", notes, answer, "rounds", 50) for answer, notes in answers]
+    first, second = told(2, asked, found)
+    assert first.startswith("up to 2 searches: 50.0% (")
+    assert "; the answer was read in 50.0% (" in first
+    assert second == "  0.8 results and 50 tokens a question"
