@@ -10,7 +10,7 @@ from typing import Self, Unpack, overload
 
 from toolformer.catalog import default_tools
 from toolformer.chat import Chat
-from toolformer.decode.decoder import Decoder
+from toolformer.decode.decoder import STRIDE, Decoder
 from toolformer.decode.events import Event
 from toolformer.decode.options import OptionChanges, Options
 from toolformer.decode.trigger import Thresholds, read_thresholds
@@ -22,9 +22,6 @@ from toolformer.loading import Loading, Quantize
 from toolformer.research import Research, Researcher
 from toolformer.tool import Tool
 from toolformer.toolbox import ResultMemory, Toolbox
-
-_STRIDE = 16
-"""Tokens between two looks at the text when nobody watches it grow."""
 
 
 class Toolformer:
@@ -90,7 +87,7 @@ class Toolformer:
         chosen = (options or Options()).changed(**changes)
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         rows = [Gathered(self.decoder.syntax) for _ in prompts]
-        for event in self.decoder.run([self.model.encode(one).ids for one in prompts], chosen, stride=_STRIDE):
+        for event in self.decoder.run([self.model.encode(one).ids for one in prompts], chosen, stride=STRIDE):
             rows[event.row].add(event)
         made = [row.generation() for row in rows]
         return made[0] if isinstance(prompt, str) else made

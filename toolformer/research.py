@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from toolformer.decode.decoder import Decoder
-from toolformer.decode.events import Answered
+from toolformer.decode.events import Answered, Undone
 from toolformer.decode.options import Options
 from toolformer.errors import ConfigError
 from toolformer.generation import Gathered
 
-_GREEDY = Options(k=10**9, trigger="top_k", max_new_tokens=1)
-"""A call opens at once: no vocabulary has more tokens."""
-_SAMPLED = _GREEDY.changed(k=10**9, call_temperature=0.7)
-_TRIES = 3
-"""Queries that are sampled where the likeliest one finds nothing new."""
+_ASKING = Options(k=10**9, max_new_tokens=1, calls_sampled=4, choose="call")
+"""A call opens at once, since no vocabulary has more tokens. The likeliest query is written, and three samples, which
+stand in for it where it finds nothing new."""
 _ANSWER = "Answer:"
 
 Why = Literal["rounds", "nothing new", "nothing found", "tokens"]
@@ -57,7 +55,7 @@ class Research:
 
     def __str__(self) -> str:
         """A transcript."""
-        told = [f"{self.question}"]
+        told = [self.question]
         for number, note in enumerate(self.notes, 1):
             told += [f"{number}. searched for: {note.query}", f"   found: {note.result}"]
         sources = f" [{', '.join(self.sources)}]" if self.notes else ""
@@ -76,6 +74,8 @@ class Researcher:
         self._answering = options.changed(k=0, stop=("\n", *options.stop))
         self._notes: list[Note] = []
         self._used, self._most = 0, most
+        if (least := len(self._ids(_ANSWER)) + self._answering.max_new_tokens) > most:
+            raise ConfigError(f"tokens={most}: the question and its answer alone may take {least}; allow more")
 
     def run(self, rounds: int) -> Research:
         """Answer it after at most so many searches."""
@@ -94,22 +94,20 @@ class Researcher:
     def _fits(self) -> bool:
         """Whether another search and the answer can take no more tokens than they may."""
         size = len(self._ids(""))
-        found = _GREEDY.input_tokens + _GREEDY.result_tokens
-        answer = size + found + self._answering.max_new_tokens
-        tries = (1 + _TRIES) * (size + found)
-        return answer <= self._decoder.model.context and self._used + tries + answer <= self._most
+        call = _ASKING.input_tokens + _ASKING.result_tokens
+        answer = size + call + self._answering.max_new_tokens
+        search = size + _ASKING.calls_sampled * call
+        return answer <= self._decoder.model.context and self._used + search + answer <= self._most
 
     def _search(self) -> Note | None:
-        """What the model's own query finds, or one of several that it samples, if that is new."""
+        """What the model's likeliest query finds, or one that it samples, if that is new."""
         ids = self._ids("")
-        for prompts, options in (([ids], _GREEDY), ([ids] * _TRIES, _SAMPLED)):
-            asked = [event for event in self._decoder.run(prompts, options) if isinstance(event, Answered)]
-            notes = [Note(event.call.input, event.call.result or "") for event in asked]
-            self._used += len(prompts) * len(ids) + sum(self._tokens(f"{one.query} {one.result}") for one in notes)
-            known = {one.result for one in self._notes}
-            if new := [note for note in notes if note.result not in known]:
-                return new[0]
-        return None
+        events = [event for event in self._decoder.run([ids], _ASKING) if isinstance(event, Answered | Undone)]
+        events.sort(key=lambda event: isinstance(event, Undone))  # samples, behind the call that stays
+        notes = [Note(event.call.input, event.call.result) for event in events if event.call and event.call.result]
+        self._used += len(ids) + sum(len(self._decoder.model.encode(f"{one.query} {one.result}").ids) for one in notes)
+        known = {one.result for one in self._notes}
+        return next((note for note in notes if note.result not in known), None)
 
     def _write(self) -> str:
         """The answer."""
@@ -125,6 +123,3 @@ class Researcher:
         """What the model reads: the notes, the question, and what its own words follow."""
         lines = [*(note.result for note in self._notes), f"Question: {self._question}", end]
         return self._decoder.model.encode("\n".join(lines)).ids
-
-    def _tokens(self, text: str) -> int:
-        return len(self._decoder.model.encode(text).ids)

@@ -93,6 +93,21 @@ def _worth(word: str) -> int | None:
     return _WORDS.get(word) or _WORDS.get(word.removesuffix("s").removesuffix("d"))
 
 
+def calculated(text: str) -> Iterator[tuple[Number, Iterator[str]]]:
+    """Each number of a text that may be a result, with the calculations that give it, if any do.
+
+    A number that the text has said before is a repetition, and no result.
+    """
+    found = numbers(text)
+    said: set[str] = set()
+    for index, number in enumerate(found):
+        if number.said and number.digits not in said and number.value:
+            # A percentage stands there twice; neither is made of the other.
+            before = found[: index - 1 if index and found[index - 1].start == number.start else index]
+            yield number, expressions(before, number)
+        said.add(number.digits)
+
+
 def expressions(found: Sequence[Number], target: Number) -> Iterator[str]:
     """The calculations over some numbers that give the target: of one operation, or where none does, of two."""
     near: dict[str, float] = {}

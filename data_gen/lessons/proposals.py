@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations, islice
 
 from toolformer.chains import FUNCTION_WORDS
-from toolformer.data_gen.lessons.expressions import expressions, numbers
+from toolformer.data_gen.lessons.expressions import calculated
 from toolformer.data_gen.lessons.places import MONTHS, WEEKDAYS
 from toolformer.data_gen.records import Document
 
@@ -37,19 +37,10 @@ Propose = Callable[[Document], Iterable[Proposed]]
 
 
 def calculations(document: Document) -> Iterator[Proposed]:
-    """Expressions of up to two operations over the numbers nearby whose value is the number that follows.
-
-    A number that the text has said before is a repetition, and no result.
-    """
-    found = numbers(document.text)
-    said: set[str] = set()
-    for index, number in enumerate(found):
-        if number.said and number.digits not in said and number.value:
-            # A percentage stands there twice; neither is made of the other.
-            before = found[: index - 1 if index and found[index - 1].start == number.start else index]
-            for expression in islice(expressions(before, number), MOST_EACH):
-                yield Proposed(number.start, expression)
-        said.add(number.digits)
+    """Expressions of up to two operations over the numbers nearby whose value is the number that follows."""
+    for number, found in calculated(document.text):
+        for expression in islice(found, MOST_EACH):
+            yield Proposed(number.start, expression)
 
 
 _DATE = re.compile(

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from toolformer.data_gen.lessons import expressions
+from toolformer.data_gen.lessons.expressions import MAX_NUMBERS, calculated
 from toolformer.data_gen.lessons.foreign import holds_foreign
 from toolformer.data_gen.records import Document
 
@@ -21,7 +21,7 @@ WINDOW = 100
 NEAR = 20
 """Of these, how many numbers before the last one are tried."""
 FEW = 30
-"""Numbers of a text for which two operations are tried: among more, they give nearly any number."""
+"""Numbers of a text that may be results for which two operations are tried: they give nearly any later one."""
 
 
 def any_text(document: Document) -> bool:
@@ -39,7 +39,7 @@ def numbers(document: Document) -> bool:
     """
     if _EQUALS.search(document.text):
         return True
-    found = list(itertools.islice(_numbers(document.text), expressions.MAX_NUMBERS))
+    found = list(itertools.islice(_numbers(document.text), MAX_NUMBERS))
     if len(found) < 3:
         return False
     return _one_follows(found) or _one_in_a_hundred(document.id) or _two_steps(document.text)
@@ -68,9 +68,8 @@ def foreign(document: Document) -> bool:
 
 def _two_steps(text: str) -> bool:
     """Whether a number follows from three before it, such as `78 - 20 * 2`, and from no two of them."""
-    found = expressions.numbers(text)[:FEW]
-    firsts = (next(expressions.expressions(found[:at], one), "") for at, one in enumerate(found) if one.said)
-    return any(len(first.split()) == 5 for first in firsts)
+    firsts = (next(found, "") for _, found in itertools.islice(calculated(text), FEW))
+    return any(len(first.split()) == 5 for first in firsts)  # three numbers and two operators
 
 
 _EQUALS = re.compile(r"(?:=|\bequals|\bequal to|\btotal of|\baverage of)\s*+(?:[^\w\s]\s*+)?[0-9]", re.IGNORECASE)

@@ -71,8 +71,8 @@ def test_a_search_reads_what_the_one_before_it_found() -> None:
 
 def test_it_ends_where_nothing_new_is_found() -> None:
     found, search = ask(follows("Dune"))
-    # The same query again, and three samples of it.
-    assert search.asked == ["Dune"] * 5
+    # The samples are the same query, which runs once.
+    assert search.asked == ["Dune"] * 2
     assert (len(found.notes), found.end, found.answer) == (1, "nothing new", "Tacoma")
     found, search = ask(follows("nonsense"))
     assert (found.notes, found.end, found.answer) == ((), "nothing found", "Tacoma")
@@ -96,6 +96,10 @@ def test_what_cannot_be_asked_is_refused() -> None:
     with Toolformer(follows("Dune"), [Search()]) as tf:
         with pytest.raises(ConfigError, match="the question is empty"):
             tf.research(" \n")
+        with pytest.raises(
+            ConfigError, match="tokens=40: the question and its answer alone may take"
+        ):
+            tf.research("What?", tokens=40)
         with pytest.raises(ToolError, match="no tool"):
             tf.research("What?", tool="Nothing")
 
@@ -109,3 +113,19 @@ def test_the_recipe_counts_right_answers_and_those_that_were_read() -> None:
     assert first.startswith("up to 2 searches: 50.0% (")
     assert "; the answer was read in 50.0% (" in first
     assert second == "  0.8 results and 50 tokens a question"
+
+
+def test_where_the_likeliest_query_finds_nothing_new_a_sample_stands_in_for_it() -> None:
+    """Half of the queries go on with what was found; the likelier half ask for it once more."""
+
+    def following(said: str) -> Mapping[str, float]:
+        _, call, written = said.rpartition(f"{OPEN} WikiSearch(")
+        if not call:
+            return {"\n": 1.0}
+        if not written:
+            return {"D": 1.0} if PAGES["Dune"] not in said else {"D": 0.55, "F": 0.45}
+        rest = f"{'Dune' if written[0] == 'D' else 'Frank Herbert'}) "[len(written) :]
+        return {rest[0] if rest else ARROW: 1.0}
+
+    found, _ = ask(ScriptedLM(follows=following), rounds=2)
+    assert [note.query for note in found.notes] == ["Dune", "Frank Herbert"]

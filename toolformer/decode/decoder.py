@@ -19,6 +19,9 @@ from toolformer.lm import Ids, LanguageModel, syntax_of
 from toolformer.tool import DocumentFacts
 from toolformer.toolbox import Toolbox
 
+STRIDE = 16
+"""Tokens between two looks at the text when nobody watches it grow."""
+
 
 class Decoder:
     """A model with its tools. Not for several threads at once: a model is not."""

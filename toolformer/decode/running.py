@@ -143,10 +143,9 @@ class Running:
         behind, evidence = [0] * len(places), [0.0] * len(places)
         calls = next((way.calls for way in self._ways.values() if way.calls.k), None)
         if calls:
-            opening = logits[:, calls.opening[0]]
             behind = ranks(logits, calls.opening[0])
             if any(way.calls.thresholds for way in self._ways.values()):
-                chances = (opening - logits.logsumexp(dim=-1)).exp().tolist()
+                chances = (logits[:, calls.opening[0]] - logits.logsumexp(dim=-1)).exp().tolist()
                 evidence = [self._evidence(place, chance) for place, chance in zip(places, chances, strict=True)]
         lengths, room = self._port.lengths, self._port.room
         numbers = zip(places, logits, most.tolist(), best.tolist(), behind, evidence, strict=True)

@@ -20,7 +20,7 @@ from transformers.utils.generic import ModelOutput
 
 from toolformer.calls import Part
 from toolformer.catalog import default_tools
-from toolformer.decode.decoder import Decoder
+from toolformer.decode.decoder import STRIDE, Decoder
 from toolformer.decode.events import Ended, Text
 from toolformer.decode.options import Options
 from toolformer.decode.trigger import Thresholds, read_thresholds
@@ -34,8 +34,6 @@ from toolformer.toolbox import Toolbox
 
 _KEPT = "_toolformer"
 """Where a model keeps what it needs for its next text."""
-_STRIDE = 16
-"""Tokens between two looks at the text when nobody watches it grow."""
 
 
 @dataclass
@@ -105,7 +103,7 @@ class _Kept:
         with nullcontext(self.toolbox) if tools is None else Toolbox(tools, workers=4) as toolbox:
             decoder = Decoder(self.model, toolbox, calibrated=self.thresholds)
             rows = [Gathered(decoder.syntax) for _ in prompts]
-            for event in decoder.run(prompts, options, stride=1 if stream else _STRIDE):
+            for event in decoder.run(prompts, options, stride=1 if stream else STRIDE):
                 rows[event.row].add(event)
                 if stream and isinstance(event, Text | Ended):
                     stream.put(event)

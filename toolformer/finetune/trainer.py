@@ -70,9 +70,9 @@ class LossAtLabels:
         if not model.training:
             return cross_entropy(logits, said, reduction="sum")
         own = inputs["own"][there]
-        return self._said(model, inputs, logits, said, own) + self._intrusion(logits[own])
+        return self._words(model, inputs, logits, said, own) + self._intrusion(logits[own])
 
-    def _said(self, model: torch.nn.Module, inputs: Inputs, logits: Tensor, said: Tensor, own: Tensor) -> Tensor:
+    def _words(self, model: torch.nn.Module, inputs: Inputs, logits: Tensor, said: Tensor, own: Tensor) -> Tensor:
         """The loss of the words: of the text, or of what the model would have said, where a text is its own."""
         if self._as_it_was is None:
             return cross_entropy(logits, said, reduction="sum")
