@@ -96,9 +96,7 @@ def test_what_cannot_be_asked_is_refused() -> None:
     with Toolformer(follows("Dune"), [Search()]) as tf:
         with pytest.raises(ConfigError, match="the question is empty"):
             tf.research(" \n")
-        with pytest.raises(
-            ConfigError, match="tokens=40: the question and its answer alone may take"
-        ):
+        with pytest.raises(ConfigError, match="tokens=40: the question and its answer alone may take"):
             tf.research("What?", tokens=40)
         with pytest.raises(ToolError, match="no tool"):
             tf.research("What?", tool="Nothing")
