@@ -112,7 +112,7 @@ class Toolformer:
         """Answer a question from what a tool finds: search, read, and search again with what was read.
 
         At most so many searches, and so many tokens read and written in all. `changes` are fields of Options, and say
-        how the answer is written. Small models do this badly: docs/decode.md says how badly.
+        how the answer is written. docs/decode.md says how well a small model does it.
         """
         options = Options(max_new_tokens=32).changed(**changes)
         return Researcher(self.decoder, question, tool, options, tokens).run(rounds)
