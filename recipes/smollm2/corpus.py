@@ -19,10 +19,10 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from recipes.builtin.corpus import build, to_jsonl
 from recipes.smollm2.problems import problems
 from toolformer.builtin import knowledge
 
@@ -53,8 +53,9 @@ MAWPS = Source("mawps/trainset.json", "2b64752c55d451a157b6aec2ffddfe67a64ec3a67
 SOURCES = (BARE, WIKIPEDIA, POSTS, MAWPS)
 PROBLEMS = 700
 """Short word problems of our own: problems.py."""
-OWN = {"sum": 180, "date": 160, "today": 10, "fact": 240}
-"""Texts of each kind from the package's own corpus."""
+OWN = {"sum": 120, "date": 300, "today": 60, "fact": 360}
+"""Texts of each kind of the package's own corpus, which is made again with several seeds."""
+SEEDS = range(6)
 
 
 def main() -> None:
@@ -99,12 +100,13 @@ def taken(rng: random.Random, data: Path, source: Source) -> list[Json]:
 
 
 def own(rng: random.Random) -> Iterator[Json]:
-    """Short texts about sums, dates and facts that come with the package."""
-    texts = [*rows(Path(str(files("toolformer.builtin") / "corpus.jsonl")))]
+    """Short texts of our own about sums, dates and facts."""
+    lines = ((seed, line) for seed in SEEDS for line in to_jsonl(build("train", seed)).splitlines())
+    texts = [{**json.loads(line), "seed": seed} for seed, line in lines]
     for kind, count in OWN.items():
         for row in rng.sample([row for row in texts if row["kind"] == kind], count):
             dated: Json = {name: row[name] for name in ("date", "url") if name in row}
-            yield {"id": f"own-{row['id']}", "text": row["text"], **dated, "calls": row["truth"]}
+            yield {"id": f"own-{row['seed']}-{row['id']}", "text": row["text"], **dated, "calls": row["truth"]}
 
 
 def rows(path: Path) -> Iterator[Json]:

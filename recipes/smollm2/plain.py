@@ -1,8 +1,9 @@
-"""The texts that smollm2-tools reads without calls: its corpus, and short pieces of prose in which it is to stay quiet.
+"""The texts that smollm2-tools reads without calls: short pieces of prose, in which it is to stay quiet.
 
     python -m recipes.smollm2.plain DATA OUT
 
-reads OUT/corpus.jsonl and writes OUT/plain.jsonl. What `prose.py` measures on is left out.
+writes OUT/plain.jsonl. What `prose.py` measures on is left out, and so is the corpus: a call may well belong in a text
+of it that kept none.
 """
 
 import argparse
@@ -16,8 +17,8 @@ from recipes.smollm2 import prose
 from recipes.smollm2.corpus import POSTS, WIKIPEDIA, Source, digest, drawn, rows, write
 
 SEED = "anchor 1"
-WIKITEXT = Source("wikitext2/valid.txt", "f0737ed31fc1329026e95cb8b98e19c2a182c39c240ab909dc31abf2f8af58e8", 80, 350)
-PIECES = (replace(WIKIPEDIA, texts=130, longest=320), WIKITEXT, replace(POSTS, texts=40, longest=350))
+WIKITEXT = Source("wikitext2/valid.txt", "f0737ed31fc1329026e95cb8b98e19c2a182c39c240ab909dc31abf2f8af58e8", 160, 350)
+PIECES = (replace(WIKIPEDIA, texts=160, longest=320), WIKITEXT, replace(POSTS, texts=80, longest=350))
 """Of each source so many pieces, each of at most so many characters."""
 _SHORTEST = 300
 """Characters that a line of WikiText has, if it is a paragraph."""
@@ -29,11 +30,11 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="The texts that smollm2-tools reads without calls.")
     parser.add_argument("data", type=Path, help="the folder of the public files")
-    parser.add_argument("out", type=Path, help="the folder that corpus.py wrote")
+    parser.add_argument("out", type=Path, help="the folder to write")
     chosen = parser.parse_args()
     if digest(chosen.data / WIKITEXT.file) != WIKITEXT.sha256:
         sys.exit(f"{chosen.data} holds another {WIKITEXT.file} than this recipe was made with, or none")
-    texts = [*(row["text"] for row in rows(chosen.out / "corpus.jsonl")), *pieces(chosen.data)]
+    texts = [*pieces(chosen.data)]
     write(chosen.out / "plain.jsonl", [{"id": str(number), "text": text} for number, text in enumerate(texts)])
     print(f"{len(texts)} texts")
 
