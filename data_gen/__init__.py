@@ -9,12 +9,12 @@ if __name__ != "toolformer.data_gen":
 
 if TYPE_CHECKING:
     from toolformer.data_gen.annotated_folder import AnnotatedFolder
-    from toolformer.data_gen.corpus import read_corpus
+    from toolformer.data_gen.annotating import Progress, annotate
+    from toolformer.data_gen.documents import read_corpus
     from toolformer.data_gen.lessons import Lesson, load_lesson
     from toolformer.data_gen.lessons.proposals import Proposed
     from toolformer.data_gen.method import Method
     from toolformer.data_gen.records import Document
-    from toolformer.data_gen.run import Progress, annotate
     from toolformer.data_gen.samplers.server import Server
 
 __all__ = [
@@ -35,12 +35,12 @@ _PLACES = {
     "Document": "records",
     "Lesson": "lessons",
     "Method": "method",
-    "Progress": "run",
+    "Progress": "annotating",
     "Proposed": "lessons.proposals",
     "Server": "samplers.server",
-    "annotate": "run",
+    "annotate": "annotating",
     "load_lesson": "lessons",
-    "read_corpus": "corpus",
+    "read_corpus": "documents",
 }
 
 

@@ -9,8 +9,8 @@ from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.method import Method
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.samplers import Sampler, Several
+from toolformer.data_gen.samplers.by_model import ModelSampler
 from toolformer.data_gen.samplers.by_server import ChatSampler, CompletionSampler
-from toolformer.data_gen.samplers.model import ModelSampler
 from toolformer.data_gen.samplers.rules import RuleSampler
 from toolformer.data_gen.samplers.server_client import Client
 from toolformer.errors import ConfigError, unknown_name

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from toolformer.data_gen.pipeline import Annotator
-from toolformer.data_gen.records import Candidate, Document, Rejected, Text
+from toolformer.data_gen.records import Candidate, Document, EncodedText, Rejected
 from toolformer.data_gen.threshold import ENOUGH, FEWEST, Threshold, find_thresholds
 from toolformer.errors import ToolUnavailable
 
@@ -22,7 +22,7 @@ class ScoredShard:
     """The texts of a shard and the calls in them with what they gain; nothing is kept yet."""
 
     documents: Sequence[Document]
-    texts: Sequence[Text]
+    texts: Sequence[EncodedText]
     scored: Sequence[Candidate]
     rejected: list[Rejected]
 

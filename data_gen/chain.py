@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from toolformer.calls import Call
 from toolformer.chains import uses
-from toolformer.data_gen.records import Annotated, Candidate, Document, Rejected, Text
+from toolformer.data_gen.records import Annotated, Candidate, Document, EncodedText, Rejected
 from toolformer.lm import Encoded, Ids
 
 
@@ -29,7 +29,7 @@ def with_calls(encoded: Encoded, calls: Sequence[Candidate], write: Callable[[Ca
     return Encoded((*ids, *encoded.ids[before:]), (*starts, *encoded.starts[before:]))
 
 
-def with_results(text: Text) -> tuple[Document, Sequence[int | None]]:
+def with_results(text: EncodedText) -> tuple[Document, Sequence[int | None]]:
     """What a rule reads, and where each character of it stands in the text: None for those of a result."""
     whole = text.document.text
     if not text.calls:

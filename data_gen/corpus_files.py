@@ -29,7 +29,7 @@ _HUB_NAME = re.compile(r"[\w-][\w.-]*(?:/[\w.-]+)?(?::[\w.-]+)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FileRow:
     """A row, where it stands, and what it is called if it has no id of its own."""
 
     source: str
@@ -46,7 +46,7 @@ class Row:
         return f"{self.source}:{self.number}"
 
 
-def read_rows(source: str | Path, columns: tuple[str, ...], split: str) -> Iterator[Row]:
+def read_rows(source: str | Path, columns: tuple[str, ...], split: str) -> Iterator[FileRow]:
     """The rows of a corpus with at least those of these columns that it has. A plain text is in the first of them."""
     if str(source) == "-":
         return _sniffed(sys.stdin.buffer, "standard input", columns[0])
@@ -65,7 +65,7 @@ def read_rows(source: str | Path, columns: tuple[str, ...], split: str) -> Itera
     )
 
 
-def _file(path: Path, shown: str, prefix: str | None, columns: tuple[str, ...]) -> Iterator[Row]:
+def _file(path: Path, shown: str, prefix: str | None, columns: tuple[str, ...]) -> Iterator[FileRow]:
     """The rows of one file; `prefix` is its path within the folder, or None if the file is the whole corpus."""
     if not path.is_file():
         if prefix is not None:  # it might never end, or never begin
@@ -79,7 +79,7 @@ def _file(path: Path, shown: str, prefix: str | None, columns: tuple[str, ...]) 
     yield from reader(path, shown, prefix, columns)
 
 
-def _folder(folder: Path, columns: tuple[str, ...]) -> Iterator[Row]:
+def _folder(folder: Path, columns: tuple[str, ...]) -> Iterator[FileRow]:
     """The rows of all files below the folder that are of a known kind. Hidden files and linked folders are left out."""
     read = 0
     passed: list[str] = []
@@ -98,16 +98,16 @@ def _folder(folder: Path, columns: tuple[str, ...]) -> Iterator[Row]:
         log.info("%s: %d files of other kinds were not read, %s first", folder, len(passed), passed[0])
 
 
-def _json_lines(path: Path, shown: str, prefix: str | None, _: tuple[str, ...]) -> Iterator[Row]:
+def _json_lines(path: Path, shown: str, prefix: str | None, _: tuple[str, ...]) -> Iterator[FileRow]:
     for number, values in json_lines(path):
-        yield Row(shown, number, _name(prefix, number), values.keys(), values)
+        yield FileRow(shown, number, _name(prefix, number), values.keys(), values)
 
 
-def _text(path: Path, shown: str, prefix: str | None, columns: tuple[str, ...]) -> Iterator[Row]:
-    yield Row(shown, 1, prefix or path.name, columns[:1], {columns[0]: whole(path)})
+def _text(path: Path, shown: str, prefix: str | None, columns: tuple[str, ...]) -> Iterator[FileRow]:
+    yield FileRow(shown, 1, prefix or path.name, columns[:1], {columns[0]: whole(path)})
 
 
-def _sniffed(file: Bytes, shown: str, column: str) -> Iterator[Row]:
+def _sniffed(file: Bytes, shown: str, column: str) -> Iterator[FileRow]:
     """JSON lines if the first line is a JSON object, otherwise a text a line."""
     numbered = lines(file, shown)
     first = next(numbered, None)
@@ -116,10 +116,10 @@ def _sniffed(file: Bytes, shown: str, column: str) -> Iterator[Row]:
     numbered = itertools.chain([first], numbered)
     if _is_object(first[1]):
         for number, values in objects(numbered, shown):
-            yield Row(shown, number, str(number), values.keys(), values)
+            yield FileRow(shown, number, str(number), values.keys(), values)
         return
     for number, line in numbered:
-        yield Row(shown, number, str(number), (column,), {column: line})
+        yield FileRow(shown, number, str(number), (column,), {column: line})
 
 
 def _is_object(line: str) -> bool:
@@ -129,7 +129,7 @@ def _is_object(line: str) -> bool:
         return False
 
 
-def _parquet(path: Path, shown: str, prefix: str | None, columns: tuple[str, ...]) -> Iterator[Row]:
+def _parquet(path: Path, shown: str, prefix: str | None, columns: tuple[str, ...]) -> Iterator[FileRow]:
     import pyarrow
     from pyarrow.parquet import ParquetFile
 
@@ -140,7 +140,7 @@ def _parquet(path: Path, shown: str, prefix: str | None, columns: tuple[str, ...
             for batch in file.iter_batches(batch_size=64, columns=[name for name in columns if name in there]):
                 for values in batch.to_pylist():
                     number += 1
-                    yield Row(shown, number, _name(prefix, number), there, values)
+                    yield FileRow(shown, number, _name(prefix, number), there, values)
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         raise DataError(f"{shown}: cannot be read as Parquet behind row {number:,}: {error}") from error
 
@@ -149,7 +149,7 @@ def _saved_by_datasets(folder: Path) -> bool:
     return (folder / "dataset_dict.json").exists() or (folder / "state.json").exists()
 
 
-def _dataset(source: str | Path, columns: tuple[str, ...], split: str) -> Iterator[Row]:
+def _dataset(source: str | Path, columns: tuple[str, ...], split: str) -> Iterator[FileRow]:
     """The rows of a split: of a folder that `save_to_disk` wrote, memory-mapped, or of the hub, streamed."""
     import datasets
     from huggingface_hub.errors import HfHubHTTPError
@@ -170,7 +170,7 @@ def _dataset(source: str | Path, columns: tuple[str, ...], split: str) -> Iterat
         if there is not None:
             loaded = loaded.select_columns([name for name in columns if name in there])
         for number, values in enumerate(loaded, 1):
-            yield Row(str(source), number, str(number), there or values.keys(), values)
+            yield FileRow(str(source), number, str(number), there or values.keys(), values)
     except HfHubHTTPError as error:
         raise DataError(f"the dataset {source} cannot be read: {error}") from error
     except (ConnectionError, HTTPError) as error:
@@ -182,7 +182,7 @@ def _dataset(source: str | Path, columns: tuple[str, ...], split: str) -> Iterat
         raise DataError(f"the dataset {source} cannot be read: {error}") from error
 
 
-_READERS: dict[str, Callable[[Path, str, str | None, tuple[str, ...]], Iterator[Row]]] = {
+_READERS: dict[str, Callable[[Path, str, str | None, tuple[str, ...]], Iterator[FileRow]]] = {
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,
     ".parquet": _parquet,
@@ -190,7 +190,7 @@ _READERS: dict[str, Callable[[Path, str, str | None, tuple[str, ...]], Iterator[
 }
 
 
-def _reader(path: Path) -> Callable[[Path, str, str | None, tuple[str, ...]], Iterator[Row]] | None:
+def _reader(path: Path) -> Callable[[Path, str, str | None, tuple[str, ...]], Iterator[FileRow]] | None:
     name = path.name.casefold()
     reader = _READERS.get(Path(name.removesuffix(GZIP)).suffix)
     return None if reader is _parquet and name.endswith(GZIP) else reader

@@ -8,11 +8,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from toolformer.calls import CallSyntax
-from toolformer.data_gen.records import Annotated, Candidate, Document, Rejected, Text
+from toolformer.data_gen.records import Annotated, Candidate, Document, EncodedText, Rejected
 from toolformer.lm import WINDOW
 
 
-def merge(helpful: Iterable[Candidate], texts: Sequence[Text], rejected: list[Rejected]) -> list[Annotated]:
+def merge(helpful: Iterable[Candidate], texts: Sequence[EncodedText], rejected: list[Rejected]) -> list[Annotated]:
     """The texts that kept a call which they had not before, in their own order."""
     calls: dict[str, list[Candidate]] = defaultdict(list)
     for one in helpful:

@@ -16,9 +16,9 @@ from toolformer.data_gen.merge import merge
 from toolformer.data_gen.method import Method
 from toolformer.data_gen.prune import prune
 from toolformer.data_gen.rank import Ranker
-from toolformer.data_gen.records import Annotated, Candidate, Document, Rejected, Text
+from toolformer.data_gen.records import Annotated, Candidate, Document, EncodedText, Rejected
 from toolformer.data_gen.samplers import Sampler
-from toolformer.data_gen.samplers.model import ModelSampler
+from toolformer.data_gen.samplers.by_model import ModelSampler
 from toolformer.data_gen.score import Scorer
 from toolformer.data_gen.threshold import LEAST
 from toolformer.errors import ConfigError, DataError
@@ -79,7 +79,7 @@ class Annotator:
         models = [self.model] if other is self.model else [self.model, other]
         return max(len(_read(one, text, calls).ids) for one in models)
 
-    def read(self, documents: Sequence[Document]) -> list[Text]:
+    def read(self, documents: Sequence[Document]) -> list[EncodedText]:
         """The documents as the model sees them; if the sampler looks at all places, with L_i(ε) for each of them."""
         ids = [document.id for document in documents]
         if len(set(ids)) < len(ids):
@@ -87,24 +87,24 @@ class Annotator:
             raise DataError(f"two texts are called {twice!r}: give every document an id of its own, without #1, #2 ...")
         return self._texts([Annotated(document, ()) for document in documents])
 
-    def read_again(self, annotated: Sequence[Annotated]) -> list[Text]:
+    def read_again(self, annotated: Sequence[Annotated]) -> list[EncodedText]:
         """The documents with the calls that they kept in place; without those that have no room for another one."""
         room = self.longest_text()
         return self._texts([one for one in annotated if self.length(one.document.text, one.calls) <= room])
 
-    def _texts(self, annotated: Sequence[Annotated]) -> list[Text]:
+    def _texts(self, annotated: Sequence[Annotated]) -> list[EncodedText]:
         encoded = [_read(self.model, one.document.text, one.calls) for one in annotated]
         plain: list[tuple[float, ...] | None] = [None] * len(annotated)
         if self.sampler.prunes:
             plain = [*map(tuple, self.model.log_probabilities([one.ids for one in encoded]))]
         rounding = self.model.rounding
         return [
-            Text(one.document, ids, said, rounding, one.calls)
+            EncodedText(one.document, ids, said, rounding, one.calls)
             for one, ids, said in zip(annotated, encoded, plain, strict=True)
         ]
 
     def annotate(
-        self, texts: Sequence[Text], thresholds: Mapping[str, float] | None = None
+        self, texts: Sequence[EncodedText], thresholds: Mapping[str, float] | None = None
     ) -> tuple[list[Annotated], list[Rejected]]:
         """All stages over some texts, taken together; by default with the lessons' own thresholds."""
         lessons = self.with_thresholds(thresholds or {})
@@ -114,7 +114,7 @@ class Annotator:
     def kept(
         self,
         scored: Sequence[Candidate],
-        texts: Sequence[Text],
+        texts: Sequence[EncodedText],
         lessons: Mapping[str, Lesson],
         rejected: list[Rejected],
     ) -> list[Annotated]:
@@ -130,7 +130,9 @@ class Annotator:
             kept = [newest.get(one.document.id, one) for one in kept]
         return kept
 
-    def scored(self, texts: Sequence[Text], lessons: Mapping[str, Lesson]) -> tuple[list[Candidate], list[Rejected]]:
+    def scored(
+        self, texts: Sequence[EncodedText], lessons: Mapping[str, Lesson]
+    ) -> tuple[list[Candidate], list[Rejected]]:
         """The stages up to the losses, which are what a threshold is found from."""
         rejected: list[Rejected] = []
         with Executor(self.toolbox) as tools:

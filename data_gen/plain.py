@@ -13,7 +13,7 @@ from toolformer.calls import Call
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.match import match
 from toolformer.data_gen.pipeline import Annotator
-from toolformer.data_gen.records import Candidate, Document, Place, Text
+from toolformer.data_gen.records import Candidate, Document, EncodedText, Place
 from toolformer.data_gen.samplers.prompts import Live, Prompts
 from toolformer.data_gen.samplers.propose import is_place
 from toolformer.data_gen.samplers.sample import draw_seed, read_call
@@ -65,7 +65,7 @@ class PlainMethod:
         found: list[Kept] = []
         for lesson in self._annotator.lessons.values():
             texts = [
-                Text(document, self._codec.encode(document.text), None)
+                EncodedText(document, self._codec.encode(document.text), None)
                 for document in documents
                 if lesson.wants(document)
             ]
@@ -76,7 +76,7 @@ class PlainMethod:
             found += self._scored(lesson, list(self._executed(calls)))
         return sorted(found, key=lambda one: (one.document, one.start, one.call.tool, one.call.input))
 
-    def _proposed(self, lesson: Lesson, texts: Sequence[Text]) -> list[Candidate]:
+    def _proposed(self, lesson: Lesson, texts: Sequence[EncodedText]) -> list[Candidate]:
         """What the rules propose, where the result is what the text says next and could help."""
         proposed = list(self._executed(list(self._annotator.sampler.calls([lesson], texts, []))))
         matching = match(proposed, self._annotator.lessons, [], ranked=True)
@@ -116,7 +116,7 @@ class PlainMethod:
             said = torch.log_softmax(all_logits[len(before) - 1 : len(before) + len(call) - 1], -1)
             yield float(said.gather(1, torch.tensor(call, device=said.device)[:, None]).sum())
 
-    def _sampled(self, lesson: Lesson, texts: Sequence[Text]) -> list[Candidate]:
+    def _sampled(self, lesson: Lesson, texts: Sequence[EncodedText]) -> list[Candidate]:
         import torch
 
         syntax = self._annotator.syntax
@@ -142,7 +142,7 @@ class PlainMethod:
                     found.setdefault((place.text.document.id, place.position, candidate.call.input), candidate)
         return list(found.values())
 
-    def _likeliest(self, lesson: Lesson, text: Text, live: Live, probabilities: Sequence[float]) -> list[int]:
+    def _likeliest(self, lesson: Lesson, text: EncodedText, live: Live, probabilities: Sequence[float]) -> list[int]:
         likely = [
             i
             for i, p in enumerate(probabilities)

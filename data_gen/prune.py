@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from toolformer.data_gen.lessons import Lesson
-from toolformer.data_gen.records import Candidate, Place, Rejected, Text
+from toolformer.data_gen.records import Candidate, EncodedText, Place, Rejected
 from toolformer.lm import WINDOW, LanguageModel
 
 HOPELESS = "what follows is too likely already: no result could help"
@@ -25,7 +25,7 @@ def prune(
     """The candidates at places where a result could help; texts that have not been read are read up to there."""
     some = list(candidates)
     ends: dict[str, int] = {}
-    unread: dict[str, Text] = {}
+    unread: dict[str, EncodedText] = {}
     for one in some:
         text = one.place.text
         if text.log_probabilities is None:

@@ -24,7 +24,7 @@ class Document:
 
 
 @dataclass(frozen=True)
-class Text:
+class EncodedText:
     """A document as the filter's model sees it: its ids, and how likely each of them is behind nothing.
 
     In a later round of annotating, the calls that the document has kept stand among the ids, each before the token that
@@ -67,7 +67,7 @@ class Text:
 class Place:
     """Where in which text a call of which tool might stand: before the token `position`."""
 
-    text: Text
+    text: EncodedText
     tool: str
     position: int
     p_open: float | None

@@ -8,7 +8,7 @@ from lm_eval.api.instance import Instance
 
 from toolformer.errors import DataError
 from toolformer.eval.answers import Verdict, judge
-from toolformer.eval.calls import vote
+from toolformer.eval.call_statistics import vote
 from toolformer.eval.examples import Example
 from toolformer.eval.likelihood import encode_pair, roll, score
 from toolformer.eval.outcomes import Outcome, calls_of

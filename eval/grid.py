@@ -8,7 +8,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Row:
+class GridRow:
     """A line of a table; quoted ones are not ours."""
 
     cells: tuple[str, ...]
@@ -21,7 +21,7 @@ class Grid:
 
     title: str
     head: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[GridRow, ...]
     note: str = ""
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from toolformer.eval.asking import ask_with_call
-from toolformer.eval.calls import calibration
+from toolformer.eval.call_statistics import calibration
 from toolformer.eval.examples import Example
 from toolformer.eval.measures import Curve, accuracy_over_calls, area, auroc, f1, fewest, risk_coverage
 from toolformer.eval.outcomes import Outcome

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from toolformer.eval import plots
-from toolformer.eval.grid import Grid, Row, label
+from toolformer.eval.grid import Grid, GridRow, label
 from toolformer.eval.need import KINDS, kind
 from toolformer.eval.outcomes import FORCED, Outcome, path_disabled, read_outcomes
 from toolformer.eval.shown import escaped, example, short
@@ -49,21 +49,21 @@ _REAL_NOTE = (
 )
 
 
-def _kinds(model: str, task: str, found: Json) -> Row:
-    return Row((model, task, *(f"{found['kinds'][name]:,}" for name in KINDS), f"{found['no_call']:,}"))
+def _kinds(model: str, task: str, found: Json) -> GridRow:
+    return GridRow((model, task, *(f"{found['kinds'][name]:,}" for name in KINDS), f"{found['no_call']:,}"))
 
 
-def _told(model: str, task: str, found: Json) -> Row:
+def _told(model: str, task: str, found: Json) -> GridRow:
     by_probability, by_rank = found["told_by"]["probability"], found["told_by"]["rank"]
     figures = (by_probability["auroc"], by_rank["auroc"], found["calibration"]["error"])
-    return Row((model, task, *map(_number, (*figures, by_probability["risk"], by_rank["risk"]))))
+    return GridRow((model, task, *map(_number, (*figures, by_probability["risk"], by_rank["risk"]))))
 
 
-def _real(model: str, task: str, found: Json) -> Iterator[Row]:
+def _real(model: str, task: str, found: Json) -> Iterator[GridRow]:
     for k, made in found["k"].items():
         figures = (made[name] for name in ("precision", "recall", "f1", "gained_per_call"))
         saved = ("–" if made["saved"][name] is None else f"{made['saved'][name]:,}" for name in ("probability", "rank"))
-        yield Row((model, task, k, f"{made['called']:,}", *map(_number, figures), *saved))
+        yield GridRow((model, task, k, f"{made['called']:,}", *map(_number, figures), *saved))
 
 
 def _number(value: float | None) -> str:

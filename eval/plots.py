@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from toolformer.eval.calls import CASES
+from toolformer.eval.call_statistics import CASES
 
 Json = dict[str, Any]
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 300, 170, 34, 10, 12, 30

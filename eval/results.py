@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from toolformer.errors import DataError
-from toolformer.eval.calls import against_oracle, calibration, cases, mended, statistics
+from toolformer.eval.call_statistics import against_oracle, calibration, cases, mended, statistics
 from toolformer.eval.held import Held, read_held
 from toolformer.eval.need import need
 from toolformer.eval.outcomes import EXAMPLES, FORCED, Header, Outcome, check_header, path_forced, read_outcomes

@@ -13,8 +13,8 @@ from typing import Any
 from toolformer.errors import DataError, first_line
 from toolformer.text_file import json_lines, whole
 
-Row = dict[str, Any]
-Rows = Iterator[tuple[str, Row]]
+JsonRow = dict[str, Any]
+Rows = Iterator[tuple[str, JsonRow]]
 """Rows, each behind where it stands."""
 
 _LONGEST = 1_000_000
@@ -90,14 +90,14 @@ def no_hub(what: str) -> DataError:
     return DataError(f"{what} is read from its publisher's files only: name their folder as data")
 
 
-def field(row: Row, name: str, where: str) -> Any:
+def field(row: JsonRow, name: str, where: str) -> Any:
     """A field that must be there."""
     if name not in row:
         raise DataError(f"{where} has no {name!r}; it has {', '.join(sorted(map(str, row)))}")
     return row[name]
 
 
-def strings(row: Row, name: str, where: str) -> list[str]:
+def strings(row: JsonRow, name: str, where: str) -> list[str]:
     """A field that must be a list of texts. A text in its place would be taken for a list of its letters."""
     value = field(row, name, where)
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):

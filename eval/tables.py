@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from toolformer.eval.calls import CASES
+from toolformer.eval.call_statistics import CASES
 from toolformer.eval.examples import Size
-from toolformer.eval.grid import Grid, Row, label, percent
+from toolformer.eval.grid import Grid, GridRow, label, percent
 from toolformer.eval.need_report import need_grids
 from toolformer.eval.overlap import KINDS
 from toolformer.eval.paper import BY_K, TABLES, Table
@@ -34,7 +34,7 @@ def grids(results: Sequence[Json]) -> list[Grid]:
 def cost_table(costs: Mapping[tuple[str, int], Cost]) -> list[Grid]:
     """What each task took; none if nobody measured."""
     rows = [
-        Row((name, str(k), f"{one.asked:,}", f"{one.seconds:,.0f}", f"{one.waited:,.1f}", f"{one.tokens:,}"))
+        GridRow((name, str(k), f"{one.asked:,}", f"{one.seconds:,.0f}", f"{one.waited:,.1f}", f"{one.tokens:,}"))
         for (name, k), one in sorted(costs.items())
     ]
     note = (
@@ -51,7 +51,7 @@ def _any(tasks: Sequence[str], results: Sequence[Json]) -> bool:
 
 def _paper(table: Table, results: Sequence[Json]) -> Grid:
     rows = [
-        Row((f"{model} (quoted)", *(f"{figure:.1f}" for figure in figures)), quoted=True)
+        GridRow((f"{model} (quoted)", *(f"{figure:.1f}" for figure in figures)), quoted=True)
         for model, figures in table.quoted.items()
     ]
     for result in results:
@@ -66,18 +66,18 @@ def _paper(table: Table, results: Sequence[Json]) -> Grid:
     )
 
 
-def _ours(tasks: Sequence[str], result: Json) -> Iterator[Row]:
+def _ours(tasks: Sequence[str], result: Json) -> Iterator[GridRow]:
     """A run with calls disabled, and with calls where it has any."""
     found = [result["tasks"].get(name) for name in tasks]
     if any(task and "perplexity" in task for task in found):
-        yield Row((label(result), *(f"{task['perplexity']['perplexity']:.1f}" if task else "" for task in found)))
+        yield GridRow((label(result), *(f"{task['perplexity']['perplexity']:.1f}" if task else "" for task in found)))
         return
     ks = {int(k) for task in found if task for k in task["k"]}
     shown = SHOWN if SHOWN in ks else max(ks, default=DISABLED)
     for k in dict.fromkeys((DISABLED, shown)):
         if k in ks:
             name = label(result) + (f", k = {k}" if k else ", calls disabled" if result["tools"] else "")
-            yield Row((name, *(_accuracy(task, k) for task in found)))
+            yield GridRow((name, *(_accuracy(task, k) for task in found)))
 
 
 def _accuracy(task: Json | None, k: int) -> str:
@@ -93,7 +93,7 @@ def _others(names: Sequence[str], results: Sequence[Json]) -> Grid:
 def _perplexities(results: Sequence[Json]) -> Grid | None:
     """Every text by tokens, words and bytes: the last two compare models with different vocabularies."""
     rows = [
-        Row((label(one), name, *(_figure(task["perplexity"][kind]) for kind in _PERPLEXITY)))
+        GridRow((label(one), name, *(_figure(task["perplexity"][kind]) for kind in _PERPLEXITY)))
         for one in results
         for name, task in one["tasks"].items()
         if "perplexity" in task
@@ -111,7 +111,7 @@ _PERPLEXITY = ("tokens", "perplexity", "word_perplexity", "bits_per_byte")
 
 def _overlaps(results: Sequence[Json]) -> Grid | None:
     rows = [
-        Row((label(one), k, *(f"{100 * scores[kind]:.1f}" for kind in KINDS), f"{scores['bleu']:.1f}"))
+        GridRow((label(one), k, *(f"{100 * scores[kind]:.1f}" for kind in KINDS), f"{scores['bleu']:.1f}"))
         for one in results
         for task in one["tasks"].values()
         for k, scores in task.get("overlap", {}).items()
@@ -135,7 +135,7 @@ def _normalised(results: Sequence[Json]) -> Grid | None:
             known = [v for name, v in zip(tasks, values, strict=True) if v is not None and name != _COMPARED]
             cells = [f"{100 * value:.1f}" if value is not None else "" for value in values]
             mean = f"{100 * sum(known) / len(known):.1f}" if known else ""
-            rows.append(Row((f"{label(result)}, k = {k}", *cells, mean)))
+            rows.append(GridRow((f"{label(result)}, k = {k}", *cells, mean)))
     note = f"0 is guessing, 100 is perfect; a mean over parts, not over examples. The last mean leaves {_COMPARED} out."
     return Grid("Normalised average", ("Model", *tasks, "mean"), tuple(rows), note) if tasks else None
 
@@ -147,7 +147,7 @@ def _norm(task: Json, k: str) -> float | None:
 
 def _by_k(name: str, results: Sequence[Json]) -> Grid:
     rows = [
-        Row(
+        GridRow(
             ("Toolformer (quoted)", str(at), *("–" if figure is None else f"{figure:.1f}" for figure in figures), ""),
             True,
         )
@@ -160,10 +160,10 @@ def _by_k(name: str, results: Sequence[Json]) -> Grid:
             failed = f"{counted['undone_calls']} undone" if counted["undone_calls"] else ""
             cut = f"{counted['prompts_cut']} prompts cut" if counted["prompts_cut"] else ""
             cells = (percent(counted[kind]) for kind in kinds)
-            rows.append(Row((label(result), k, *cells, "; ".join(filter(None, (tools, failed, cut))))))
+            rows.append(GridRow((label(result), k, *cells, "; ".join(filter(None, (tools, failed, cut))))))
             if held := counted.get("held"):
                 of_these = (percent(held[kind]) for kind in kinds)
-                rows.append(Row((f"of which the index holds: {held['examples']:,}", k, *of_these, "")))
+                rows.append(GridRow((f"of which the index holds: {held['examples']:,}", k, *of_these, "")))
     title = f"{'Table 9: ' if name in BY_K else ''}{name} by k"
     note = (
         "Accuracy over all, of examples with a call, without one; how many had one, by which tool, in percent. A "
@@ -179,7 +179,7 @@ def _by_popularity(results: Sequence[Json]) -> Iterator[Grid]:
         for k, counted in result["tasks"].get("popqa", {}).get("k", {}).items():
             groups = [counted["groups"].get(name) for name in QUARTERS]
             cells = (f"{100 * one['accuracy']:.1f}, {100 * one['called']:.1f}" if one else "–" for one in groups)
-            rows.append(Row((label(result), k, *cells)))
+            rows.append(GridRow((label(result), k, *cells)))
     if rows:
         note = "Accuracy, and how many had a call, in percent; the first quarter holds the least popular subjects."
         yield Grid("popqa by popularity", ("Model", "k", "1 of 4", "2 of 4", "3 of 4", "4 of 4"), tuple(rows), note)
@@ -194,7 +194,7 @@ def _decisions(results: Sequence[Json]) -> Iterator[Grid]:
                     continue
                 oracle = made.get("oracle", {})
                 cells = (*(str(made["cases"][one]) for one in CASES), *(_number(oracle.get(n)) for n in _ORACLE))
-                rows.append(Row((label(result), name, k, *cells)))
+                rows.append(GridRow((label(result), name, k, *cells)))
     if rows:
         note = " ".join(f"{name.capitalize()}: {meaning}." for name, meaning in CASES.items())
         oracle_note = " The oracle calls exactly where a tool mends an answer that is wrong without."
@@ -203,13 +203,13 @@ def _decisions(results: Sequence[Json]) -> Iterator[Grid]:
 
 def _data(results: Sequence[Json]) -> Grid:
     """How much of each set was asked, and of what. Runs that were given the same have one line."""
-    rows: dict[tuple[str, ...], Row] = {}
+    rows: dict[tuple[str, ...], GridRow] = {}
     for result in results:
         for name, task in result["tasks"].items():
             size = Size(**task["size"])
             left_out = "; ".join(f"{count:,}: {reason}" for reason, count in size.left_out.items())
             cells = (name, f"{task['examples']:,}", str(size), left_out)
-            rows.setdefault((*cells, task["data"]), Row(cells))
+            rows.setdefault((*cells, task["data"]), GridRow(cells))
     note = "What was asked, how much was read of how much is published, and what of it is not asked, or not by itself."
     return Grid("Data", ("Task", "Asked", "Read", "Not asked"), tuple(rows.values()), note)
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from toolformer.data_gen import read_corpus
 from toolformer.data_gen.annotated_folder import AnnotatedFolder
 from toolformer.hf import load
+from toolformer.when.calibrating import measure
 from toolformer.when.fit import fit
 from toolformer.when.needed import judged
 from toolformer.when.places import Place, read_places
-from toolformer.when.run import measure
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from toolformer import Research, Toolformer
 from toolformer.eval.answers import judge
-from toolformer.eval.calls import share
+from toolformer.eval.call_statistics import share
 from toolformer.eval.examples import Example, example_of
 from toolformer.eval.sources import array
 from toolformer.eval.tasks.popqa import popqa

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, decoders, models
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from toolformer.hf.encode import Codec
-from toolformer.hf.model import CausalModel
+from toolformer.hf.transformers_model import CausalModel
 from toolformer.lm import Draw, Prompted, Window
 
 VOCABULARY = 8000

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from tests import tiny_models
 from toolformer.hf.encode import Codec
-from toolformer.hf.model import CausalModel, Seq2SeqModel
 from toolformer.hf.sampling import choose, uniform
+from toolformer.hf.transformers_model import CausalModel, Seq2SeqModel
 from toolformer.lm import Draw, Ids, Prompted, Sample, Window
 
 KINDS = [*tiny_models.CONFIGS, *tiny_models.SEQ2SEQ]

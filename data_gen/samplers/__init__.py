@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from toolformer.data_gen.lessons import Lesson
-from toolformer.data_gen.records import Candidate, Rejected, Text
+from toolformer.data_gen.records import Candidate, EncodedText, Rejected
 from toolformer.lm import LanguageModel
 
 
@@ -40,7 +40,9 @@ class Sampler(Protocol):
         """How many tokens of that model a text may have, so that the lesson's prompt and a call fit beside it."""
         ...
 
-    def calls(self, lessons: Sequence[Lesson], texts: Sequence[Text], rejected: list[Rejected]) -> Iterator[Candidate]:
+    def calls(
+        self, lessons: Sequence[Lesson], texts: Sequence[EncodedText], rejected: list[Rejected]
+    ) -> Iterator[Candidate]:
         """Calls at places in these texts, each different one once; all that is none goes to `rejected`."""
         ...
 
@@ -64,7 +66,9 @@ class Several:
         """See Sampler."""
         return min(one.room(lesson) for one in self.samplers)
 
-    def calls(self, lessons: Sequence[Lesson], texts: Sequence[Text], rejected: list[Rejected]) -> Iterator[Candidate]:
+    def calls(
+        self, lessons: Sequence[Lesson], texts: Sequence[EncodedText], rejected: list[Rejected]
+    ) -> Iterator[Candidate]:
         """See Sampler. Of equal calls at a place, the first sampler's counts."""
         seen: set[tuple[str, int, tuple[str, str]]] = set()
         for sampler in self.samplers:

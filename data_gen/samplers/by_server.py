@@ -14,9 +14,9 @@ from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.merge import annotate_text
 from toolformer.data_gen.method import Method
 from toolformer.data_gen.prune import HOPELESS, hopeless
-from toolformer.data_gen.records import Candidate, Place, Rejected, Text
+from toolformer.data_gen.records import Candidate, EncodedText, Place, Rejected
 from toolformer.data_gen.samplers.align import ChangedTextError, new_calls
-from toolformer.data_gen.samplers.model import ModelSampler
+from toolformer.data_gen.samplers.by_model import ModelSampler
 from toolformer.data_gen.samplers.propose import propose
 from toolformer.data_gen.samplers.sample import checked, distinct, draw_seed, read_call
 from toolformer.data_gen.samplers.server_client import Client, Reply
@@ -38,7 +38,9 @@ class CompletionSampler(ModelSampler):
         """See Sampler."""
         return _identity(self._client)
 
-    def calls(self, lessons: Sequence[Lesson], texts: Sequence[Text], rejected: list[Rejected]) -> Iterator[Candidate]:
+    def calls(
+        self, lessons: Sequence[Lesson], texts: Sequence[EncodedText], rejected: list[Rejected]
+    ) -> Iterator[Candidate]:
         """See Sampler."""
         for proposal in propose(self.model, lessons, texts, self._method, rejected):
             lesson = proposal.lesson
@@ -78,12 +80,14 @@ class ChatSampler:
         """See Sampler."""
         return self.model.context
 
-    def calls(self, lessons: Sequence[Lesson], texts: Sequence[Text], rejected: list[Rejected]) -> Iterator[Candidate]:
+    def calls(
+        self, lessons: Sequence[Lesson], texts: Sequence[EncodedText], rejected: list[Rejected]
+    ) -> Iterator[Candidate]:
         """See Sampler."""
         for lesson in lessons:
             yield from self._written(lesson, texts, rejected)
 
-    def _written(self, lesson: Lesson, texts: Sequence[Text], rejected: list[Rejected]) -> Iterator[Candidate]:
+    def _written(self, lesson: Lesson, texts: Sequence[EncodedText], rejected: list[Rejected]) -> Iterator[Candidate]:
         """One lesson's. Of more places than it allows, those stay in which most of the replies put a call."""
         wanted = [text for text in texts if lesson.wants(text.document)]
         drawn = [(text, number) for text in wanted for number in range(lesson.samples)]
@@ -102,7 +106,7 @@ class ChatSampler:
         counts = Counter(place.position for place in places)
         return set(sorted(counts, key=lambda position: (-counts[position], position))[: lesson.positions])
 
-    def _question(self, lesson: Lesson, text: Text, number: int) -> dict[str, object]:
+    def _question(self, lesson: Lesson, text: EncodedText, number: int) -> dict[str, object]:
         said = lesson.chat(text.document.text)
         messages = [{"role": ("user", "assistant")[at % 2], "content": piece} for at, piece in enumerate(said)]
         most = 2 * len(text.encoded.ids) + lesson.positions * lesson.max_tokens
@@ -140,7 +144,7 @@ def _read(place: Place, reply: Reply, lesson: Lesson) -> Candidate | Rejected:
     return read_call(place, one, syntax)
 
 
-def _calls_of(reply: Reply, text: Text, tool: str) -> Iterator[Candidate | Rejected]:
+def _calls_of(reply: Reply, text: EncodedText, tool: str) -> Iterator[Candidate | Rejected]:
     """The calls that a reply puts into the text, or why it cannot be used."""
     nowhere = Place(text, tool, 0, None)
     if reply.refusal is not None or reply.cut:

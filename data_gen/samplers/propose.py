@@ -15,7 +15,7 @@ from toolformer.data_gen.chain import with_results
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.method import Method
 from toolformer.data_gen.prune import HOPELESS, hopeless
-from toolformer.data_gen.records import Place, Rejected, Text
+from toolformer.data_gen.records import EncodedText, Place, Rejected
 from toolformer.data_gen.samplers.prompts import Live, Prompts
 from toolformer.errors import ConfigError
 from toolformer.lm import Ids, LanguageModel, Openings, syntax_of
@@ -42,13 +42,17 @@ class Proposal:
 class _Asked:
     """A text behind its prompt, and for each lesson the positions in the sampler's ids where a call may stand."""
 
-    text: Text
+    text: EncodedText
     live: Live
     positions: Mapping[str, Sequence[int]]
 
 
 def propose(
-    sampler: LanguageModel, lessons: Sequence[Lesson], texts: Sequence[Text], method: Method, rejected: list[Rejected]
+    sampler: LanguageModel,
+    lessons: Sequence[Lesson],
+    texts: Sequence[EncodedText],
+    method: Method,
+    rejected: list[Rejected],
 ) -> Iterator[Proposal]:
     """Proposals for the texts that are worth a lesson. Places that no result could serve are rejected."""
     for together in [lessons] if syntax_of(sampler) is CallSyntax.TOKENS else [[lesson] for lesson in lessons]:
@@ -57,7 +61,9 @@ def propose(
             yield from _proposed(sampler, prompts.syntax, together, batch, method, rejected)
 
 
-def _asked(prompts: Prompts, lessons: Sequence[Lesson], texts: Sequence[Text], method: Method) -> Iterator[_Asked]:
+def _asked(
+    prompts: Prompts, lessons: Sequence[Lesson], texts: Sequence[EncodedText], method: Method
+) -> Iterator[_Asked]:
     """The texts in which a call of some lesson may stand."""
     for text in texts:
         wanting = [lesson for lesson in lessons if lesson.wants(with_results(text)[0])]

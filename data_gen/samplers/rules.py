@@ -7,7 +7,7 @@ from toolformer.calls import Call
 from toolformer.data_gen.chain import with_results
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.lessons.places import word_start
-from toolformer.data_gen.records import Candidate, Place, Rejected, Text
+from toolformer.data_gen.records import Candidate, EncodedText, Place, Rejected
 from toolformer.data_gen.samplers.prompts import Prompts
 from toolformer.lm import LanguageModel
 
@@ -33,7 +33,7 @@ class RuleSampler:
     def calls(
         self,
         lessons: Sequence[Lesson],
-        texts: Sequence[Text],
+        texts: Sequence[EncodedText],
         rejected: list[Rejected],  # noqa: ARG002 - what a rule does not propose was never anything
     ) -> Iterator[Candidate]:
         """See Sampler."""
@@ -48,7 +48,7 @@ class RuleSampler:
                     yield Candidate(place, Call(lesson.tool, one.input))
 
 
-def place_before(text: Text, tool: str, word: int) -> Place | None:
+def place_before(text: EncodedText, tool: str, word: int) -> Place | None:
     """Before the word and what belongs to it, such as a space and a sign of money; None if a token lies across."""
     whole, starts = text.document.text, text.encoded.starts
     position = text.encoded.token_at(word)

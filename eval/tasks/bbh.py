@@ -10,7 +10,7 @@ from pathlib import Path
 
 from toolformer.errors import DataError
 from toolformer.eval.examples import NO_ANSWER, Example, LeftOut, Splits, golds, splits
-from toolformer.eval.sources import Row, array, field, hub, published
+from toolformer.eval.sources import JsonRow, array, field, hub, published
 from toolformer.text_file import whole
 
 _PUBLISHED = 6_511
@@ -82,7 +82,7 @@ def _chance(question: str, targets: set[str]) -> float:
     return 0.5 if {target.casefold() for target in targets} <= _YES_NO else 0.0
 
 
-Subtask = tuple[str, list[tuple[str, Row]], str]
+Subtask = tuple[str, list[tuple[str, JsonRow]], str]
 """Its name, its rows with where they stand, and what is shown before a question."""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from toolformer.errors import DataError
 from toolformer.eval.examples import NO_ANSWER, Example, LeftOut, Splits, golds, splits
-from toolformer.eval.sources import Row, array, field, lines, no_hub, published
+from toolformer.eval.sources import JsonRow, array, field, lines, no_hub, published
 from toolformer.eval.tasks.word_problems import problem
 
 _LISTED = "a JSON list of objects with 'question' and 'answer'"
@@ -48,7 +48,7 @@ def _file(title: str, file: str, data: str | None, form: str) -> Path:
     return published(data, file, form=f"{title}'s file ({form})")
 
 
-def _solved(number: int, row: Row, where: str) -> Example | LeftOut:
+def _solved(number: int, row: JsonRow, where: str) -> Example | LeftOut:
     solutions = field(row, "lSolutions", where)
     if not isinstance(solutions, list):
         raise DataError(f"{where}: 'lSolutions' should be a list of numbers, not {str(solutions)[:60]!r}")
@@ -56,7 +56,7 @@ def _solved(number: int, row: Row, where: str) -> Example | LeftOut:
     return problem(str(number), field(row, "sQuestion", where), right[0]) if right else NO_ANSWER
 
 
-def _enhanced(number: int, row: Row, where: str) -> Example | LeftOut:
+def _enhanced(number: int, row: JsonRow, where: str) -> Example | LeftOut:
     text = str(field(row, "question", where))
     numbers = field(row, "enhanced_v", where)
     for place, value in enumerate(numbers if isinstance(numbers, list) else [], 1):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from toolformer.errors import DataError
 from toolformer.eval.examples import NO_ANSWER, Example, LeftOut, Splits, golds, splits
-from toolformer.eval.sources import Row, array, field, no_hub, published
+from toolformer.eval.sources import JsonRow, array, field, no_hub, published
 from toolformer.eval.tasks.questions import asked
 
 _FORM = "PopQA's file (a JSON list of objects with 'subj', 'question', 's_pop' and 'possible_answers')"
@@ -36,7 +36,7 @@ def _examples(path: Path) -> Iterator[Example | LeftOut]:
         yield dataclasses.replace(plain, subject=str(field(row, "subj", where)), group=quarter)
 
 
-def _views(row: Row, where: str) -> int:
+def _views(row: JsonRow, where: str) -> int:
     """How often the subject's page is looked at in a month: subjects that are looked at alike are in one group."""
     views = field(row, "s_pop", where)
     if not isinstance(views, int):
@@ -44,7 +44,7 @@ def _views(row: Row, where: str) -> int:
     return views
 
 
-def _answers(row: Row, where: str) -> list[str]:
+def _answers(row: JsonRow, where: str) -> list[str]:
     """The answers are JSON in a string."""
     written = field(row, "possible_answers", where)
     try:

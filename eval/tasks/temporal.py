@@ -10,7 +10,7 @@ from typing import Any
 
 from toolformer.errors import DataError
 from toolformer.eval.examples import NO_ANSWER, Example, LeftOut, Splits, golds, splits
-from toolformer.eval.sources import Row, field, lines, no_hub, published
+from toolformer.eval.sources import JsonRow, field, lines, no_hub, published
 from toolformer.eval.tasks.lama import PROMPT, before_mask
 
 
@@ -40,14 +40,14 @@ def _statements(path: Path) -> Iterator[Example | LeftOut]:
             )
 
 
-def _year(row: Row, where: str) -> str:
+def _year(row: JsonRow, where: str) -> str:
     year = str(field(row, "date", where))
     if not re.fullmatch("[0-9]{4}", year) or year == "0000":
         raise DataError(f"{where}: the date should be a year, such as 2010, not {year[:60]!r}")
     return year
 
 
-def _names(row: Row, where: str) -> tuple[str, ...]:
+def _names(row: JsonRow, where: str) -> tuple[str, ...]:
     """All names that are right: of each answer one or, in the version with aliases, several."""
     given = field(row, "answer", where)
     names: list[str] = []

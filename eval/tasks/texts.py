@@ -6,7 +6,7 @@ from pathlib import Path
 
 from toolformer.errors import ConfigError
 from toolformer.eval.examples import NO_ANSWER, Example, LeftOut, Splits, golds, splits
-from toolformer.eval.sources import Row, field, hub, lines, published, strings
+from toolformer.eval.sources import JsonRow, field, hub, lines, published, strings
 from toolformer.text_file import whole
 
 _TITLE = re.compile(r"^ = [^=\n].* = $", re.MULTILINE)
@@ -60,7 +60,7 @@ def text_to_text(pairs: str | None = None, **_: object) -> Splits:
     return splits(made, path.name, unit="pairs")
 
 
-def _pair(number: int, row: Row, where: str) -> Example | LeftOut:
+def _pair(number: int, row: JsonRow, where: str) -> Example | LeftOut:
     given = field(row, "references", where)
     references = golds(*([given] if isinstance(given, str) else strings(row, "references", where)))
     if not references:

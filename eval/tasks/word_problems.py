@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 from toolformer.errors import DataError
 from toolformer.eval.examples import NO_ANSWER, Example, LeftOut, Splits, golds, splits
-from toolformer.eval.sources import Row, array, field, hub, lines, published
+from toolformer.eval.sources import JsonRow, array, field, hub, lines, published
 from toolformer.text_file import whole
 
 _NO_NUMBERS = {"nan", "null"}
@@ -82,7 +82,7 @@ def _xml(path: Path) -> Iterator[Example | LeftOut]:
         yield problem(one.get("ID") or str(number), f"{body} {question}", answer)
 
 
-def _svamp(row: Row, where: str) -> Example | LeftOut:
+def _svamp(row: JsonRow, where: str) -> Example | LeftOut:
     body = str(field(row, "Body", where)).rstrip()
     joint = "" if body.endswith((".", "!", "?", ",")) else ","
     return problem(str(field(row, "ID", where)), f"{body}{joint} {field(row, 'Question', where)}", row.get("Answer"))
@@ -100,7 +100,7 @@ def _joined(text: str) -> str:
     return re.sub(r"([($]) ", r"\1", re.sub(r" ('s|n't|'[a-z]{1,2})\b", r"\1", text))
 
 
-def _filled(row: Row, where: str) -> str:
+def _filled(row: JsonRow, where: str) -> str:
     """The hub's copy keeps numbers apart: N_00 is the first of them."""
     given = str(field(row, "Numbers", where)).split()
     question = str(field(row, "Question", where))
@@ -112,7 +112,7 @@ def _plain(number: str) -> str:
     return number.removesuffix(".0")
 
 
-def _gsm8k(number: int, row: Row, where: str) -> Example | LeftOut:
+def _gsm8k(number: int, row: JsonRow, where: str) -> Example | LeftOut:
     _, found, answer = str(field(row, "answer", where)).rpartition("####")
     if not found:
         raise DataError(f"{where}: its answer does not follow ####")

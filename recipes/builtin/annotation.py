@@ -11,7 +11,7 @@ Output: <text with calls>
 import random
 
 from recipes.builtin.notes import Pieces, written
-from recipes.builtin.words import Passage
+from recipes.builtin.words import ShortText
 from toolformer.builtin.corpus import TrueCall
 from toolformer.calls import Call
 
@@ -64,7 +64,7 @@ def instruction(rng: random.Random, name: str, does: str) -> str:
 
 
 def prompt(
-    rng: random.Random, name: str, does: str, demonstrations: list[Passage], last: list[Passage], own: str
+    rng: random.Random, name: str, does: str, demonstrations: list[ShortText], last: list[ShortText], own: str
 ) -> Pieces:
     """A prompt with demonstrations, and answers to the last texts; in the passages' calls the tool is called `own`."""
     pieces: Pieces = [(instruction(rng, name, does) + rng.choice(("\n", "\n\n")), HEAD)]
@@ -78,7 +78,7 @@ def prompt(
     return pieces[:-1]
 
 
-def annotated(passage: Passage, calls: list[TrueCall], name: str, first: str = "") -> Pieces:
+def annotated(passage: ShortText, calls: list[TrueCall], name: str, first: str = "") -> Pieces:
     """The passage with its calls in place, without results, as an annotator is to write it."""
     pieces: Pieces = []
     done, text = 0, passage.text

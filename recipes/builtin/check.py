@@ -23,7 +23,7 @@ from recipes.builtin.notes import written
 from recipes.builtin.plain_model import SHIPPED, Model
 from recipes.builtin.plain_texts import plain_text
 from recipes.builtin.stories import story
-from recipes.builtin.words import Passage
+from recipes.builtin.words import ShortText
 from toolformer.builtin.corpus import Split, TrueCall
 from toolformer.calls import Call, CallSyntax
 
@@ -32,11 +32,11 @@ SEED = 20261129
 """Decides which held-out texts are drawn. To be changed whenever somebody has looked at single texts while changing the
 recipe: then it asks for others."""
 WINDOW = torch.tensor([5, 4, 3, 2, 1]) / 15
-Source = Callable[[random.Random, Split], Passage]
+Source = Callable[[random.Random, Split], ShortText]
 
 
 @dataclass(frozen=True)
-class Row:
+class Figure:
     """One line of the table. The figure must be at least the floor, or with `most` at most; None asks for nothing."""
 
     what: str
@@ -52,7 +52,7 @@ class Row:
         return f"{self.what:<58}{self.figure:7.1%}   {sign} {self.floor:4.0%}   {'ok' if met else 'MISSED'}"
 
 
-def lesson(name: str, does: str, what: str, demonstrations: Sequence[Passage], own: str) -> str:
+def lesson(name: str, does: str, what: str, demonstrations: Sequence[ShortText], own: str) -> str:
     """A prompt in the paper's manner, up to the last input."""
     task = f"Your task is to add calls to a {name} API to a piece of text. The API {does}."
     how = f'You can call the API by writing "{written(Call(name, what)).strip()}" where "{what}" is what you ask.'
@@ -66,7 +66,7 @@ def lesson(name: str, does: str, what: str, demonstrations: Sequence[Passage], o
     return head + "".join(shown)
 
 
-def right_samples(model: Model, prompt: str, name: str, passages: Sequence[Passage], own: str) -> tuple[float, float]:
+def right_samples(model: Model, prompt: str, name: str, passages: Sequence[ShortText], own: str) -> tuple[float, float]:
     """How often the right position is among the likeliest, and how often the right call is sampled there as well."""
     opening = model.ids(CallSyntax.TEXT.opening.text)
     prefixes = [model.begin + model.ids(f"{prompt}Input: {p.text}\nOutput: ") for p in passages]
@@ -91,7 +91,7 @@ def _is_right(sample: str, name: str, call: TrueCall) -> bool:
     return found is not None and found.call.tool == name and found.call.input in (call.input, *call.also)
 
 
-def gains(model: Model, passages: Sequence[Passage], results: Sequence[str], own: str) -> list[float]:
+def gains(model: Model, passages: Sequence[ShortText], results: Sequence[str], own: str) -> list[float]:
     """How much the call with its result lowers the window loss, against no call and the call without a result."""
     calls = [next(call for call in p.calls if call.tool == own) for p in passages]
 
@@ -111,7 +111,7 @@ def gains(model: Model, passages: Sequence[Passage], results: Sequence[str], own
     return (without - with_result).tolist()
 
 
-def alone(model: Model, passages: Sequence[Passage]) -> float:
+def alone(model: Model, passages: Sequence[ShortText]) -> float:
     """How often the model goes on with the answer by itself, greedily."""
     hits = 0
     for passage in passages:
@@ -153,32 +153,34 @@ SUBJECTS = (
 )
 
 
-def measured(model: Model, number: int) -> Iterator[Row]:
+def measured(model: Model, number: int) -> Iterator[Figure]:
     """Every figure with its floor."""
     rng = random.Random(SEED)
     for subject in SUBJECTS:
         yield from _tool_rows(model, subject, rng, number)
-    yield Row("an unseen tool, four demonstrations: right call sampled", _unseen(model, rng, max(1, number // 4)), 0.60)
+    yield Figure(
+        "an unseen tool, four demonstrations: right call sampled", _unseen(model, rng, max(1, number // 4)), 0.60
+    )
     sums = [story(rng, "held", three_digits=True) for _ in range(number)]
-    yield Row("alone right: three-digit sums", alone(model, sums), 0.15, most=True)
+    yield Figure("alone right: three-digit sums", alone(model, sums), 0.15, most=True)
     told = [fact_text(rng, "held") for _ in range(number)]
-    yield Row("alone right: unseen facts", alone(model, told), 0.20, most=True)
+    yield Figure("alone right: unseen facts", alone(model, told), 0.20, most=True)
 
 
-def _tool_rows(model: Model, subject: Subject, rng: random.Random, number: int) -> Iterator[Row]:
+def _tool_rows(model: Model, subject: Subject, rng: random.Random, number: int) -> Iterator[Figure]:
     name, source = subject.name, subject.source
     prompt = lesson(name, subject.does, subject.what, [source(rng, "train") for _ in range(4)], name)
     passages = [_in_company(rng, source(rng, "held")) for _ in range(number)]
     placed, right = right_samples(model, prompt, name, passages, name)
-    yield Row(f"{name}: right position among {POSITIONS}", placed, None)
-    yield Row(f"{name}: right call sampled there among {SAMPLES}", right, subject.sampled)
+    yield Figure(f"{name}: right position among {POSITIONS}", placed, None)
+    yield Figure(f"{name}: right call sampled there among {SAMPLES}", right, subject.sampled)
     results = [next(c for c in p.calls if c.tool == name).result for p in passages]
     passed = [gain >= GAIN for gain in gains(model, passages, results, name)]
-    yield Row(f"{name}: right call, right result: passes the filter", sum(passed) / len(passed), subject.kept)
+    yield Figure(f"{name}: right call, right result: passes the filter", sum(passed) / len(passed), subject.kept)
     others = results[1:] + results[:1]
     pairs = zip(gains(model, passages, others, name), results, others, strict=True)
     fooled = [gain >= GAIN for gain, own, other in pairs if own != other]
-    yield Row(f"{name}: right call, wrong result: passes the filter", sum(fooled) / len(fooled), 0.05, most=True)
+    yield Figure(f"{name}: right call, wrong result: passes the filter", sum(fooled) / len(fooled), 0.05, most=True)
 
 
 def _unseen(model: Model, rng: random.Random, number: int) -> float:
@@ -192,7 +194,7 @@ def _unseen(model: Model, rng: random.Random, number: int) -> float:
     return sum(figures) / len(figures)
 
 
-def _in_company(rng: random.Random, passage: Passage) -> Passage:
+def _in_company(rng: random.Random, passage: ShortText) -> ShortText:
     """The passage, half of the time behind a plain sentence."""
     return plain_text(rng, "held") + passage if rng.random() < 0.5 else passage
 

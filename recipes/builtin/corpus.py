@@ -16,7 +16,7 @@ from recipes.builtin.date_texts import date_text, today_text
 from recipes.builtin.fact_texts import facts, told
 from recipes.builtin.plain_texts import plain_text, vague
 from recipes.builtin.stories import story
-from recipes.builtin.words import Passage
+from recipes.builtin.words import ShortText
 from toolformer.builtin.corpus import FILES, PLAIN_FILE, Entry, Kind, Split, TrueCall
 from toolformer.builtin.knowledge import Fact
 
@@ -46,7 +46,7 @@ def build_plain(seed: int = 3) -> list[Entry]:
     return [Entry(f"plain-{number:04d}", _plain(rng).text, "plain", ()) for number in range(PLAIN)]
 
 
-def _plain(rng: random.Random) -> Passage:
+def _plain(rng: random.Random) -> ShortText:
     """Plain sentences; in some, a story without its numbers: it is these that ask for a sum, and not its words."""
     if rng.random() < STORIES:
         return _among_others(rng, "train", vague(rng, story(rng, "train", parts=0.8)))
@@ -76,7 +76,7 @@ def _entry(rng: random.Random, split: Split, kind: Kind, number: int, untold: li
     return Entry(name, passage.text, kind, passage.calls, dated, url)
 
 
-def _among_others(rng: random.Random, split: Split, passage: Passage) -> Passage:
+def _among_others(rng: random.Random, split: Split, passage: ShortText) -> ShortText:
     """The passage, often with plain sentences before or behind it."""
     if rng.random() < 0.5:
         passage = plain_text(rng, split) + passage

@@ -11,7 +11,7 @@ import datetime
 import random
 from typing import Literal
 
-from recipes.builtin.words import NAMES, PLACES, Passage, filled, load_parts, part, sentences
+from recipes.builtin.words import NAMES, PLACES, ShortText, filled, load_parts, part, sentences
 from toolformer.builtin.corpus import Split, TrueCall
 
 Kind = Literal["weekday", "between", "after", "before"]
@@ -104,7 +104,7 @@ def written(date: datetime.date) -> str:
     return f"{MONTHS[date.month - 1]} {date.day}, {date.year}"
 
 
-def date_text(rng: random.Random, split: Split, parts: float = 0.0) -> Passage:
+def date_text(rng: random.Random, split: Split, parts: float = 0.0) -> ShortText:
     """A text with one date, weekday or number of days that follows from what it said before.
 
     `parts` is the share of texts that are put together from events, whatever the split: for training only.
@@ -123,7 +123,7 @@ def date_text(rng: random.Random, split: Split, parts: float = 0.0) -> Passage:
     }[kind]
     words = _words(rng) | {"d": written(first), "e": written(last), "n": span}
     before, after = (piece.format(**words) for piece in template.split("{r}"))
-    return Passage(before + result + after, (TrueCall("Dates", question, result, len(before)),))
+    return ShortText(before + result + after, (TrueCall("Dates", question, result, len(before)),))
 
 
 def _joined(rng: random.Random) -> tuple[Kind, str]:
@@ -140,12 +140,12 @@ def _framed(rng: random.Random) -> tuple[Kind, str]:
     return kind, filled(rng, rng.choice(parts["frames"][kind]), parts["slots"])
 
 
-def today_text(rng: random.Random, split: Split, today: datetime.date | None = None) -> Passage:
+def today_text(rng: random.Random, split: Split, today: datetime.date | None = None) -> ShortText:
     """A text that says what day it is: only the document's own date can tell."""
     day = today or _some_day(rng)
     said = f"{WEEKDAYS[day.weekday()]}, {written(day)}"
     before, after = (piece.format(**_words(rng)) for piece in rng.choice(part(CALENDAR, split)).split("{r}"))
-    return Passage(before + said + after, (TrueCall("Calendar", "", f"Today is {said}.", len(before), answer=said),))
+    return ShortText(before + said + after, (TrueCall("Calendar", "", f"Today is {said}.", len(before), answer=said),))
 
 
 def moved(date: datetime.date, count: int, unit: str) -> datetime.date:

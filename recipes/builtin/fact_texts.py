@@ -10,7 +10,7 @@ import random
 from collections.abc import Sequence
 from functools import cache
 
-from recipes.builtin.words import Passage, disguised
+from recipes.builtin.words import ShortText, disguised
 from toolformer.builtin import knowledge
 from toolformer.builtin.corpus import Split, TrueCall
 from toolformer.builtin.knowledge import Fact
@@ -27,7 +27,7 @@ def _answers(relation: str) -> Sequence[str]:
     return tuple(fact.answer for fact in facts("train") if fact.relation == relation)
 
 
-def fact_text(rng: random.Random, split: Split, made_up: float = 0.0) -> Passage:
+def fact_text(rng: random.Random, split: Split, made_up: float = 0.0) -> ShortText:
     """A sentence with a fact and the calls that give it; with this probability one that is not true."""
     fact = rng.choice(facts(split))
     if rng.random() < made_up:
@@ -35,13 +35,13 @@ def fact_text(rng: random.Random, split: Split, made_up: float = 0.0) -> Passage
     return told(fact, *rng.sample(range(len(fact.sentences)), 2))
 
 
-def told(fact: Fact, telling: int, snippet: int) -> Passage:
+def told(fact: Fact, telling: int, snippet: int) -> ShortText:
     """The fact in one of its tellings; what a search finds is another telling of it."""
     text = fact.sentences[telling]
     start = text.rindex(fact.answer)
     asked = TrueCall("QA", fact.question, fact.answer, start, fact.questions)
     searched = TrueCall("WikiSearch", fact.subject, fact.sentences[snippet], start, answer=fact.answer)
-    return Passage(text, (asked, searched))
+    return ShortText(text, (asked, searched))
 
 
 def invented_fact(rng: random.Random, fact: Fact) -> Fact:

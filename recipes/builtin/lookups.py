@@ -7,7 +7,7 @@ alone. Those of HELD, with their names, instructions, functions and sentences, a
 import random
 from dataclasses import dataclass
 
-from recipes.builtin.words import NAMES, PLACES, THINGS, Passage, invented, listed, title
+from recipes.builtin.words import NAMES, PLACES, THINGS, ShortText, invented, listed, title
 from toolformer.builtin.corpus import Split, TrueCall
 
 
@@ -160,7 +160,7 @@ _COLOURS = listed("red green blue white black yellow purple orange brown pink")
 _JOBS = listed("baker teacher doctor farmer painter singer driver nurse judge tailor sailor gardener")
 
 
-def lookup_text(rng: random.Random, tool: Lookup, name: str) -> Passage:
+def lookup_text(rng: random.Random, tool: Lookup, name: str) -> ShortText:
     """A sentence that the tool helps, and the right call of it under this name."""
     first, other = rng.sample(NAMES, 2)
     word = invented(rng)
@@ -173,7 +173,7 @@ def lookup_text(rng: random.Random, tool: Lookup, name: str) -> Passage:
     before, after = (piece.format(**words) for piece in rng.choice(tool.sentences).split("{r}"))
     before = before[:1].upper() + before[1:] if not before.startswith(word) else before
     result = tool.result.format(**words)
-    return Passage(before + result + after, (TrueCall(name, tool.input.format(**words), result, len(before)),))
+    return ShortText(before + result + after, (TrueCall(name, tool.input.format(**words), result, len(before)),))
 
 
 def invented_tool(rng: random.Random) -> Lookup:

@@ -20,9 +20,9 @@ from recipes.builtin.notes import TEXT, Pieces
 from recipes.builtin.plain_texts import plain_text
 from recipes.builtin.stories import story
 from recipes.builtin.variety import varied
-from recipes.builtin.words import ADJECTIVES, GOODS, NAMES, PLACES, THINGS, Passage, part
+from recipes.builtin.words import ADJECTIVES, GOODS, NAMES, PLACES, THINGS, ShortText, part
 
-Source = Callable[[random.Random], Passage]
+Source = Callable[[random.Random], ShortText]
 
 
 @dataclass(frozen=True)
@@ -35,19 +35,19 @@ class Taught:
     source: Source
 
 
-def _sum(rng: random.Random) -> Passage:
+def _sum(rng: random.Random) -> ShortText:
     return story(rng, "train", parts=0.8)
 
 
-def _date(rng: random.Random) -> Passage:
+def _date(rng: random.Random) -> ShortText:
     return date_text(rng, "train", parts=0.75)
 
 
-def _today(rng: random.Random) -> Passage:
+def _today(rng: random.Random) -> ShortText:
     return today_text(rng, "train")
 
 
-def _fact(rng: random.Random) -> Passage:
+def _fact(rng: random.Random) -> ShortText:
     return fact_text(rng, "train", made_up=0.7)
 
 
@@ -79,7 +79,7 @@ def example(rng: random.Random, progress: float, texts: Sequence[str]) -> Pieces
     return _annotated(rng, texts, progress)
 
 
-def _any_source(rng: random.Random) -> Passage:
+def _any_source(rng: random.Random) -> ShortText:
     luck = rng.random()
     if luck < 0.42:
         return _sum(rng)
@@ -113,12 +113,12 @@ def _annotated(rng: random.Random, texts: Sequence[str], progress: float) -> Pie
     if rng.random() < 0.12:
         last = plain_text(rng, "train", 2) if rng.random() < 0.4 else _any_source(rng)
     elif texts and rng.random() < 0.1:
-        last = Passage(rng.choice(texts)[:200].rsplit(" ", 1)[0])
+        last = ShortText(rng.choice(texts)[:200].rsplit(" ", 1)[0])
     demonstrations = [_varied(rng, passage, progress) for passage in demonstrations]
     return prompt(rng, name, taught.does, demonstrations, [_varied(rng, last, progress)], taught.own)
 
 
-def _varied(rng: random.Random, passage: Passage, progress: float) -> Passage:
+def _varied(rng: random.Random, passage: ShortText, progress: float) -> ShortText:
     if progress <= VARIED or rng.random() < 0.6:
         return passage
     return varied(rng, passage, _common_words() if rng.random() < 0.7 else _words())
@@ -139,7 +139,7 @@ def _lookup(rng: random.Random) -> tuple[lookups.Lookup, Source]:
     return replace(tool, names=(name,)), lambda r: lookups.lookup_text(r, tool, name)
 
 
-def _company(rng: random.Random, passage: Passage, chance: float) -> Passage:
+def _company(rng: random.Random, passage: ShortText, chance: float) -> ShortText:
     """The passage, at times with other sentences around it."""
     if rng.random() < chance:
         passage = plain_text(rng, "train") + passage

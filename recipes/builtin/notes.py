@@ -12,7 +12,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from recipes.builtin.stories import decimal
-from recipes.builtin.words import Passage, disguised, invented
+from recipes.builtin.words import ShortText, disguised, invented
 from toolformer.builtin.corpus import TrueCall
 from toolformer.calls import Call, CallSyntax
 
@@ -30,7 +30,7 @@ STYLES: tuple[str, ...] = (
 )  # fmt: skip
 
 
-def noted(rng: random.Random, passage: Passage, other: Passage, inside: float) -> Pieces:
+def noted(rng: random.Random, passage: ShortText, other: ShortText, inside: float) -> Pieces:
     """The passage behind a note for one of its calls; at times behind a note for a call of the other passage.
 
     `inside` is the share in which the call stands in the passage instead, right before its answer.
@@ -76,7 +76,7 @@ def astray(rng: random.Random, call: TrueCall) -> TrueCall:
     return replace(call, input=f"{left} {sign} {right}", result=decimal(value))
 
 
-def told(passage: Passage, answer: float, call: TrueCall | None = None) -> Pieces:
+def told(passage: ShortText, answer: float, call: TrueCall | None = None) -> Pieces:
     """The passage, with this weight on the answer of the call, or of every call."""
     pieces: Pieces = []
     done = 0
@@ -86,7 +86,7 @@ def told(passage: Passage, answer: float, call: TrueCall | None = None) -> Piece
     return [*pieces, (passage.text[done:], TEXT)]
 
 
-def in_place(passage: Passage, call: TrueCall, weight: float) -> Pieces:
+def in_place(passage: ShortText, call: TrueCall, weight: float) -> Pieces:
     """The passage with the call where it would be made, right before its answer, and this weight on what is asked."""
     start, end = _span(call)
     text = passage.text

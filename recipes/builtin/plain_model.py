@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from recipes.builtin import PACKAGE
-from recipes.builtin.words import Passage
+from recipes.builtin.words import ShortText
 from toolformer.builtin.corpus import TrueCall
 
 SHIPPED = PACKAGE / "model"
@@ -29,7 +29,7 @@ class Model:
         """The text as plain ids."""
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
 
-    def position(self, passage: Passage, call: TrueCall) -> int:
+    def position(self, passage: ShortText, call: TrueCall) -> int:
         """The token of the passage with which the answer of the call begins."""
         before = passage.text[: call.start].removesuffix(" ")
         return len(self.ids(before))

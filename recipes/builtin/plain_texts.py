@@ -7,7 +7,7 @@ that they are not learnt by heart.
 import random
 import re
 
-from recipes.builtin.words import ADJECTIVES, GOODS, NAMES, PLACES, THINGS, Passage, filled, load_parts, part
+from recipes.builtin.words import ADJECTIVES, GOODS, NAMES, PLACES, THINGS, ShortText, filled, load_parts, part
 from toolformer.builtin.corpus import Split
 
 TEMPLATES: tuple[str, ...] = (
@@ -60,14 +60,14 @@ COMPOSED = 0.8
 """How many of the trained sentences are put together from parts."""
 
 
-def plain_text(rng: random.Random, split: Split, sentences: int = 1) -> Passage:
+def plain_text(rng: random.Random, split: Split, sentences: int = 1) -> ShortText:
     """So many sentences that no call makes easier."""
-    return Passage(" ".join(_sentence(rng, split) for _ in range(sentences)))
+    return ShortText(" ".join(_sentence(rng, split) for _ in range(sentences)))
 
 
-def vague(rng: random.Random, story: Passage) -> Passage:
+def vague(rng: random.Random, story: ShortText) -> ShortText:
     """A story of numbers that tells none of them: nothing can be worked out."""
-    return Passage(_NUMBER.sub(lambda _: rng.choice(VAGUE), story.text))
+    return ShortText(_NUMBER.sub(lambda _: rng.choice(VAGUE), story.text))
 
 
 def _sentence(rng: random.Random, split: Split) -> str:

@@ -11,7 +11,7 @@ import re
 from fractions import Fraction
 
 from recipes.builtin.story_parts import Kind, composed
-from recipes.builtin.words import GOODS, NAMES, PLACES, THINGS, Passage, part
+from recipes.builtin.words import GOODS, NAMES, PLACES, THINGS, ShortText, part
 from toolformer.builtin.corpus import Split, TrueCall
 
 TEMPLATES: tuple[tuple[Kind, str], ...] = (
@@ -95,7 +95,7 @@ def held_pair(a: int, b: int) -> bool:
     return (7 * a + 13 * b) % 5 == 0
 
 
-def story(rng: random.Random, split: Split, *, three_digits: bool = False, parts: float = 0.0) -> Passage:
+def story(rng: random.Random, split: Split, *, three_digits: bool = False, parts: float = 0.0) -> ShortText:
     """A small story with one sum, and the Calculator's call for it. `three_digits`: both numbers have three digits.
 
     `parts` is the share of stories that are put together from parts, whatever the split: for training only.
@@ -108,7 +108,7 @@ def story(rng: random.Random, split: Split, *, three_digits: bool = False, parts
     expression = _FORMS[kind].format(**values)
     # The order in which the two numbers of a sum or a product are typed is a matter of taste.
     swapped = re.sub(r"^(\d+) ([+*]) (\d+)$", r"\3 \2 \1", expression)
-    return Passage(before + result + after, (TrueCall("Calculator", expression, result, len(before), (swapped,)),))
+    return ShortText(before + result + after, (TrueCall("Calculator", expression, result, len(before), (swapped,)),))
 
 
 def _template(rng: random.Random, split: Split, three_digits: bool) -> tuple[Kind, str]:

@@ -8,13 +8,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from recipes.builtin.words import Passage
+from recipes.builtin.words import ShortText
 
 _WORD = re.compile(r"\S+")
 _EDGES = re.compile(r"(\W*)(.*?)(\W*)", re.DOTALL)
 
 
-def varied(rng: random.Random, passage: Passage, words: Sequence[str]) -> Passage:
+def varied(rng: random.Random, passage: ShortText, words: Sequence[str]) -> ShortText:
     """The passage in which up to half of the words that may go are others, missing, or joined by more."""
     share = rng.uniform(0.05, 0.5)
     kept = {word for call in passage.calls for word in re.findall(r"\w+", call.input)}
@@ -30,7 +30,7 @@ def varied(rng: random.Random, passage: Passage, words: Sequence[str]) -> Passag
         free = not told and not re.search(r"\d", match[0]) and not kept & set(re.findall(r"\w+", match[0]))
         text += _other(rng, match[0], words) if free and rng.random() < share else match[0]
     calls = (replace(call, start=start) for call, start in zip(passage.calls, starts, strict=True))
-    return Passage(text + passage.text[done:], tuple(calls))
+    return ShortText(text + passage.text[done:], tuple(calls))
 
 
 def _other(rng: random.Random, word: str, words: Sequence[str]) -> str:

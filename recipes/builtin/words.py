@@ -15,17 +15,17 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Passage:
+class ShortText:
     """A short text and the calls that are right for it."""
 
     text: str
     calls: tuple[TrueCall, ...] = ()
 
-    def __add__(self, other: "Passage") -> "Passage":
+    def __add__(self, other: "ShortText") -> "ShortText":
         """This passage, a space, and the other."""
         shift = len(self.text) + 1
         moved = tuple(TrueCall(c.tool, c.input, c.result, c.start + shift, c.also, c.answer) for c in other.calls)
-        return Passage(f"{self.text} {other.text}", self.calls + moved)
+        return ShortText(f"{self.text} {other.text}", self.calls + moved)
 
 
 def part(items: Sequence[T], split: Split) -> list[T]:

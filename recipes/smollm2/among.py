@@ -16,7 +16,7 @@ from recipes.smollm2.corpus import rows
 from toolformer.calls import Call
 from toolformer.data_gen.known import KnownText, known_calls
 from toolformer.data_gen.lessons import builtin_lessons
-from toolformer.data_gen.records import Candidate, Document, Text
+from toolformer.data_gen.records import Candidate, Document, EncodedText
 from toolformer.data_gen.samplers.prompts import Prompts
 from toolformer.data_gen.samplers.rules import place_before
 from toolformer.data_gen.samplers.sample import draw_seed, read_call
@@ -69,7 +69,7 @@ def among(model: LanguageModel, known: Sequence[KnownText], samples: int) -> Amo
     lesson = builtin_lessons()["Calculator"]
     prompts, toolbox = Prompts(model, lesson), Toolbox([Calculator()])
     opening, *given = model.encode_parts(prompts.syntax.begun(lesson.tool))
-    texts = [Text(Document(one.id, one.text), model.encode(one.text), None) for one in known]
+    texts = [EncodedText(Document(one.id, one.text), model.encode(one.text), None) for one in known]
     places = [
         (row, place, call)
         for row, (one, text) in enumerate(zip(known, texts, strict=True))

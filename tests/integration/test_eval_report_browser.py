@@ -6,7 +6,7 @@ import pytest
 
 from tests.browser import chromium
 from tests.unit.test_eval_report import EVIL, run
-from toolformer.eval.report import write_reports
+from toolformer.eval.eval_report import write_reports
 
 pytestmark = pytest.mark.needs("chromium")
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.annotated_sample import call, kept, rejected, write_folder
 from tests.browser import Browser, chromium
-from toolformer.data_gen.report import write_report
+from toolformer.data_gen.corpus_report import write_report
 
 pytestmark = pytest.mark.needs("chromium")
 

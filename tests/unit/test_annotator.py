@@ -11,14 +11,14 @@ import pytest
 from tests.fakes import ScriptedLM
 from toolformer import Call, CallSyntax, ConfigError, DocumentFacts, Toolbox, ToolError, Traits, tool
 from toolformer.calls import Part
+from toolformer.data_gen.annotating import annotate as run
+from toolformer.data_gen.kept_rows import failures, funnel, kept_row, rejected_row
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.merge import annotate_text
 from toolformer.data_gen.method import PAPER as AS_PAPER
 from toolformer.data_gen.method import Method
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.records import Annotated, Candidate, Document, Losses, Rejected
-from toolformer.data_gen.rows import failures, funnel, kept_row, rejected_row
-from toolformer.data_gen.run import annotate as run
 from toolformer.lm import Window, window_loss
 from toolformer.tools.calculator import Calculator
 from toolformer.tools.dates import Calendar

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from toolformer.cli import main
-from toolformer.decode import bench
+from toolformer.decode import decode_bench
 
 
 def test_the_annotator_keeps_the_calls_of_the_plain_method(capsys: pytest.CaptureFixture[str]) -> None:
@@ -21,9 +21,9 @@ def test_the_annotator_keeps_the_calls_of_the_plain_method(capsys: pytest.Captur
 def test_the_decoder_says_what_generate_says(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(bench, "TOKENS", 31)
-    monkeypatch.setattr(bench, "BATCHES", (2,))
-    monkeypatch.setattr(bench, "MANY", 3)
+    monkeypatch.setattr(decode_bench, "TOKENS", 31)
+    monkeypatch.setattr(decode_bench, "BATCHES", (2,))
+    monkeypatch.setattr(decode_bench, "MANY", 3)
     main(["bench", "decode", "--model", "builtin-tools", "--rounds", "1", "--json"])
     plain, calls, uneven = map(json.loads, capsys.readouterr().out.splitlines())
     assert plain["same"] == uneven["same"] == 1

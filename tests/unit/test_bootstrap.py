@@ -13,8 +13,8 @@ import pytest
 
 from tests.unit.test_finetune_run import in_a_process
 from toolformer.bootstrap import Round, Rounds, Watch, bootstrap
-from toolformer.bootstrap.folder import RoundsFolder
 from toolformer.bootstrap.rounds import best, table, why_ended
+from toolformer.bootstrap.rounds_folder import RoundsFolder
 from toolformer.bootstrap.stages import Run
 from toolformer.cli import main
 from toolformer.data_gen.annotated_folder import AnnotatedFolder

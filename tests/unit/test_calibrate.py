@@ -13,12 +13,12 @@ import pytest
 from tests.unit.test_annotator import PAPER, TextLM
 from tests.unit.test_run import content
 from toolformer import DataError, Tool, Toolbox, ToolUnavailable, Traits
-from toolformer.data_gen import Document, annotate, calibrate, folder
+from toolformer.data_gen import Document, annotate, calibrate, run_folder
 from toolformer.data_gen import threshold as module
+from toolformer.data_gen.annotating import Progress, run
 from toolformer.data_gen.calibrate import Calibration
 from toolformer.data_gen.method import PAPER as AS_PAPER
 from toolformer.data_gen.pipeline import Annotator
-from toolformer.data_gen.run import Progress, run
 from toolformer.data_gen.threshold import Threshold, threshold
 from toolformer.tools.calculator import Calculator
 
@@ -143,7 +143,7 @@ def test_killed_at_every_write_it_uses_the_same_thresholds_and_ends_with_the_sam
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int, every: int
 ) -> None:
     annotated(tmp_path / "whole", count=40)
-    write = folder.write_file
+    write = run_folder.write_file
     for kill in range(1, 100, every):
         left = kill
 
@@ -156,7 +156,7 @@ def test_killed_at_every_write_it_uses_the_same_thresholds_and_ends_with_the_sam
 
         out = tmp_path / f"killed-{kill}"
         with monkeypatch.context() as patched:
-            patched.setattr(folder, "write_file", dies)
+            patched.setattr(run_folder, "write_file", dies)
             try:
                 annotated(out, workers, 40)
             except Killed:

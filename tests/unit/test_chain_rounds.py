@@ -13,16 +13,16 @@ from tests.fakes import ScriptedLM
 from tests.unit.test_annotator import PAPER, TextLM
 from toolformer import Call, CallSyntax, ConfigError, DocumentFacts, Toolbox
 from toolformer.data_gen.annotated_folder import AnnotatedFolder
+from toolformer.data_gen.annotating import annotate
 from toolformer.data_gen.annotators import make_annotators
 from toolformer.data_gen.chain import latest, with_calls, with_results
+from toolformer.data_gen.kept_rows import kept_row, rejected_row
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.lessons.proposals import Proposed
 from toolformer.data_gen.merge import merge
 from toolformer.data_gen.method import Method
 from toolformer.data_gen.pipeline import CALL_TOKENS, Annotator
-from toolformer.data_gen.records import Annotated, Candidate, Document, Losses, Place, Rejected, Text
-from toolformer.data_gen.rows import kept_row, rejected_row
-from toolformer.data_gen.run import annotate
+from toolformer.data_gen.records import Annotated, Candidate, Document, EncodedText, Losses, Place, Rejected
 from toolformer.data_gen.samplers.prompts import Prompts
 from toolformer.data_gen.samplers.rules import RuleSampler
 from toolformer.data_gen.samplers.server import Server
@@ -177,10 +177,10 @@ def test_the_model_itself_writes_a_second_call_behind_the_first() -> None:
     assert [(one.call.input, one.place.start) for one in found[0].calls] == [("3 / 7", SHARE), ("100 * 0.4286", ALL)]
 
 
-def with_call(text: str, *starts: int, result: str = "9", model: ScriptedLM | None = None) -> Text:
+def with_call(text: str, *starts: int, result: str = "9", model: ScriptedLM | None = None) -> EncodedText:
     """A text of single characters in which calls stand."""
     model = model or TextLM()
-    plain = Text(Document("d", text), model.encode(text), None)
+    plain = EncodedText(Document("d", text), model.encode(text), None)
     calls = tuple(Candidate(Place(plain, "Calculator", at, None), Call("Calculator", "1", result)) for at in starts)
     encoded = with_calls(plain.encoded, calls, lambda call: model.encode(f"[{call.result}]").ids)
     return replace(plain, encoded=encoded, calls=calls)

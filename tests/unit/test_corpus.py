@@ -20,8 +20,8 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from toolformer import ConfigError, DataError, DocumentFacts, text_file
 from toolformer.data_gen import corpus_size
-from toolformer.data_gen.corpus import date_in, read_corpus
 from toolformer.data_gen.corpus_size import documents_in
+from toolformer.data_gen.documents import date_in, read_corpus
 from toolformer.data_gen.records import Document
 from toolformer.reach import HTTPError
 

@@ -19,7 +19,7 @@ from toolformer.decode.decoder import Decoder
 from toolformer.decode.events import Answered, Ended, Event, Text, Undone
 from toolformer.decode.options import Options
 from toolformer.hf.encode import Codec
-from toolformer.hf.model import CausalModel, Seq2SeqModel
+from toolformer.hf.transformers_model import CausalModel, Seq2SeqModel
 from toolformer.lm import Ids
 
 VOCABULARY = tiny_models.VOCABULARY + 3

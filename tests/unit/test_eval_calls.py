@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from toolformer.errors import DataError
-from toolformer.eval.calls import (
+from toolformer.eval.call_statistics import (
     Share,
     against_oracle,
     calibration,

@@ -9,10 +9,10 @@ import pytest
 from tests.fakes import ScriptedLM
 from tests.unit.test_eval_tasks import docs, written
 from toolformer.errors import DataError
+from toolformer.eval.evaluating import evaluate
 from toolformer.eval.examples import Example
 from toolformer.eval.held import FILE, NEAREST, held, read_held, searched
 from toolformer.eval.results import write_results
-from toolformer.eval.run import evaluate
 from toolformer.eval.settings import Settings
 from toolformer.eval.tables import grids
 from toolformer.eval.tasks import lama, popqa, questions

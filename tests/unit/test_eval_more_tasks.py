@@ -10,8 +10,8 @@ from tests.fakes import ScriptedLM
 from tests.unit.test_eval_tasks import docs, written
 from toolformer.errors import DataError
 from toolformer.eval.answers import judge
+from toolformer.eval.evaluating import evaluate, load_tasks
 from toolformer.eval.results import results
-from toolformer.eval.run import evaluate, load_tasks
 from toolformer.eval.settings import GROUPS, Settings
 from toolformer.eval.tables import grids
 from toolformer.eval.tasks import popqa

@@ -7,12 +7,12 @@ import pytest
 from tests.fakes import ScriptedLM
 from tests.unit.test_eval_run import bytes_of, data, settings
 from toolformer.errors import ConfigError, DataError
+from toolformer.eval.eval_report import write_reports
+from toolformer.eval.evaluating import evaluate
 from toolformer.eval.need import kind, need
 from toolformer.eval.need_report import need_grids
 from toolformer.eval.outcomes import CallMade, Outcome, read_outcomes
-from toolformer.eval.report import write_reports
 from toolformer.eval.results import costs, results, write_results
-from toolformer.eval.run import evaluate
 from toolformer.tools.calculator import Calculator
 
 __all__ = ["data"]

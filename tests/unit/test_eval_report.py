@@ -14,10 +14,10 @@ import pytest
 
 from toolformer.cli import main
 from toolformer.eval import plots
-from toolformer.eval.calls import CASES
+from toolformer.eval.call_statistics import CASES
+from toolformer.eval.eval_report import write_reports
 from toolformer.eval.grid import label, markdown
 from toolformer.eval.outcomes import CallMade, Outcome, write_outcomes
-from toolformer.eval.report import write_reports
 from toolformer.eval.results import results
 from toolformer.eval.shown import example
 from toolformer.eval.tables import grids

@@ -16,15 +16,15 @@ from tests.fakes import CountingCalculator, ScriptedLM
 from toolformer.calls import CallSyntax
 from toolformer.errors import ConfigError, DataError
 from toolformer.eval.carried import same
+from toolformer.eval.eval_display import Progress, line
+from toolformer.eval.evaluating import evaluate, load_tasks, odd_sizes
 from toolformer.eval.outcomes import read_outcomes, write_outcomes
-from toolformer.eval.progress import Progress, line
 from toolformer.eval.results import costs, results, write_results
-from toolformer.eval.run import evaluate, load_tasks, odd_sizes
 from toolformer.eval.settings import ALONE, GROUPS, TASKS, Settings
 from toolformer.eval.tables import grids
 from toolformer.eval.tool_lm import ToolLM
 from toolformer.hf.encode import Codec
-from toolformer.hf.model import Seq2SeqModel
+from toolformer.hf.transformers_model import Seq2SeqModel
 from toolformer.lock import sole_writer
 from toolformer.toolbox import ResultMemory
 from toolformer.tools.calculator import Calculator
@@ -317,7 +317,7 @@ def test_names_settings_and_folders_that_cannot_be_are_said_at_once(tmp_path: Pa
 
 
 def test_every_task_has_its_yaml_and_no_other() -> None:
-    from toolformer.eval.run import FOLDER
+    from toolformer.eval.evaluating import FOLDER
 
     assert {path.stem for path in FOLDER.glob("*.yaml")} == set(TASKS)
 

@@ -14,9 +14,9 @@ import pytest
 from toolformer import load
 from toolformer.errors import ConfigError, DataError
 from toolformer.eval.answers import LAMA_WORDS, QA_WORDS, judge
+from toolformer.eval.evaluating import FOLDER
 from toolformer.eval.examples import Splits
 from toolformer.eval.overlap import bleu, rouge
-from toolformer.eval.run import FOLDER
 from toolformer.eval.tasks import (
     bbh,
     dateset,

@@ -22,7 +22,7 @@ from toolformer.eval.likelihood import encode_pair, roll, score
 from toolformer.eval.tasks import bbh, mmlu, word_problems
 from toolformer.eval.tool_lm import ToolLM
 from toolformer.hf.encode import Codec
-from toolformer.hf.model import CausalModel, Seq2SeqModel
+from toolformer.hf.transformers_model import CausalModel, Seq2SeqModel
 from toolformer.lm import Ids, LanguageModel
 from toolformer.tools.calculator import Calculator
 from toolformer.tools.dates import Calendar

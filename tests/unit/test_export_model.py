@@ -346,9 +346,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(most: int, tmp_path: Path) -
 
 def test_killed_while_it_writes_there_is_no_folder_and_the_next_run_makes_it(tmp_path: Path) -> None:
     def killed() -> None:
-        from toolformer.export_model import run
+        from toolformer.export_model import exporting
 
-        vars(run)["merged_card"] = lambda *_: signal.raise_signal(signal.SIGKILL)
+        vars(exporting)["merged_card"] = lambda *_: signal.raise_signal(signal.SIGKILL)
         export_model("builtin-tools", tmp_path / "out")
 
     assert in_a_process(killed) == -signal.SIGKILL

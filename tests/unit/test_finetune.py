@@ -20,7 +20,7 @@ from toolformer.errors import ConfigError, DataError
 from toolformer.finetune import TrainConfig, Trained, train
 from toolformer.finetune.batches import IGNORED, collate
 from toolformer.finetune.mixture import Mixture, choose, make_rows
-from toolformer.finetune.rows import Row, RowMaker
+from toolformer.finetune.training_rows import RowMaker, TrainingRow
 from toolformer.hf import load
 from toolformer.hf.encode import Codec
 from toolformer.lm import syntax_of
@@ -39,7 +39,7 @@ def mixture(out: Path, config: TrainConfig = SMALL, *, decoder_start: int | None
     return make_rows(choose(texts(), (), config), RowMaker(codec, syntax, most, decoder_start=decoder_start), config)
 
 
-def perplexity(model: torch.nn.Module, rows: list[Row]) -> float:
+def perplexity(model: torch.nn.Module, rows: list[TrainingRow]) -> float:
     """That of rows, by transformers alone."""
     losses = []
     for row in rows:

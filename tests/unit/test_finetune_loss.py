@@ -10,8 +10,8 @@ from transformers import PreTrainedModel
 
 from tests import tiny_models
 from toolformer.finetune.batches import collate
-from toolformer.finetune.rows import Row
 from toolformer.finetune.trainer import LossAtLabels
+from toolformer.finetune.training_rows import TrainingRow
 
 IDS = array("i", [1, 10, 11, 12, 13, 14])
 
@@ -33,7 +33,7 @@ OPENING, ARROW, CLOSE = CONTROL = [likeliest(1, 10), 6, 7]
 """Where the second token is said, the model would rather open a call."""
 
 
-def loss(*rows: Row, calls_disabled: bool = False) -> float:
+def loss(*rows: TrainingRow, calls_disabled: bool = False) -> float:
     made = network()
     asked = LossAtLabels(made, OPENING, CONTROL)
     with torch.no_grad():
@@ -53,36 +53,36 @@ def plainly(ids: "array[int]", never: dict[int, list[int]], places: Sequence[int
 
 
 def test_it_is_the_sum_over_all_tokens_that_are_learnt() -> None:
-    assert loss(Row(IDS), Row(IDS)) == pytest.approx(2 * plainly(IDS, {}), rel=1e-4)
-    masked = Row(IDS, ignored=frozenset({2, 4}))
-    assert loss(masked, Row(IDS)) == pytest.approx(plainly(IDS, {}, [1, 3, 5]) + plainly(IDS, {}), rel=1e-4)
+    assert loss(TrainingRow(IDS), TrainingRow(IDS)) == pytest.approx(2 * plainly(IDS, {}), rel=1e-4)
+    masked = TrainingRow(IDS, ignored=frozenset({2, 4}))
+    assert loss(masked, TrainingRow(IDS)) == pytest.approx(plainly(IDS, {}, [1, 3, 5]) + plainly(IDS, {}), rel=1e-4)
 
 
 def test_where_no_call_is_asked_for_opening_one_has_no_probability() -> None:
     expected = plainly(IDS, {2: [OPENING]})
-    assert loss(Row(IDS, quiet=frozenset({2}))) == pytest.approx(expected, rel=1e-4)
+    assert loss(TrainingRow(IDS, quiet=frozenset({2}))) == pytest.approx(expected, rel=1e-4)
     assert expected < 0.99 * plainly(IDS, {})
 
 
 def test_where_the_text_itself_says_what_opens_a_call_it_is_asked_for_as_ever() -> None:
     ids = array("i", [*IDS[:2], OPENING, *IDS[3:]])
-    assert loss(Row(ids, quiet=frozenset({2}))) == pytest.approx(plainly(ids, {}), rel=1e-4)
+    assert loss(TrainingRow(ids, quiet=frozenset({2}))) == pytest.approx(plainly(ids, {}), rel=1e-4)
 
 
 def test_with_calls_disabled_no_control_token_exists() -> None:
     expected = plainly(IDS, dict.fromkeys(range(1, 6), CONTROL))
-    assert loss(Row(IDS), calls_disabled=True) == pytest.approx(expected, rel=1e-4)
+    assert loss(TrainingRow(IDS), calls_disabled=True) == pytest.approx(expected, rel=1e-4)
     assert expected < 0.99 * plainly(IDS, {})
 
 
-def pushing(keep_out: int, row: Row) -> float:
+def pushing(keep_out: int, row: TrainingRow) -> float:
     made = network().train()
     with torch.no_grad():
         return float(LossAtLabels(made, OPENING, CONTROL, keep_out=keep_out)(made, collate([row], filler=0)))
 
 
 def test_an_opening_is_pushed_down_until_it_is_well_out_of_the_likeliest_tokens() -> None:
-    row = Row(IDS, own=4)  # a call is opened with the fifth token
+    row = TrainingRow(IDS, own=4)  # a call is opened with the fifth token
     with torch.no_grad():
         logits = network()(torch.tensor([list(IDS)])).logits[0].float()
     for k in (1, 3):
@@ -96,5 +96,5 @@ def test_an_opening_is_pushed_down_until_it_is_well_out_of_the_likeliest_tokens(
 
 
 def test_where_nothing_was_decided_an_opening_is_not_pushed() -> None:
-    row = Row(IDS, quiet=frozenset({1, 2, 3, 4, 5}), own=6)
+    row = TrainingRow(IDS, quiet=frozenset({1, 2, 3, 4, 5}), own=6)
     assert pushing(1, row) == pushing(0, row)

@@ -17,7 +17,7 @@ from toolformer.errors import ConfigError, DataError
 from toolformer.finetune import PAPER, TrainConfig
 from toolformer.finetune.batches import IGNORED, Groups, collate, once, plan
 from toolformer.finetune.mixture import Held, PlainText, choose, make_rows, without_calls
-from toolformer.finetune.rows import Row, RowMaker, token_at
+from toolformer.finetune.training_rows import RowMaker, TrainingRow, token_at
 from toolformer.hf.encode import Codec
 from toolformer.loading import Loading
 
@@ -191,9 +191,9 @@ def test_the_mixture() -> None:
     assert not [row for row in control.rows if row.quiet or "<API>" in codec().decode(row.ids)]
 
 
-def rows(number: int = 50) -> list[Row]:
+def rows(number: int = 50) -> list[TrainingRow]:
     rng = random.Random(1)
-    return [Row(array("i", [n % 250 + 5] * rng.randint(3, 40))) for n in range(number)]
+    return [TrainingRow(array("i", [n % 250 + 5] * rng.randint(3, 40))) for n in range(number)]
 
 
 def test_a_plan_shows_every_row_once_before_one_twice() -> None:
@@ -237,13 +237,13 @@ def test_measuring_takes_each_row_once_on_any_number_of_devices() -> None:
 
 
 def test_collate() -> None:
-    short = Row(array("i", [1, 5, 6, 2]), ignored=frozenset({2}), quiet=frozenset({1}))
-    inputs = collate([short, Row(array("i", [1, 7, 8, 9, 10, 2]))], filler=0)
+    short = TrainingRow(array("i", [1, 5, 6, 2]), ignored=frozenset({2}), quiet=frozenset({1}))
+    inputs = collate([short, TrainingRow(array("i", [1, 7, 8, 9, 10, 2]))], filler=0)
     assert inputs["input_ids"].tolist() == [[1, 5, 6, 0, 0], [1, 7, 8, 9, 10]]
     assert inputs["labels"].tolist() == [[5, IGNORED, 2, IGNORED, IGNORED], [7, 8, 9, 10, 2]]
     assert inputs["quiet"].nonzero().tolist() == [[0, 0]]
     assert inputs["attention_mask"].tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
-    packed = collate([short, Row(array("i", [1, 7, 8, 9, 10, 2]))], filler=0, pack=9)
+    packed = collate([short, TrainingRow(array("i", [1, 7, 8, 9, 10, 2]))], filler=0, pack=9)
     assert packed["input_ids"].tolist() == [[1, 7, 8, 9, 10, 1, 5, 6]]
     assert packed["position_ids"].tolist() == [[0, 1, 2, 3, 4, 0, 1, 2]]
     assert packed["labels"].tolist() == [[7, 8, 9, 10, 2, 5, IGNORED, 2]]
@@ -253,7 +253,7 @@ def test_collate() -> None:
 def test_a_texts_own_words_are_those_before_its_first_call() -> None:
     ids = array("i", [5, 6, 7, 8])
     for own, words in ((0, []), (1, []), (3, [0, 1])):  # without a start token a call may be the very first
-        assert collate([Row(ids, own=own)], filler=0)["own"][0].nonzero().flatten().tolist() == words
+        assert collate([TrainingRow(ids, own=own)], filler=0)["own"][0].nonzero().flatten().tolist() == words
 
 
 def test_the_papers_settings() -> None:

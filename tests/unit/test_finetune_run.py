@@ -31,10 +31,10 @@ from toolformer.data_gen.annotated_folder import AnnotatedFolder
 from toolformer.data_gen.records import Document
 from toolformer.errors import ConfigError, DataError
 from toolformer.finetune import PAPER, train
-from toolformer.finetune.card import model_card
-from toolformer.finetune.folder import TrainingFolder
 from toolformer.finetune.hub import push_to_hub
-from toolformer.finetune.progress import Display, Progress
+from toolformer.finetune.model_card import model_card
+from toolformer.finetune.train_display import Display, Progress
+from toolformer.finetune.training_folder import TrainingFolder
 from toolformer.hf import load
 from toolformer.lm import Openings, Prompted
 from toolformer.tools.calculator import Calculator

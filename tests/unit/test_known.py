@@ -8,7 +8,7 @@ import pytest
 
 from toolformer.calls import Call
 from toolformer.data_gen.annotated_folder import KeptCall, KeptText, Numbers
-from toolformer.data_gen.corpus import Columns
+from toolformer.data_gen.documents import Columns
 from toolformer.data_gen.known import KnownCall, KnownText, Share, judge
 from toolformer.data_gen.reread import Corpus
 from toolformer.errors import ConfigError, DataError

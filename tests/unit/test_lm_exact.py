@@ -12,10 +12,10 @@ from tests.plain_lm import KINDS
 from tests.unit.test_lm_equal import ids
 from toolformer import Call, CallSyntax
 from toolformer.data_gen import Document, Lesson
-from toolformer.data_gen.records import Candidate, Place, Text
+from toolformer.data_gen.records import Candidate, EncodedText, Place
 from toolformer.data_gen.score import Scorer
 from toolformer.hf.encode import Codec
-from toolformer.hf.model import CausalModel, Seq2SeqModel
+from toolformer.hf.transformers_model import CausalModel, Seq2SeqModel
 from toolformer.lm import Window
 
 
@@ -97,7 +97,9 @@ def test_the_decisions_are_those_of_fp32() -> None:
     def gains(model: CausalModel | Seq2SeqModel, needed: float) -> list[float]:
         lesson = Lesson("Calculator", "Add.", ("1 + 1 is {1 + 1} 2.",), filtering_threshold=needed)
         plain = model.log_probabilities([model.encode(one.text).ids for one in documents])
-        texts = [Text(one, model.encode(one.text), tuple(said)) for one, said in zip(documents, plain, strict=True)]
+        texts = [
+            EncodedText(one, model.encode(one.text), tuple(said)) for one, said in zip(documents, plain, strict=True)
+        ]
         calls = [
             Candidate(Place(text, "Calculator", position, None), Call("Calculator", "1 + 1", str(position)))
             for text in texts

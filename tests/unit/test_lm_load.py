@@ -280,7 +280,7 @@ def test_models_that_cannot_be_right_are_refused(tmp_path: Path) -> None:
 
 def test_a_model_that_reads_more_than_its_mask_says_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from toolformer.hf.encode import Codec
-    from toolformer.hf.model import CausalModel
+    from toolformer.hf.transformers_model import CausalModel
 
     model = fresh("llama")
     forward = model.forward

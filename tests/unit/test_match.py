@@ -8,7 +8,7 @@ from tests.fakes import ScriptedLM
 from toolformer.calls import Call
 from toolformer.data_gen.lessons import builtin_lessons
 from toolformer.data_gen.match import match, names, says_next, shares
-from toolformer.data_gen.records import Candidate, Document, Place, Rejected, Text
+from toolformer.data_gen.records import Candidate, Document, EncodedText, Place, Rejected
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ LESSONS = builtin_lessons()
 
 def candidate(result: str, text: str = "It is 29 of 100") -> Candidate:
     encoded = ScriptedLM().encode(text)
-    place = Place(Text(Document("d", text), encoded, ()), "Calculator", 5, None)
+    place = Place(EncodedText(Document("d", text), encoded, ()), "Calculator", 5, None)
     return Candidate(place, Call("Calculator", "x", result))
 
 
@@ -91,7 +91,7 @@ def test_a_result_names_what_was_asked_for(result: str, asked: str, named: bool)
 
 def test_a_page_about_something_else_goes_no_further_where_rules_propose() -> None:
     text = "Zamri Bin Morshidi is a Malaysian."
-    place = Place(Text(Document("d", text), ScriptedLM().encode(text), ()), "WikiSearch", 23, None)
+    place = Place(EncodedText(Document("d", text), ScriptedLM().encode(text), ()), "WikiSearch", 23, None)
     result = "Mohd Zamri Ramli: Mohamad Zamri bin Ramli is Malaysian footballer."
     one = Candidate(place, Call("WikiSearch", "Zamri Bin Morshidi", result))
     rejected: list[Rejected] = []

@@ -18,7 +18,7 @@ from toolformer.decode.decoder import Decoder
 from toolformer.decode.events import Ended, Text
 from toolformer.decode.options import OptionChanges
 from toolformer.hf.encode import Codec
-from toolformer.hf.model import CausalModel
+from toolformer.hf.transformers_model import CausalModel
 from toolformer.loading import Loading
 
 SUM = Fake("Sum", adds)

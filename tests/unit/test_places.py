@@ -11,7 +11,7 @@ from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.lessons.places import PLACES, word_start
 from toolformer.data_gen.method import PAPER as AS_PAPER
 from toolformer.data_gen.method import Method
-from toolformer.data_gen.records import Document, Rejected, Text
+from toolformer.data_gen.records import Document, EncodedText, Rejected
 from toolformer.data_gen.samplers.propose import is_place, propose
 
 
@@ -112,7 +112,7 @@ def proposed(model: ScriptedLM, lesson: Lesson, text: str, method: Method) -> tu
     rejected: list[Rejected] = []
     encoded = model.encode(text)
     (plain,) = model.log_probabilities([encoded.ids])
-    texts: Sequence[Text] = [Text(Document("d", text), encoded, tuple(plain))]
+    texts: Sequence[EncodedText] = [EncodedText(Document("d", text), encoded, tuple(plain))]
     (proposal,) = propose(model, [lesson], texts, method, rejected)
     return [place.start for _, _, place in proposal.places], rejected
 
@@ -141,7 +141,7 @@ def test_a_finetuned_model_reads_a_text_once_for_all_lessons() -> None:
     text = "an ox or 7 Hens"
 
     def asked(model: ScriptedLM) -> tuple[list[tuple[str, list[int], str]], int]:
-        texts = [Text(Document("d", text), model.encode(text), (-9.0,) * len(text))]
+        texts = [EncodedText(Document("d", text), model.encode(text), (-9.0,) * len(text))]
         proposals = propose(model, lessons, texts, Method(), [])
         found = [
             (one.lesson.tool, sorted(p.start for _, _, p in one.places), model.decode(one.given)) for one in proposals
@@ -156,6 +156,6 @@ def test_a_finetuned_model_reads_a_text_once_for_all_lessons() -> None:
 
 def test_a_text_without_places_is_not_read() -> None:
     model = ScriptedLM()
-    texts = [Text(Document("d", "no place"), model.encode("no place"), (-9.0,) * 8)]
+    texts = [EncodedText(Document("d", "no place"), model.encode("no place"), (-9.0,) * 8)]
     assert list(propose(model, [replace(PAPER, where="number")], texts, Method(), [])) == []
     assert model.counter.tokens == 0

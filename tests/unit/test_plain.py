@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import toolformer.builtin
 from toolformer import Toolbox, load
 from toolformer.calls import Call
-from toolformer.data_gen.corpus import read_corpus
+from toolformer.data_gen.documents import read_corpus
 from toolformer.data_gen.lessons import builtin_lessons
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.plain import PlainMethod

@@ -19,11 +19,11 @@ from toolformer.data_gen.preference import Preference
 from toolformer.data_gen.records import Document
 from toolformer.errors import ConfigError, DataError
 from toolformer.finetune import PreferConfig, TrainConfig, prefer
-from toolformer.finetune.folder import TrainingFolder
 from toolformer.finetune.mixture import PlainText
 from toolformer.finetune.pairs import PLACES, Pair, PairMaker, draw
 from toolformer.finetune.preference_trainer import _show_bias
 from toolformer.finetune.prepare import Prepared, prepare
+from toolformer.finetune.training_folder import TrainingFolder
 from toolformer.hf import load
 from toolformer.loading import Loading
 

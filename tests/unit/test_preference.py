@@ -12,7 +12,7 @@ from tests.finetune_texts import text
 from toolformer.calls import CallSyntax
 from toolformer.data_gen.export import Format, export
 from toolformer.errors import DataError
-from toolformer.finetune.rows import RowMaker
+from toolformer.finetune.training_rows import RowMaker
 from toolformer.hf.encode import Codec
 
 SUM = "Of 3 and 4 you make 7 in all, then walk home by the old way and sleep until noon."

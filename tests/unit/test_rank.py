@@ -11,7 +11,7 @@ from tests.unit.test_annotator import PAPER, TextLM
 from toolformer.calls import Call
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.rank import TEXTS, Ranker
-from toolformer.data_gen.records import Candidate, Document, Place, Rejected, Text
+from toolformer.data_gen.records import Candidate, Document, EncodedText, Place, Rejected
 
 LESSON = replace(
     PAPER, positions=2, demonstrations=("1 and 2 are {1 + 2} 3.", "2 less 1 is {2 - 1} 1.", "2 by 2 is {2 * 2} 4.")
@@ -36,7 +36,7 @@ def model(said: dict[str, float], asked: list[tuple[str, str]] | None = None) ->
 
 def candidates(text: str, *calls: tuple[int, str], id_: str = "d") -> list[Candidate]:
     encoded = ScriptedLM().encode(text)
-    one = Text(Document(id_, text), encoded, ())
+    one = EncodedText(Document(id_, text), encoded, ())
     return [Candidate(Place(one, "Calculator", at, None), Call("Calculator", said, "9")) for at, said in calls]
 
 

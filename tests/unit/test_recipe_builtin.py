@@ -19,12 +19,12 @@ from recipes.builtin.fact_texts import fact_text, facts
 from recipes.builtin.mixture import example, read_texts
 from recipes.builtin.notes import astray, noted
 from recipes.builtin.variety import varied
-from recipes.builtin.words import Passage, filled, load_parts, part
+from recipes.builtin.words import ShortText, filled, load_parts, part
 from toolformer.builtin.corpus import FILES, PLAIN_FILE, Split, TrueCall, load
 from toolformer.tools.calculator import Calculator
 from toolformer.tools.dates import Calendar, Dates
 
-SOURCES: dict[str, Callable[[random.Random, Split], Passage]] = {
+SOURCES: dict[str, Callable[[random.Random, Split], ShortText]] = {
     "story": stories.story, "date": date_text, "today": today_text, "fact": fact_text
 }  # fmt: skip
 
@@ -32,7 +32,7 @@ SOURCES: dict[str, Callable[[random.Random, Split], Passage]] = {
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
 @pytest.mark.parametrize("split", ["train", "held"])
 def test_the_answer_of_every_call_stands_where_the_call_says(
-    source: Callable[[random.Random, Split], Passage], split: Split
+    source: Callable[[random.Random, Split], ShortText], split: Split
 ) -> None:
     for seed in range(300):
         passage = source(random.Random(seed), split) + plain_texts.plain_text(random.Random(seed), split)
@@ -89,7 +89,7 @@ def test_held_out_sums_use_held_out_pairs_and_trained_ones_never() -> None:
     assert all(stories.held_pair(*pair) for pair in pairs("held"))
 
 
-def _operands(passage: Passage) -> tuple[int, ...]:
+def _operands(passage: ShortText) -> tuple[int, ...]:
     words = passage.calls[0].input.split()
     return int(words[0]), int(words[2])
 
@@ -125,7 +125,7 @@ def test_texts_that_give_a_held_out_fact_away_are_left_out(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
-def test_exchanging_words_leaves_what_is_right_as_it_is(source: Callable[[random.Random, Split], Passage]) -> None:
+def test_exchanging_words_leaves_what_is_right_as_it_is(source: Callable[[random.Random, Split], ShortText]) -> None:
     changed = 0
     for seed in range(300):
         before = plain_texts.plain_text(random.Random(seed), "train") + source(random.Random(seed), "train")
@@ -138,10 +138,10 @@ def test_exchanging_words_leaves_what_is_right_as_it_is(source: Callable[[random
 
 
 def test_a_note_stands_before_its_text_and_its_answer_counts_most() -> None:
-    passage = Passage("There are 7 pears.", (TrueCall("Calculator", "3 + 4", "7", 10),))
+    passage = ShortText("There are 7 pears.", (TrueCall("Calculator", "3 + 4", "7", 10),))
     seen = set()
     for seed in range(200):
-        pieces = noted(random.Random(seed), passage, Passage("Nothing."), inside=0.3)
+        pieces = noted(random.Random(seed), passage, ShortText("Nothing."), inside=0.3)
         text = "".join(piece for piece, _ in pieces)
         assert text.replace(" [Calculator(3 + 4) -> 7]", "").endswith("There are 7 pears.")
         seen |= {piece for piece, weight in pieces if weight > 1}
@@ -199,7 +199,7 @@ def test_a_story_without_its_numbers_asks_for_no_sum() -> None:
         passage = plain_texts.vague(rng, stories.story(rng, "train", parts=0.8))
         assert not re.search(r"\d", passage.text)
         assert not passage.calls
-    told = Passage("Ann has 1,250 eggs and 2.5 litres.")
+    told = ShortText("Ann has 1,250 eggs and 2.5 litres.")
     assert re.fullmatch(r"Ann has \D+ eggs and \D+ litres\.", plain_texts.vague(random.Random(0), told).text)
 
 

@@ -12,7 +12,7 @@ import torch
 
 from recipes.builtin import batches, stories, together
 from recipes.builtin.batches import BATCHES, POOL, TOKENS, Batch, encode, steps
-from recipes.builtin.check import Row, gains
+from recipes.builtin.check import Figure, gains
 from recipes.builtin.optim import orthogonal
 from recipes.builtin.plain_model import SHIPPED, Model
 from recipes.builtin.train import Recipe, Run, _tell, head_loss, loss_of, new_model
@@ -191,8 +191,8 @@ def test_the_shipped_model_uses_a_right_result_and_not_a_wrong_one(shipped: Mode
 
 
 def test_a_row_says_whether_its_floor_is_met() -> None:
-    assert str(Row("x", 0.9, 0.85)).endswith("ok")
-    assert str(Row("x", 0.8, 0.85)).endswith("MISSED")
-    assert str(Row("x", 0.04, 0.05, most=True)).endswith("ok")
-    assert str(Row("x", 0.06, 0.05, most=True)).endswith("MISSED")
-    assert str(Row("x", 0.06, None)).endswith("6.0%")
+    assert str(Figure("x", 0.9, 0.85)).endswith("ok")
+    assert str(Figure("x", 0.8, 0.85)).endswith("MISSED")
+    assert str(Figure("x", 0.04, 0.05, most=True)).endswith("ok")
+    assert str(Figure("x", 0.06, 0.05, most=True)).endswith("MISSED")
+    assert str(Figure("x", 0.06, None)).endswith("6.0%")

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from tests.annotated_sample import call, kept, rejected, write_folder
 from toolformer.calls import Call, CallSyntax
-from toolformer.data_gen.records import Annotated, Candidate, Document, Losses, Place, Rejected, Text
-from toolformer.data_gen.report import BESIDE, EXAMPLES, Gains, Sample, kind_of, write_report
-from toolformer.data_gen.rows import kept_row, rejected_row
+from toolformer.data_gen.corpus_report import BESIDE, EXAMPLES, Gains, Sample, kind_of, write_report
+from toolformer.data_gen.kept_rows import kept_row, rejected_row
+from toolformer.data_gen.records import Annotated, Candidate, Document, EncodedText, Losses, Place, Rejected
 from toolformer.errors import ConfigError, DataError
 from toolformer.lm import Encoded
 from toolformer.tool import DocumentFacts
@@ -94,7 +94,7 @@ def test_no_text_can_leave_its_place(tmp_path: Path, nasty: str) -> None:
 @settings(deadline=None)
 @given(st.text(st.characters()))
 def test_any_text_comes_back(text: str) -> None:
-    from toolformer.data_gen.report import _page
+    from toolformer.data_gen.corpus_report import _page
 
     page = _page({"text": text})
     (embedded,) = re.findall(r'application/json">(.*?)</script>', page)
@@ -302,7 +302,7 @@ def test_a_report_of_nothing_and_a_report_nowhere_are_refused(tmp_path: Path) ->
 
 def test_the_rows_that_a_run_writes_are_read(tmp_path: Path) -> None:
     document = Document("a", TEXT, DocumentFacts(url="https://example.org/"))
-    text = Text(document, Encoded((1, 2), (0, TEXT.index("29%"))), (-1.0, -2.0))
+    text = EncodedText(document, Encoded((1, 2), (0, TEXT.index("29%"))), (-1.0, -2.0))
     place, ran = Place(text, "Calculator", 1, None), Call("Calculator", "400 / 1400", "0.29")
     annotated = Annotated(document, (Candidate(place, ran, Losses(3.0, 2.5, 1.75)),))
     others = [

@@ -17,9 +17,9 @@ from toolformer.data_gen.annotators import _sampler
 from toolformer.data_gen.lessons.proposals import Proposed
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.prune import HOPELESS, prune
-from toolformer.data_gen.records import Candidate, Place, Rejected, Text
+from toolformer.data_gen.records import Candidate, EncodedText, Place, Rejected
 from toolformer.data_gen.samplers import Several
-from toolformer.data_gen.samplers.model import ModelSampler
+from toolformer.data_gen.samplers.by_model import ModelSampler
 from toolformer.data_gen.samplers.rules import RuleSampler
 from toolformer.lm import Encoded
 from toolformer.loading import Loading
@@ -41,9 +41,9 @@ class Cut(TextLM):
         return Encoded(tuple(range(len(starts))), tuple(starts))
 
 
-def text_of(model: ScriptedLM, text: str) -> Text:
+def text_of(model: ScriptedLM, text: str) -> EncodedText:
     encoded = model.encode(text)
-    return Text(Document("d", text), encoded, (-2.0,) * len(encoded.ids))
+    return EncodedText(Document("d", text), encoded, (-2.0,) * len(encoded.ids))
 
 
 def places(pieces: Sequence[str], word: str) -> list[str]:
@@ -109,7 +109,7 @@ class Reads(TextLM):
 
 
 def unread(model: ScriptedLM, text: str, *words: str, id_: str = "d") -> list[Candidate]:
-    one = Text(Document(id_, text), model.encode(text), None)
+    one = EncodedText(Document(id_, text), model.encode(text), None)
     places = [Place(one, "Calculator", text.index(word), None) for word in words]
     return [Candidate(place, Call("Calculator", "1", "2")) for place in places]
 
@@ -159,7 +159,9 @@ class Writes:
     def room(self, lesson: Lesson) -> int:
         return 7
 
-    def calls(self, lessons: Sequence[Lesson], texts: Sequence[Text], rejected: list[Rejected]) -> Iterator[Candidate]:
+    def calls(
+        self, lessons: Sequence[Lesson], texts: Sequence[EncodedText], rejected: list[Rejected]
+    ) -> Iterator[Candidate]:
         for one in self.inputs:
             yield Candidate(Place(texts[0], lessons[0].tool, PLACE, None), Call(lessons[0].tool, one))
 

@@ -26,11 +26,11 @@ from toolformer import (
     ToolUnavailable,
     Traits,
 )
-from toolformer.data_gen import Document, Lesson, annotate, folder
-from toolformer.data_gen.folder import RunFolder
+from toolformer.data_gen import Document, Lesson, annotate, run_folder
+from toolformer.data_gen.annotating import Progress
 from toolformer.data_gen.method import PAPER as AS_PAPER
 from toolformer.data_gen.method import Method
-from toolformer.data_gen.run import Progress
+from toolformer.data_gen.run_folder import RunFolder
 from toolformer.toolbox import ResultMemory
 from toolformer.tools.calculator import Calculator
 
@@ -122,13 +122,13 @@ def test_what_tools_answered_once_is_not_asked_again(tmp_path: Path) -> None:
 def test_a_shard_that_is_written_again_is_not_done_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a kill in between would leave new lines under the mark of old ones."""
     run(tmp_path / "out", 2)
-    mark, write, seen = tmp_path / "out" / "shards" / "00000.json", folder.write_file, []
+    mark, write, seen = tmp_path / "out" / "shards" / "00000.json", run_folder.write_file, []
 
     def watched(file: Path, text: str) -> None:
         seen.append((file.parent.name, mark.exists()))
         write(file, text)
 
-    monkeypatch.setattr(folder, "write_file", watched)
+    monkeypatch.setattr(run_folder, "write_file", watched)
     run(tmp_path / "out", 3)  # the input has grown
     assert seen[:3] == [("kept", False), ("rejected", False), ("shards", False)]
 

@@ -11,7 +11,7 @@ from tests.fakes import ScriptedLM
 from tests.unit.test_annotator import TextLM
 from toolformer.calls import Call, CallSyntax
 from toolformer.data_gen import Document
-from toolformer.data_gen.records import Candidate, Losses, Place, Text
+from toolformer.data_gen.records import Candidate, EncodedText, Losses, Place
 from toolformer.data_gen.score import Scorer
 from toolformer.data_gen.threshold import (
     BINS,
@@ -101,7 +101,7 @@ def test_decoys_come_from_half_of_the_way_round() -> None:
 def scored(count: int, result: Callable[[int], str] = str) -> list[Candidate]:
     text = "it is so"
     encoded = ScriptedLM().encode(text)
-    place = Place(Text(Document("d", text), encoded, (-2.0,) * 8), "Calculator", 0, None)
+    place = Place(EncodedText(Document("d", text), encoded, (-2.0,) * 8), "Calculator", 0, None)
     return [Candidate(place, Call("Calculator", "x", result(n)), Losses(2.0, 1.5, n / count)) for n in range(count)]
 
 

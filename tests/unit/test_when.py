@@ -14,14 +14,14 @@ from tests.fakes import ScriptedLM
 from toolformer import CallSyntax, ConfigError, DataError
 from toolformer.commands.calibrate import Calibrate
 from toolformer.data_gen.annotated_folder import AnnotatedFolder
-from toolformer.data_gen.folder import FUNNEL
 from toolformer.data_gen.records import Document
+from toolformer.data_gen.run_folder import FUNNEL
 from toolformer.decode.trigger import FILE, Bar, Thresholds, log_odds, read_thresholds
 from toolformer.when import run as running
+from toolformer.when.calibrating import calibrate, measure
 from toolformer.when.fit import calibrated, calls_by, fit, temperature
 from toolformer.when.needed import Judged, judged
 from toolformer.when.places import Place, read_places
-from toolformer.when.run import calibrate, measure
 
 OPEN = CallSyntax.TOKENS.control_tokens[0]
 TEXT, DROPPED, PLAIN = "2+2 is 4, so 4", "1+1 makes 2", "no sum here"

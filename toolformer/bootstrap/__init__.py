@@ -3,13 +3,13 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from toolformer.bootstrap.bootstrapping import Rounds, bootstrap
     from toolformer.bootstrap.rounds import Round
-    from toolformer.bootstrap.run import Rounds, bootstrap
     from toolformer.bootstrap.stages import Watch
 
 __all__ = ["Round", "Rounds", "Watch", "bootstrap"]
 
-_PLACES = {"Round": "rounds", "Rounds": "run", "Watch": "stages", "bootstrap": "run"}
+_PLACES = {"Round": "rounds", "Rounds": "bootstrapping", "Watch": "stages", "bootstrap": "bootstrapping"}
 
 
 def __getattr__(name: str) -> object:

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolformer.bootstrap.folder import RoundsFolder
 from toolformer.bootstrap.rounds import Round
+from toolformer.bootstrap.rounds_folder import RoundsFolder
 from toolformer.data_gen.annotated_folder import AnnotatedFolder
+from toolformer.data_gen.annotating import Progress, annotate
 from toolformer.data_gen.annotators import RULES
 from toolformer.data_gen.calibrate import Calibration
-from toolformer.data_gen.folder import THRESHOLDS
 from toolformer.data_gen.known import judge
 from toolformer.data_gen.reread import Corpus
-from toolformer.data_gen.run import Progress, annotate
+from toolformer.data_gen.run_folder import THRESHOLDS
 from toolformer.data_gen.samplers.server import Server
 from toolformer.data_gen.together import TogetherText, together
 from toolformer.data_gen.undecided import undecided
@@ -28,7 +28,7 @@ from toolformer.version import __version__
 
 if TYPE_CHECKING:
     from toolformer.finetune.mixture import Held
-    from toolformer.finetune.progress import Progress as TrainProgress
+    from toolformer.finetune.train_display import Progress as TrainProgress
 
 
 class Watch:

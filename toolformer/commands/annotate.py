@@ -103,8 +103,8 @@ class Annotate:
 
     def _annotate(self) -> None:
         from toolformer.data_gen import annotate, load_lesson, read_corpus
+        from toolformer.data_gen.annotate_display import Display
         from toolformer.data_gen.corpus_size import documents_in
-        from toolformer.data_gen.progress import Display
 
         corpus = read_corpus(self.corpus, **asdict(self.rows))
         with Display(documents_in(self.corpus, self.limit)) as display:
@@ -142,7 +142,7 @@ class Report:
     def run(self) -> None:
         """Write it and say where it is."""
         from toolformer.data_gen.annotated_folder import AnnotatedFolder
-        from toolformer.data_gen.report import write_report
+        from toolformer.data_gen.corpus_report import write_report
 
         page = write_report(self.folder, self.out, limit=self.limit)
         corpus = AnnotatedFolder(self.folder)

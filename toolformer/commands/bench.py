@@ -43,7 +43,7 @@ class BenchAnnotate:
     def run(self) -> None:
         """Run both and print what came out."""
         _at_least_one(texts=self.texts, plain_texts=self.plain_texts, positions=self.positions, samples=self.samples)
-        from toolformer.data_gen.bench import bench_annotate
+        from toolformer.data_gen.annotate_bench import bench_annotate
 
         result = bench_annotate(
             self.corpus or Path(str(files("toolformer.builtin") / "corpus.jsonl")),
@@ -78,8 +78,8 @@ class BenchDecode:
         _at_least_one(rounds=self.rounds)
         from itertools import islice
 
-        from toolformer.data_gen.corpus import read_corpus
-        from toolformer.decode.bench import HEADER, bench_decode
+        from toolformer.data_gen.documents import read_corpus
+        from toolformer.decode.decode_bench import HEADER, bench_decode
 
         corpus = read_corpus(str(self.corpus or files("toolformer.builtin") / "corpus.jsonl"))
         texts = [document.text for document in islice(corpus, 128)]

@@ -74,9 +74,9 @@ class Bootstrap:
             self._bootstrap()
 
     def _bootstrap(self) -> None:
-        from toolformer.bootstrap.progress import Displays
+        from toolformer.bootstrap.bootstrapping import bootstrap
         from toolformer.bootstrap.rounds import table
-        from toolformer.bootstrap.run import bootstrap
+        from toolformer.bootstrap.rounds_display import Displays
         from toolformer.data_gen import load_lesson
         from toolformer.data_gen.corpus_size import documents_in
 
@@ -105,7 +105,7 @@ class Bootstrap:
         print(f"Round {done.best.number} has the best model: toolformer chat --model {done.best.model}")
 
     def _corpus(self) -> "Corpus":
-        from toolformer.data_gen.corpus import Columns
+        from toolformer.data_gen.documents import Columns
         from toolformer.data_gen.reread import Corpus
 
         rows = self.reading

@@ -38,8 +38,8 @@ class Calibrate:
 
     def run(self) -> None:
         """Find the thresholds, write them, and show what they are worth."""
-        from toolformer.data_gen.corpus import read_corpus
-        from toolformer.when.run import calibrate
+        from toolformer.data_gen.documents import read_corpus
+        from toolformer.when.calibrating import calibrate
 
         plain = read_corpus(self.plain, **asdict(self.rows)) if self.plain else ()
         measured = calibrate(

@@ -45,7 +45,7 @@ class Demo:
         """Do the three steps, showing how each goes; what it prints at the end was measured just then."""
         from toolformer.builtin.compare import compared, examples, sameness
         from toolformer.catalog import TAUGHT, ToolSettings, make_tools
-        from toolformer.data_gen.report import write_report
+        from toolformer.data_gen.corpus_report import write_report
         from toolformer.model import Toolformer
 
         begun, walk = time.monotonic(), WALKS[self.model]
@@ -73,7 +73,7 @@ class Demo:
     def _annotate(self, corpus: Path, walk: Walk) -> None:
         from toolformer.catalog import TAUGHT, ToolSettings, make_tools
         from toolformer.data_gen import annotate
-        from toolformer.data_gen.progress import Display
+        from toolformer.data_gen.annotate_display import Display
 
         tools = make_tools(ToolSettings(), TAUGHT)
         with Display(walk.texts or len(corpus.read_bytes().splitlines())) as display:
@@ -91,9 +91,9 @@ class Demo:
     def _train(self, corpus: Path, walk: Walk) -> None:
         from toolformer.builtin.corpus import PLAIN_FILE
         from toolformer.data_gen.annotated_folder import AnnotatedFolder
-        from toolformer.data_gen.corpus import read_corpus
+        from toolformer.data_gen.documents import read_corpus
         from toolformer.finetune import train
-        from toolformer.finetune.progress import Display
+        from toolformer.finetune.train_display import Display
 
         plain = read_corpus(corpus.with_name(PLAIN_FILE), limit=walk.plain)
         with Display() as display:

@@ -77,9 +77,9 @@ class Eval:
         except ImportError as error:
             raise ConfigError(f"lm-eval is not installed: pip install '{DISTRIBUTION}[eval]'") from error
         from toolformer import load
-        from toolformer.eval import run
-        from toolformer.eval.progress import Display
-        from toolformer.eval.report import write_reports
+        from toolformer.eval import evaluating
+        from toolformer.eval.eval_display import Display
+        from toolformer.eval.eval_report import write_reports
         from toolformer.eval.results import results, write_results
         from toolformer.model import find_thresholds
 
@@ -93,15 +93,15 @@ class Eval:
         # Before the model, which may take long: what is missing is said at once.
         for folder in self.beside:
             results(folder)
-        tasks = run.load_tasks(chosen)
-        if odd := run.odd_sizes(tasks):
+        tasks = evaluating.load_tasks(chosen)
+        if odd := evaluating.odd_sizes(tasks):
             print(odd, file=sys.stderr)
         if self.learnt:
             self._look(tasks)
         about = {"adapter": self.loading.adapter or "", "label": self.label or ""}
         model = load(self.model, **vars(self.loading))
         with Display() as display:
-            run.evaluate(
+            evaluating.evaluate(
                 model,
                 made,
                 chosen,
@@ -142,7 +142,7 @@ class Eval:
 def _texts(name: str) -> "Iterator[str]":
     """The texts of a corpus, or those with calls that annotate wrote."""
     from toolformer.data_gen.annotated_folder import AnnotatedFolder
-    from toolformer.data_gen.corpus import read_corpus
+    from toolformer.data_gen.documents import read_corpus
 
     if (Path(name) / "kept").is_dir():
         return (text.text for text in AnnotatedFolder(Path(name)).kept())

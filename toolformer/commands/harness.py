@@ -19,7 +19,7 @@ from toolformer import load
 from toolformer.catalog import MEASURED, ToolSettings, make_tools
 from toolformer.decode.options import Options
 from toolformer.errors import ConfigError, ToolformerError, unknown_name
-from toolformer.eval.run import FOLDER
+from toolformer.eval.evaluating import FOLDER
 from toolformer.eval.tool_lm import ToolLM
 from toolformer.loading import Loading
 

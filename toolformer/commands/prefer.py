@@ -42,9 +42,9 @@ class Prefer:
 
     def _prefer(self) -> None:
         from toolformer.data_gen.annotated_folder import AnnotatedFolder
-        from toolformer.data_gen.corpus import read_corpus
+        from toolformer.data_gen.documents import read_corpus
         from toolformer.finetune import prefer
-        from toolformer.finetune.progress import Display
+        from toolformer.finetune.train_display import Display
 
         with Display() as display:
             done = prefer(

@@ -59,11 +59,11 @@ class Train:
 
     def _train(self) -> None:
         from toolformer.data_gen.annotated_folder import AnnotatedFolder
-        from toolformer.data_gen.corpus import read_corpus
+        from toolformer.data_gen.documents import read_corpus
         from toolformer.data_gen.undecided import undecided
         from toolformer.finetune import train
         from toolformer.finetune.hub import push_to_hub
-        from toolformer.finetune.progress import Display
+        from toolformer.finetune.train_display import Display
 
         corpus = AnnotatedFolder(self.folder)
         made_with = corpus.config().get("model_fingerprint")

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from toolformer.export_model.run import Exported, export_model
+    from toolformer.export_model.exporting import Exported, export_model
 
 __all__ = ["Exported", "export_model"]
 

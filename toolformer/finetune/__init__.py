@@ -6,11 +6,11 @@ from toolformer.finetune.config import PAPER, PreferConfig, TrainConfig
 
 if TYPE_CHECKING:
     from toolformer.finetune.prefer_run import Preferred, prefer
-    from toolformer.finetune.run import Trained, train
+    from toolformer.finetune.training import Trained, train
 
 __all__ = ["PAPER", "PreferConfig", "Preferred", "TrainConfig", "Trained", "prefer", "train"]
 
-_PLACES = {"Preferred": "prefer_run", "prefer": "prefer_run", "Trained": "run", "train": "run"}
+_PLACES = {"Preferred": "prefer_run", "prefer": "prefer_run", "Trained": "training", "train": "training"}
 
 
 def __getattr__(name: str) -> object:

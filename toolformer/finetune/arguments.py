@@ -13,7 +13,7 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from toolformer.errors import ConfigError, first_line, unknown_name
 from toolformer.finetune.batches import Plan, plan
 from toolformer.finetune.config import TrainConfig
-from toolformer.finetune.rows import Row
+from toolformer.finetune.training_rows import TrainingRow
 from toolformer.hf.precision import device_of
 
 
@@ -68,7 +68,7 @@ def device_kind(device: str) -> str:
     return torch.device(device_of(device)).type
 
 
-def schedule(arguments: TrainingArguments, config: TrainConfig, rows: Sequence[Row]) -> Plan:
+def schedule(arguments: TrainingArguments, config: TrainConfig, rows: Sequence[TrainingRow]) -> Plan:
     """Plan the steps, and say when to measure and to save."""
     steps = config.steps or max(1, math.ceil(config.epochs * len(rows) / min(config.batch_size, len(rows))))
     planned = plan(rows, config.batch_size, config.device_batch, arguments.world_size, steps, config.seed)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from toolformer.finetune.rows import Row
+from toolformer.finetune.training_rows import TrainingRow
 
 IGNORED = -100
 POOL = 8
@@ -35,7 +35,7 @@ class Plan:
         return len(self.members) // self.groups
 
 
-def plan(rows: Sequence[Row], batch_size: int, device_batch: int, devices: int, steps: int, seed: int) -> Plan:
+def plan(rows: Sequence[TrainingRow], batch_size: int, device_batch: int, devices: int, steps: int, seed: int) -> Plan:
     """Deal the rows out to the steps: all are seen once before one is seen again."""
     batch_size = min(batch_size, len(rows))
     # Each device gets as many groups as any other, and no group is empty: if need be, the batch grows to one row each.
@@ -59,7 +59,7 @@ def plan(rows: Sequence[Row], batch_size: int, device_batch: int, devices: int, 
     return Plan(members[: steps * groups], groups)
 
 
-def once(rows: Sequence[Row], device_batch: int, devices: int) -> Plan:
+def once(rows: Sequence[TrainingRow], device_batch: int, devices: int) -> Plan:
     """All rows in one step, to measure on."""
     groups = devices * ceil(len(rows) / (devices * device_batch))
     order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
@@ -71,7 +71,14 @@ class Groups(Dataset[Inputs]):
     """The groups of one device as inputs of the model."""
 
     def __init__(
-        self, rows: Sequence[Row], plan: Plan, device: int, devices: int, *, filler: int = 0, pack: int | None = None
+        self,
+        rows: Sequence[TrainingRow],
+        plan: Plan,
+        device: int,
+        devices: int,
+        *,
+        filler: int = 0,
+        pack: int | None = None,
     ) -> None:
         """Those of the device of that number. `pack` is how long a row may be into which several texts go; with None,
         each has its own."""
@@ -91,12 +98,12 @@ class Groups(Dataset[Inputs]):
         return collate(rows, self._filler, self._pack) | {"count": torch.tensor(count)}
 
 
-def said(row: Row) -> int:
+def said(row: TrainingRow) -> int:
     """How many tokens of a row are learnt."""
     return len(row.ids) - 1 - len(row.ignored)
 
 
-def collate(rows: Sequence[Row], filler: int, pack: int | None = None) -> Inputs:
+def collate(rows: Sequence[TrainingRow], filler: int, pack: int | None = None) -> Inputs:
     """Rows as tensors: what is read, what is to be said behind each token, where no call may be opened, and what is the
     text's own."""
     lines = [[row] for row in rows] if pack is None else _packed(rows, pack)
@@ -127,7 +134,7 @@ def collate(rows: Sequence[Row], filler: int, pack: int | None = None) -> Inputs
     return inputs | {"input_ids": ids} | ({"attention_mask": mask} if pack is None else {"position_ids": positions})
 
 
-def _sources(rows: Sequence[Row], filler: int) -> Inputs:
+def _sources(rows: Sequence[TrainingRow], filler: int) -> Inputs:
     sources = [row.source or () for row in rows]
     width = max(map(len, sources))
     return {
@@ -136,9 +143,9 @@ def _sources(rows: Sequence[Row], filler: int) -> Inputs:
     }
 
 
-def _packed(rows: Sequence[Row], most: int) -> list[list[Row]]:
+def _packed(rows: Sequence[TrainingRow], most: int) -> list[list[TrainingRow]]:
     """The rows put together, each into the first line that has room, the longest first."""
-    lines: list[list[Row]] = []
+    lines: list[list[TrainingRow]] = []
     lengths: list[int] = []
     for row in sorted(rows, key=len, reverse=True):
         length = len(row.ids) - 1

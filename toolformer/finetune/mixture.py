@@ -11,7 +11,7 @@ from types import MappingProxyType
 from toolformer.calls import Call
 from toolformer.errors import DataError
 from toolformer.finetune.config import TrainConfig
-from toolformer.finetune.rows import Example, Row, RowMaker
+from toolformer.finetune.training_rows import Example, RowMaker, TrainingRow
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class Held:
 class Mixture:
     """Their rows."""
 
-    rows: Sequence[Row]
-    held_calls: Sequence[Row]
+    rows: Sequence[TrainingRow]
+    held_calls: Sequence[TrainingRow]
     """With calls; none in a control run."""
-    held_plain: Sequence[Row]
+    held_plain: Sequence[TrainingRow]
     """Without."""
 
 

@@ -25,7 +25,7 @@ from toolformer.calls import Part
 from toolformer.data_gen.preference import Preference
 from toolformer.finetune.config import PreferConfig
 from toolformer.finetune.prepare import Prepared
-from toolformer.finetune.rows import Example, RowMaker, token_at
+from toolformer.finetune.training_rows import Example, RowMaker, token_at
 from toolformer.hf.network import batches, context_of, filler_of
 from toolformer.lm import Ids, ranks
 

@@ -15,13 +15,13 @@ from toolformer.data_gen.records import Document
 from toolformer.data_gen.undecided import Undecided, undecided
 from toolformer.errors import ConfigError, DataError
 from toolformer.finetune.arguments import device_kind
-from toolformer.finetune.card import preference_card
 from toolformer.finetune.config import PreferConfig, TrainConfig
-from toolformer.finetune.folder import TrainingFolder
 from toolformer.finetune.mixture import PlainText, without_calls
+from toolformer.finetune.model_card import preference_card
 from toolformer.finetune.pairs import KINDS, Drawn, Pair, PairMaker, draw, log_probabilities
 from toolformer.finetune.prepare import Prepared, prepare, save
-from toolformer.finetune.progress import Progress, Watcher
+from toolformer.finetune.train_display import Progress, Watcher
+from toolformer.finetune.training_folder import TrainingFolder
 from toolformer.hf import fetch
 from toolformer.hf.source import lasting
 from toolformer.loading import Loading

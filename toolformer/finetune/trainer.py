@@ -19,7 +19,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from toolformer.errors import DataError
 from toolformer.finetune.batches import IGNORED, Groups, Inputs
-from toolformer.finetune.folder import writing
+from toolformer.finetune.training_folder import writing
 from toolformer.hf.network import before_head
 
 _OURS = {"labels", "quiet", "own", "count"}

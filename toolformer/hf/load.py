@@ -27,10 +27,10 @@ from toolformer.errors import ConfigError, first_line
 from toolformer.hf.adapter import Adapter, merge, put_on
 from toolformer.hf.checkpoint import NOT_RIGHT, check_size, fingerprint, unreadable
 from toolformer.hf.encode import Codec
-from toolformer.hf.model import CausalModel, Seq2SeqModel
 from toolformer.hf.precision import device_of, dtype_of, keep_gradients, quantization
 from toolformer.hf.quiet import no_bar, no_report
 from toolformer.hf.source import Source, find, no_model
+from toolformer.hf.transformers_model import CausalModel, Seq2SeqModel
 from toolformer.lm import LanguageModel
 from toolformer.loading import Loading, Quantize
 from toolformer.reach import is_path, out_of_reach

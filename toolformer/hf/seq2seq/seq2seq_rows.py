@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from toolformer.hf.causal_rows import cut
 from toolformer.hf.network import Network, batches, halving
-from toolformer.hf.rows import cut
 from toolformer.hf.seq2seq.decoding import Decoding
 from toolformer.lm import Ids
 

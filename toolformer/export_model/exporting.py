@@ -23,8 +23,8 @@ from toolformer.calls import Call, CallSyntax
 from toolformer.decode.trigger import Thresholds, read_thresholds, write_thresholds
 from toolformer.errors import ConfigError, DataError
 from toolformer.export_model.gguf_writer import check_gguf, check_model, write_gguf
-from toolformer.finetune.card import merged_card
-from toolformer.finetune.folder import writing
+from toolformer.finetune.model_card import merged_card
+from toolformer.finetune.training_folder import writing
 from toolformer.hf import fetch, load_merged
 from toolformer.hf.gguf_file import check_room
 from toolformer.hf.precision import dtype_of

@@ -45,7 +45,7 @@ class Example(Protocol):
 
 
 @dataclass(frozen=True)
-class Row:
+class TrainingRow:
     """A text for the model: every token behind the first is predicted from those before it."""
 
     ids: "array[int]"
@@ -100,7 +100,7 @@ class RowMaker:
         self._end = [] if end is None else [end]
         self._frame = codec.frame() if decoder_start is not None else ([], [])
 
-    def with_calls(self, example: Example, seed: str = "") -> Row:
+    def with_calls(self, example: Example, seed: str = "") -> TrainingRow:
         """The text with its calls. The seed says where an encoder-decoder's text goes on in the decoder."""
         pieces = list(self._pieces(example))
         ids, places = self._joined(pieces)
@@ -111,7 +111,7 @@ class RowMaker:
         first = min((place for place, _ in calls), default=len(ids))
         return self._row(ids, ignored, quiet, first, seed)
 
-    def without_calls(self, example: Example, seed: str = "") -> Row:
+    def without_calls(self, example: Example, seed: str = "") -> TrainingRow:
         """The text alone. Where a call stood, the loss does not ask whether one is opened."""
         encoded = self._codec.encode(example.text)
         ids, _ = self._joined([_Piece(encoded.ids)])
@@ -170,15 +170,15 @@ class RowMaker:
             ids += piece.ids
         return ids + self._end, places
 
-    def _row(self, ids: list[int], ignored: set[int], quiet: set[int], first: int, seed: str) -> Row:
+    def _row(self, ids: list[int], ignored: set[int], quiet: set[int], first: int, seed: str) -> TrainingRow:
         """The row; of an encoder-decoder's, the encoder reads the beginning, up to somewhere before the first call."""
         if self._decoder_start is None:
-            return Row(array("i", ids), frozenset(ignored), frozenset(quiet), first)
+            return TrainingRow(array("i", ids), frozenset(ignored), frozenset(quiet), first)
         text = ids[len(self._start) :]
         read = random.Random(f"{seed} {len(text)}").randint(0, max(0, min(first - len(self._start), len(text) - 1)))
         before, behind = self._frame
         source = [*before, *text[:read], *behind] or self._end
-        return Row(
+        return TrainingRow(
             array("i", [*self._start, *text[read:]]),
             frozenset(place - read for place in ignored if place > read),
             frozenset(place - read for place in quiet if place > read),

@@ -20,12 +20,12 @@ from toolformer.decode.trigger import Thresholds
 from toolformer.errors import DataError
 from toolformer.eval.asking import ask, generates
 from toolformer.eval.carried import carried, comparable
+from toolformer.eval.eval_display import Progress
 from toolformer.eval.examples import Example
 from toolformer.eval.held import find_held
 from toolformer.eval.need import ask_forced
 from toolformer.eval.outcomes import EXAMPLES, FORCED, Outcome, check_header, read_header, read_outcomes, write_outcomes
 from toolformer.eval.plan import Unit, plan
-from toolformer.eval.progress import Progress
 from toolformer.eval.results import SHARED, Cost, add_cost
 from toolformer.eval.settings import Settings
 from toolformer.eval.tool_lm import ToolLM

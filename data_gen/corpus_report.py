@@ -21,7 +21,7 @@ from string import Template
 
 from toolformer.data_gen.annotated_folder import AnnotatedFolder, KeptText, Numbers, RejectedCall
 from toolformer.data_gen.calibrate import Calibration
-from toolformer.data_gen.folder import THRESHOLDS
+from toolformer.data_gen.run_folder import THRESHOLDS
 from toolformer.data_gen.threshold import LOWEST, WIDTH
 from toolformer.errors import FAULTS, ConfigError, DataError, ToolNothing
 from toolformer.page import policy_hash

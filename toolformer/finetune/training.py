@@ -16,14 +16,14 @@ from toolformer.calls import Call, CallSyntax, Part
 from toolformer.errors import DataError
 from toolformer.finetune.arguments import device_kind, make_trackers, measure, schedule, training_arguments
 from toolformer.finetune.batches import Groups, Plan, once
-from toolformer.finetune.card import model_card
 from toolformer.finetune.config import TrainConfig
-from toolformer.finetune.folder import TrainingFolder
 from toolformer.finetune.mixture import Held, Texts, choose, make_rows
+from toolformer.finetune.model_card import model_card
 from toolformer.finetune.prepare import Prepared, check_packing, prepare, save
-from toolformer.finetune.progress import Progress, Watcher
-from toolformer.finetune.rows import Example, Row, RowMaker
+from toolformer.finetune.train_display import Progress, Watcher
 from toolformer.finetune.trainer import CallTrainer, LossAtLabels
+from toolformer.finetune.training_folder import TrainingFolder
+from toolformer.finetune.training_rows import Example, RowMaker, TrainingRow
 from toolformer.hf import fetch
 from toolformer.hf.network import context_of, filler_of
 from toolformer.hf.precision import check_words
@@ -243,13 +243,13 @@ def _kept(state: TrainerState) -> dict[str, Any]:
     }
 
 
-def _tokens_of_steps(rows: Sequence[Row], planned: Plan) -> list[int]:
+def _tokens_of_steps(rows: Sequence[TrainingRow], planned: Plan) -> list[int]:
     """How many tokens each step learns from."""
     sizes = [sum(len(rows[index]) for index in group) for group in planned.members]
     return [sum(sizes[at : at + planned.groups]) for at in range(0, len(sizes), planned.groups)]
 
 
-def padding(rows: Sequence[Row], planned: Plan) -> float:
+def padding(rows: Sequence[TrainingRow], planned: Plan) -> float:
     """The share of what goes through the model that only fills up, if nothing is packed."""
     lengths = [[len(rows[index]) for index in group] for group in planned.members]
     return 1 - sum(map(sum, lengths)) / sum(max(group) * len(group) for group in lengths)

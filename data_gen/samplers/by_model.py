@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.method import Method
-from toolformer.data_gen.records import Candidate, Rejected, Text
+from toolformer.data_gen.records import Candidate, EncodedText, Rejected
 from toolformer.data_gen.samplers.prompts import Prompts
 from toolformer.data_gen.samplers.propose import propose
 from toolformer.data_gen.samplers.sample import sample
@@ -29,7 +29,9 @@ class ModelSampler:
         """See Sampler. The prompt holds the text, and the text follows it."""
         return Prompts(self.model, lesson).room()
 
-    def calls(self, lessons: Sequence[Lesson], texts: Sequence[Text], rejected: list[Rejected]) -> Iterator[Candidate]:
+    def calls(
+        self, lessons: Sequence[Lesson], texts: Sequence[EncodedText], rejected: list[Rejected]
+    ) -> Iterator[Candidate]:
         """See Sampler."""
         for proposal in propose(self.model, lessons, texts, self._method, rejected):
             yield from sample(proposal, self._method.seed, rejected)

@@ -13,7 +13,7 @@ from string import Template
 from typing import Any
 
 from toolformer.eval import plots
-from toolformer.eval.calls import case
+from toolformer.eval.call_statistics import case
 from toolformer.eval.grid import Grid, label, markdown
 from toolformer.eval.need_report import LISTED, need_lists, need_plots
 from toolformer.eval.outcomes import EXAMPLES, Outcome, read_header, read_outcomes

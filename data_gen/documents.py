@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from toolformer.data_gen.corpus_files import Row, read_rows
+from toolformer.data_gen.corpus_files import FileRow, read_rows
 from toolformer.data_gen.records import Document
 from toolformer.errors import ConfigError, DataError
 from toolformer.text_file import storable
@@ -65,7 +65,7 @@ class Columns:
 
 def documents_and_rows(
     source: str | Path, columns: Columns, *, split: str = "train", limit: int | None = None
-) -> Iterator[tuple[Document, Row]]:
+) -> Iterator[tuple[Document, FileRow]]:
     """The documents, each with the row that it was read from."""
     if limit is not None and limit < 1:
         raise ConfigError(f"limit={limit}: ask for one document at least")
@@ -98,13 +98,13 @@ def documents_and_rows(
 class _Ids:
     """The ids of the documents, and where each of them stood first."""
 
-    def __init__(self, column: str | None, first: Row) -> None:
+    def __init__(self, column: str | None, first: FileRow) -> None:
         self._column = column if column and first.values.get(column) is not None else None
         self._sources: list[str] = []
         # A hash, and the number of the source and the row packed in one: a third of what id and place would take.
         self._places: dict[int, int] = {}
 
-    def of(self, row: Row) -> str:
+    def of(self, row: FileRow) -> str:
         """The id of the next document."""
         if self._column is None:
             return storable(row.name)
@@ -128,19 +128,19 @@ class _Ids:
         return name
 
 
-def _check_columns(first: Row, columns: list[str]) -> None:
+def _check_columns(first: FileRow, columns: list[str]) -> None:
     """That the first row has the columns which the corpus was said to have."""
     for column in columns:
         if column not in first.columns:
             raise _missing(first, column)
 
 
-def _missing(row: Row, column: str) -> DataError:
+def _missing(row: FileRow, column: str) -> DataError:
     there = ", ".join(_shown(name) for name in list(row.columns)[:20]) or "none"
     return DataError(f"{row.place} has no column {column!r}; it has: {there}. Name the right one")
 
 
-def _text(row: Row, column: str) -> str:
+def _text(row: FileRow, column: str) -> str:
     """The row's text, empty where there is none."""
     if column not in row.columns:
         raise _missing(row, column)
@@ -155,7 +155,7 @@ def _shown(value: object) -> str:
     return shown if len(shown) <= 60 else shown[:60] + "…"
 
 
-def _facts(row: Row, date_column: str | None, url_column: str | None) -> DocumentFacts:
+def _facts(row: FileRow, date_column: str | None, url_column: str | None) -> DocumentFacts:
     url = row.values.get(url_column) if url_column else None
     url = storable(url) if isinstance(url, str) and url else None
     date = _date(row.values.get(date_column)) if date_column else None

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from toolformer.calls import Call
-from toolformer.data_gen.corpus import read_corpus
+from toolformer.data_gen.documents import read_corpus
 from toolformer.data_gen.lessons import builtin_lessons
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.plain import PlainMethod

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolformer.bootstrap.folder import RoundsFolder
 from toolformer.bootstrap.rounds import Round, best, why_ended
+from toolformer.bootstrap.rounds_folder import RoundsFolder
 from toolformer.bootstrap.stages import Run, Watch, annotated, trained
 from toolformer.data_gen.annotators import RULES
 from toolformer.data_gen.lessons import Lesson

@@ -21,10 +21,10 @@ from toolformer.calls import CallSyntax, Part
 from toolformer.decode.decoder import Decoder
 from toolformer.decode.events import Answered, Ended
 from toolformer.decode.options import Options
+from toolformer.hf.causal_rows import CausalRows
 from toolformer.hf.encode import Codec
 from toolformer.hf.load import load_network
-from toolformer.hf.model import CausalModel
-from toolformer.hf.rows import CausalRows
+from toolformer.hf.transformers_model import CausalModel
 from toolformer.lm import Ids
 from toolformer.loading import Loading
 from toolformer.tool import Traits

@@ -1,7 +1,7 @@
 """The folder of the rounds.
 
     DIR/rounds.json          the settings, every round, the best one, and why there are no more
-    DIR/round-N/annotated    what annotate wrote: see data_gen/folder.py
+    DIR/round-N/annotated    what annotate wrote: see data_gen/run_folder.py
     DIR/round-N/model        what train wrote: see finetune/folder.py
 
 A round is written down twice: when its texts are annotated, and when its model is trained.

@@ -13,14 +13,14 @@ from toolformer.calls import Part
 from toolformer.errors import ConfigError
 from toolformer.hf.adapter import soft_ids
 from toolformer.hf.cache import KeyValues
+from toolformer.hf.causal_rows import CausalRows
 from toolformer.hf.encode import Codec
 from toolformer.hf.network import Network
 from toolformer.hf.openings import Heads, pass_over
 from toolformer.hf.precision import in_fp32, precision, rounding
-from toolformer.hf.rows import CausalRows
 from toolformer.hf.scoring import log_probabilities, window_losses
 from toolformer.hf.seq2seq.openings import Seq2SeqOpenings
-from toolformer.hf.seq2seq.rows import Seq2SeqRows
+from toolformer.hf.seq2seq.seq2seq_rows import Seq2SeqRows
 from toolformer.hf.tree import TreeOpenings
 from toolformer.lm import Counter, Encoded, Ids, Prompted, Window
 

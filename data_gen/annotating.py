@@ -14,13 +14,13 @@ from pathlib import Path
 
 from toolformer.data_gen.annotators import make_annotators, precisions
 from toolformer.data_gen.calibrate import Calibration, ScoredShard, calibrate, score_shard
-from toolformer.data_gen.corpus import read_corpus
-from toolformer.data_gen.folder import Funnel, RunFolder, Shard, add_up, digest
+from toolformer.data_gen.documents import read_corpus
+from toolformer.data_gen.kept_rows import dataset_card, failures, funnel, kept_row, rejected_row
 from toolformer.data_gen.lessons import Lesson, builtin_lessons
 from toolformer.data_gen.method import Method
 from toolformer.data_gen.pipeline import Annotator
-from toolformer.data_gen.records import Annotated, Document, Rejected, Text
-from toolformer.data_gen.rows import dataset_card, failures, funnel, kept_row, rejected_row
+from toolformer.data_gen.records import Annotated, Document, EncodedText, Rejected
+from toolformer.data_gen.run_folder import Funnel, RunFolder, Shard, add_up, digest
 from toolformer.data_gen.samplers.server import Server
 from toolformer.data_gen.samplers.server_client import Client
 from toolformer.data_gen.split import MOST, cut_passages
@@ -262,7 +262,7 @@ def _annotated(
     known: ScoredShard | None,
 ) -> _Done:
     if known is None:
-        texts: Sequence[Text] = annotator.read(documents)
+        texts: Sequence[EncodedText] = annotator.read(documents)
         kept, rejected = annotator.annotate(texts, thresholds)
     else:
         texts, rejected = known.texts, known.rejected
