@@ -90,6 +90,7 @@ API = {
             "toolformer.finetune.prefer",
             "toolformer.finetune.PreferConfig",
             "toolformer.finetune.Preferred",
+            "toolformer.finetune.Practice",
             "toolformer.export_model.exporting.export_model",
             "toolformer.export_model.exporting.Exported",
             "toolformer.when.calibrating.calibrate",

@@ -21,8 +21,7 @@ from toolformer.errors import ConfigError, DataError
 from toolformer.finetune import PreferConfig, TrainConfig, prefer
 from toolformer.finetune.mixture import PlainText
 from toolformer.finetune.pairs import PLACES, Pair, PairMaker, draw
-from toolformer.finetune.preference_trainer import _show_bias
-from toolformer.finetune.prepare import Prepared, prepare
+from toolformer.finetune.prepare import Prepared, prepare, show_bias
 from toolformer.finetune.training_folder import TrainingFolder
 from toolformer.hf import load
 from toolformer.loading import Loading
@@ -179,8 +178,8 @@ def test_what_cannot_be_is_refused(run: Path, tmp_path: Path, monkeypatch: pytes
 def test_a_wrapped_heads_bias_is_seen() -> None:
     inner = torch.nn.Linear(2, 3)
     wrapped = SimpleNamespace(original_module=inner)
-    _show_bias(wrapped)
+    show_bias(wrapped)
     assert wrapped.bias is inner.bias
     bare = SimpleNamespace(original_module=tiny_models)
-    _show_bias(bare)
+    show_bias(bare)
     assert bare.bias is None

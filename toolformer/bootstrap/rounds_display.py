@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 from toolformer.bootstrap.rounds import Round, table
 from toolformer.bootstrap.stages import Watch
-from toolformer.data_gen import progress as annotating
+from toolformer.data_gen import annotate_display
 from toolformer.data_gen.annotating import Progress
-from toolformer.finetune import progress as training
+from toolformer.finetune import train_display
 
 
 class Displays(Watch):
@@ -24,14 +24,14 @@ class Displays(Watch):
     def annotating(self, number: int) -> Iterator[Callable[[Progress], None]]:
         """See Watch."""
         self._say(number, "annotate: which calls make the texts more predictable?")
-        with annotating.Display(self._documents) as display:
+        with annotate_display.Display(self._documents) as display:
             yield display.show
 
     @contextmanager
-    def training(self, number: int) -> Iterator[Callable[[training.Progress], None]]:
+    def training(self, number: int) -> Iterator[Callable[[train_display.Progress], None]]:
         """See Watch."""
         self._say(number, "train on the calls of all rounds")
-        with training.Display() as display:
+        with train_display.Display() as display:
             yield display.show
 
     def done(self, rounds: Sequence[Round]) -> None:

@@ -5,12 +5,19 @@ from typing import TYPE_CHECKING
 from toolformer.finetune.config import PAPER, PreferConfig, TrainConfig
 
 if TYPE_CHECKING:
+    from toolformer.finetune.practice import Practice
     from toolformer.finetune.prefer_run import Preferred, prefer
     from toolformer.finetune.training import Trained, train
 
-__all__ = ["PAPER", "PreferConfig", "Preferred", "TrainConfig", "Trained", "prefer", "train"]
+__all__ = ["PAPER", "Practice", "PreferConfig", "Preferred", "TrainConfig", "Trained", "prefer", "train"]
 
-_PLACES = {"Preferred": "prefer_run", "prefer": "prefer_run", "Trained": "training", "train": "training"}
+_PLACES = {
+    "Practice": "practice",
+    "Preferred": "prefer_run",
+    "Trained": "training",
+    "prefer": "prefer_run",
+    "train": "training",
+}
 
 
 def __getattr__(name: str) -> object:

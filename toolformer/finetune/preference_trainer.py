@@ -5,7 +5,7 @@ Three ways of TRL's do not suit such a run:
 - It puts an end of text behind every completion. Ours are the beginning of what follows, so it is given ids.
 - It takes as its reference a copy of the adapter, but does not copy the tokens that the adapter has trained. So the
   log-probabilities of the reference are given to it as well, and its copy is removed.
-- It reads the bias of the vocabulary head. peft's wrapper of a head with trained tokens shows only the weight.
+- It reads the bias of the vocabulary head (`show_bias`).
 """
 
 import math
@@ -23,7 +23,7 @@ from trl.trainer.dpo_trainer import DPOTrainer
 from toolformer.finetune.arguments import device_kind
 from toolformer.finetune.config import PreferConfig
 from toolformer.finetune.pairs import Pair
-from toolformer.finetune.prepare import Prepared
+from toolformer.finetune.prepare import Prepared, show_bias
 from toolformer.finetune.trainer import IntoFolder
 
 _REFERENCE = "ref"
@@ -58,8 +58,7 @@ def preference_trainer(
         | {"ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
         for pair, (chosen, rejected) in zip(pairs, reference, strict=True)
     ]
-    head: Any = prepared.network.get_output_embeddings()  # type: ignore[no-untyped-call]
-    _show_bias(head)
+    show_bias(prepared.network.get_output_embeddings())  # type: ignore[no-untyped-call]
     with warnings.catch_warnings():
         # TRL uses what transformers is about to rename.
         warnings.simplefilter("ignore")
@@ -107,10 +106,3 @@ def preference_arguments(config: PreferConfig, checkpoints: Path, device: str, p
             dataloader_pin_memory=kind == "cuda",
             use_cpu=kind == "cpu",
         )
-
-
-def _show_bias(head: Any) -> None:
-    """Let peft's wrapper of a vocabulary head show the bias of the head inside; a head that is not wrapped has it."""
-    if not hasattr(head, "bias"):
-        # Not by setattr, with which torch would take it for a second parameter.
-        object.__setattr__(head, "bias", getattr(head.original_module, "bias", None))

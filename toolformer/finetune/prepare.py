@@ -113,6 +113,14 @@ def save(prepared: Prepared, model: torch.nn.Module, folder: str, state_dict: di
     prepared.tokenizer.save_pretrained(folder)
 
 
+def show_bias(head: Any) -> None:
+    """Let peft's wrapper of a vocabulary head show the bias of the head inside, as TRL reads it. A head that is not
+    wrapped has it."""
+    if not hasattr(head, "bias"):
+        # Not by setattr, with which torch would take it for a second parameter.
+        object.__setattr__(head, "bias", getattr(head.original_module, "bias", None))
+
+
 def _add_tokens(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> list[int]:
     """Put the call tokens into the vocabulary, each beginning as what stands for it in plain text; their ids."""
     control, text = CallSyntax.TOKENS.control_tokens, CallSyntax.TEXT
