@@ -191,7 +191,7 @@ def run(
     """
     first, shards = annotators[0], _shards(documents, shard_size)
     with RunFolder(out, {**first.config, **settings, "shard_size": shard_size}) as folder:
-        calibration, ready = _calibration(first, folder, shards, progress, on_progress)
+        calibration, ready = _calibration(annotators, folder, shards, progress, on_progress)
         tasks = itertools.chain([one.documents for one in ready], shards)
         scored = dict(enumerate(ready[: calibration.shards]))
         del ready  # each shard is let go when it has been written
@@ -222,7 +222,7 @@ def run(
 
 
 def _calibration(
-    annotator: Annotator,
+    annotators: Sequence[Annotator],
     folder: RunFolder,
     shards: Iterator[list[Document]],
     progress: Progress,
@@ -232,9 +232,9 @@ def _calibration(
 
     Those that were found while calls failed for want of the network are found again, and hold until no call is missing.
     """
-    if annotator.method.filtering_threshold != "auto":
+    if annotators[0].method.filtering_threshold != "auto":
         return Calibration(), []
-    known = folder.calibration(annotator.lessons)
+    known = folder.calibration(annotators[0].lessons)
     if known is not None and not known.unavailable:
         return known, []
 
@@ -243,7 +243,7 @@ def _calibration(
         if on_progress is not None:
             on_progress(progress)
 
-    calibration, ready = calibrate(annotator, shards, told)
+    calibration, ready = calibrate(annotators, shards, told)
     if known is not None:
         for number, one in enumerate(ready):
             folder.settled(number, one.documents)  # an input that has changed is refused before anything is undone

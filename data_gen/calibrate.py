@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.records import Candidate, Document, EncodedText, Rejected
 from toolformer.data_gen.threshold import ENOUGH, FEWEST, Threshold, find_thresholds
+from toolformer.data_gen.workers import in_order
 from toolformer.errors import ToolUnavailable
 
 DOCUMENTS, RARE = 512, 2048
@@ -65,26 +66,36 @@ def score_shard(annotator: Annotator, documents: Sequence[Document]) -> ScoredSh
 
 
 def calibrate(
-    annotator: Annotator, shards: Iterator[list[Document]], told: Callable[[int], None]
+    annotators: Sequence[Annotator], shards: Iterator[list[Document]], told: Callable[[int], None]
 ) -> tuple[Calibration, list[ScoredShard]]:
-    """The thresholds, and the shards that they were found on, which need not be scored again.
+    """The thresholds, and the shards that were scored for them, which need not be scored again.
 
-    `told` is called behind each shard, with how many texts were scored so far.
+    Several annotators share the work, and may score a few shards more: the thresholds are those of the first ones that
+    were enough, as with one. `told` is called behind each shard, with how many texts were scored so far.
     """
+    lessons = annotators[0].lessons
     done: list[ScoredShard] = []
     by_tool: dict[str, list[Candidate]] = defaultdict(list)
-    documents = 0
-    for shard in shards:
-        done.append(score_shard(annotator, shard))
-        documents += len(shard)
-        for one in done[-1].scored:
-            by_tool[one.call.tool].append(one)
+    enough = 0
+
+    def needed() -> Iterator[list[Document]]:
+        while not enough and (shard := next(shards, None)) is not None:
+            yield shard
+
+    for shard in in_order(annotators, needed(), score_shard):
+        done.append(shard)
+        documents = sum(len(one.documents) for one in done)
         told(documents)
-        if _enough(documents, [len(by_tool[tool]) for tool in annotator.lessons]):
-            break
-    given = {tool: lesson.filtering_threshold for tool, lesson in annotator.lessons.items()}
-    missing = sum(one.kind == ToolUnavailable.kind for shard in done for one in shard.rejected)
-    return Calibration(find_thresholds(by_tool, annotator.scorer, given), len(done), missing), done
+        if enough:
+            continue
+        for call in shard.scored:
+            by_tool[call.call.tool].append(call)
+        if _enough(documents, [len(by_tool[tool]) for tool in lessons]):
+            enough = len(done)
+    given = {tool: lesson.filtering_threshold for tool, lesson in lessons.items()}
+    used = done[: enough or len(done)]
+    missing = sum(call.kind == ToolUnavailable.kind for shard in used for call in shard.rejected)
+    return Calibration(find_thresholds(by_tool, annotators[0].scorer, given), len(used), missing), done
 
 
 def _enough(documents: int, scored: Sequence[int]) -> bool:

@@ -3,7 +3,8 @@
 import json
 import math
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ LESSON = replace(PAPER, samples=1)
 def annotated(out: Path, workers: int = 1, count: int = 60, tool: Tool | None = None) -> Progress:
     progress = Progress()
     with Toolbox([tool or Calculator()]) as box:
-        annotators = [Annotator(Adds(), box, [LESSON]) for _ in range(workers)]
+        model = Adds()  # one for all: ids of a scripted model are its own
+        annotators = [Annotator(model, box, [LESSON]) for _ in range(workers)]
         run(annotators, iter(sums(count)), out, {}, progress, shard_size=10)
     return progress
 
@@ -128,10 +130,23 @@ def test_without_auto_there_is_nothing_to_find(tmp_path: Path) -> None:
     assert "thresholds" not in json.loads((tmp_path / "config.json").read_text())
 
 
-def test_what_is_written_is_the_same_for_three_workers(tmp_path: Path) -> None:
+def test_what_is_written_is_the_same_for_three_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once, most = 0, 0
+    score_shard = calibrate.score_shard
+
+    def counted(annotator: Annotator, documents: Sequence[Document]) -> calibrate.ScoredShard:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        time.sleep(0.05)
+        at_once -= 1
+        return score_shard(annotator, documents)
+
     annotated(tmp_path / "one")
+    monkeypatch.setattr(calibrate, "score_shard", counted)
     assert annotated(tmp_path / "three", workers=3).documents == 60
     assert content(tmp_path / "three") == content(tmp_path / "one")
+    assert most == 3  # the thresholds are found by all of them
 
 
 class Killed(BaseException):

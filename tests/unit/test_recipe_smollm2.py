@@ -16,8 +16,11 @@ from recipes.smollm2.problems import KINDS, problems
 from tests.finetune_texts import SMALL, saved, trained
 from toolformer.calls import CallSyntax, Part
 from toolformer.data_gen.lessons.expressions import expressions, numbers
+from toolformer.finetune import TrainConfig
+from toolformer.finetune.prepare import prepare
 from toolformer.hf import load
 from toolformer.hf.adapter import SETTINGS, WEIGHTS
+from toolformer.loading import Loading
 from toolformer.tools.calculator import Calculator
 
 SIGNS = {"".join(sign for sign in kind if sign in "+-*/") for kind in KINDS}
@@ -96,6 +99,8 @@ def test_what_is_shipped_is_the_adapter_in_half_the_bytes(tmp_path: Path, monkey
     run, shipped = (load(base, adapter=str(tmp_path / name)) for name in ("run", "shipped"))
     control = [Part(token, control=True) for token in CallSyntax.TOKENS.control_tokens]
     assert run.encode_parts(control) == shipped.encode_parts(control)
+    going_on = prepare(str(tmp_path / "shipped"), TrainConfig(), Loading(dtype="float32"), taught=True)
+    assert going_on.codec.encode_parts(control) == run.encode_parts(control)
     theirs, ours = (model.rows([(5, 6, 7)]).logits for model in (run, shipped))
     assert torch.allclose(theirs, ours, atol=0.1 * float(theirs.std()))
     monkeypatch.setattr(ship, "MOST", 1000)

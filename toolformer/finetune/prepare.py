@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
 from toolformer.calls import CallSyntax, Part
@@ -18,6 +18,7 @@ from toolformer.finetune.config import TrainConfig
 from toolformer.hf import load_network
 from toolformer.hf.adapter import Adapter
 from toolformer.hf.encode import Codec
+from toolformer.hf.load import tokenizer_of
 from toolformer.hf.quiet import no_bar
 from toolformer.hf.source import base_of, find
 from toolformer.loading import Loading, Quantize
@@ -56,8 +57,8 @@ def prepare(name: str, config: TrainConfig, loading: Loading, *, taught: bool = 
         _check_earlier(earlier, config)
         earlier.fetch(offline=source.offline)
     network, tokenizer = load_network(source.name, replace(loading, adapter=None, revision=source.revision))
-    if earlier and earlier.tokenizer:
-        tokenizer = AutoTokenizer.from_pretrained(earlier.tokenizer, trust_remote_code=False)
+    if earlier:
+        tokenizer = tokenizer_of(source, earlier)
     if taught and not {*CallSyntax.TOKENS.control_tokens} <= tokenizer.get_added_vocab().keys():
         raise ConfigError(f"{name} has not learnt to call: name a folder of `toolformer train`")
     # A prompt adds nothing to the vocabulary, and a control run has no calls to write.

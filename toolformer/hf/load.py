@@ -67,7 +67,7 @@ def around(network: PreTrainedModel) -> LanguageModel:
     place = network.name_or_path or ""
     source = Source(place, place, getattr(network.config, "_commit_hash", None), offline=out_of_reach(place))
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    model = _asked(network, _tokenizer(source, None), place, source, None)
+    model = _asked(network, tokenizer_of(source, None), place, source, None)
     for parameter in trained:  # it is still its owner's
         parameter.requires_grad_(True)
     return model
@@ -102,7 +102,7 @@ def fetch(name_or_path: str, loading: Loading = Loading()) -> tuple[str, str]:
         found.fetch(offline=source.offline)
     _config(source)
     name = _called(name_or_path, source, found, loading)
-    return name, fingerprint(source, Codec(_tokenizer(source, found), name), found)
+    return name, fingerprint(source, Codec(tokenizer_of(source, found), name), found)
 
 
 def _called(name: str, source: Source, found: Adapter | None, loading: Loading) -> str:
@@ -120,7 +120,7 @@ def _loaded(
     if found is not None:
         found.fetch(offline=source.offline)
     config = _config(source)
-    tokenizer = _tokenizer(source, found)
+    tokenizer = tokenizer_of(source, found)
     own = config.dtype if isinstance(config.dtype, torch.dtype) else None
     dtype = dtype_of(loading.dtype, device, own, shipped=source.shipped)
     model = _model(config, source, dtype, device, loading.quantize)
@@ -142,7 +142,8 @@ def _config(source: Source) -> PreTrainedConfig:
     return config
 
 
-def _tokenizer(source: Source, adapter: Adapter | None) -> PreTrainedTokenizerBase:
+def tokenizer_of(source: Source, adapter: Adapter | None) -> PreTrainedTokenizerBase:
+    """A model's tokenizer, or its adapter's, which may have more tokens."""
     own = None if adapter is None else adapter.tokenizer
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
