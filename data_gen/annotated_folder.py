@@ -1,6 +1,6 @@
 """Reads the folder of a run, finished or not, a record at a time: nothing here grows with the corpus.
 
-`folder.py` says what is in it and writes it. Every field is looked at before it is passed on, because a folder may
+`run_folder.py` says what is in it and writes it. Every field is looked at before it is passed on, because a folder may
 come from anyone: whoever gets a record from here may rely on its types and on its numbers being finite.
 """
 

@@ -85,7 +85,7 @@ def annotate(
         corpus: What `read_corpus` takes: JSONL, Parquet, text, a dataset, "-"; or the documents themselves, such as it
             gives where columns have other names. Their ids must differ.
         tools: The tools. Each needs a lesson: one that comes with the package, or one of yours.
-        out: The folder; `folder.py` says what is written there.
+        out: The folder; `run_folder.py` says what is written there.
         model: Judges the calls: the model that will be finetuned, loaded by name or path, or ready.
         loading: How models are loaded that are named; the revision and the adapter are the judge's alone.
         sampler: Who proposes the calls: "self", the model itself, which is the default; "rules", the lessons' rules, of
@@ -185,7 +185,7 @@ def run(
     shard_size: int = 128,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> None:
-    """Annotate a corpus into a folder, or go on where an earlier run stopped. See `folder.py` for what is written.
+    """Annotate a corpus into a folder, or go on where an earlier run stopped. See `run_folder.py` for what is written.
 
     The annotators, all alike, share the work. `settings` are those that decided which documents these are.
     """

@@ -1,6 +1,6 @@
 """The stages in order: sample -> execute -> match -> prune -> rank -> score -> filter -> merge.
 
-This is the method without its files: documents in, kept calls and rejections out. `run.py` does it to a corpus. With
+This is the method without its files: documents in, kept calls and rejections out. `annotating.py` does it to a corpus. With
 `Method.chain`, texts that kept a call go through the stages again with it in place.
 """
 

@@ -17,7 +17,7 @@ from toolformer.data_gen.annotated_folder import AnnotatedFolder
 from toolformer.data_gen.records import Document
 from toolformer.data_gen.run_folder import FUNNEL
 from toolformer.decode.trigger import FILE, Bar, Thresholds, log_odds, read_thresholds
-from toolformer.when import run as running
+from toolformer.when import calibrating
 from toolformer.when.calibrating import calibrate, measure
 from toolformer.when.fit import calibrated, calls_by, fit, temperature
 from toolformer.when.needed import Judged, judged
@@ -172,7 +172,7 @@ def tuned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "README.md").write_text("# A model\n")
-    monkeypatch.setattr(running, "load", lambda name, **loading: model())
+    monkeypatch.setattr(calibrating, "load", lambda name, **loading: model())
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Rounds: a model's own calls make the next model better at calling. `run.py` goes through them."""
+"""Rounds: a model's own calls make the next model better at calling. `bootstrapping.py` goes through them."""
 
 from typing import TYPE_CHECKING
 

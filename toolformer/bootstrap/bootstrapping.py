@@ -63,7 +63,7 @@ def bootstrap(
         corpus: A file, a folder, a dataset; a `Corpus` says where in its rows what is, and how much of it to read. What
             it knows of its calls is for `Round.right` alone.
         tools: As for `annotate`.
-        out: The folder to write; `folder.py` says what is in it.
+        out: The folder to write; `rounds_folder.py` says what is in it.
         model: By name or path. It judges all calls, and every round finetunes it anew.
         rounds: So many at most: the first that gains nothing is the last (`why_ended`).
         sampler: Who proposes the calls of the first round, as for `annotate`. Later ones ask the rules too if it does.

@@ -2,7 +2,7 @@
 
     DIR/rounds.json          the settings, every round, the best one, and why there are no more
     DIR/round-N/annotated    what annotate wrote: see data_gen/run_folder.py
-    DIR/round-N/model        what train wrote: see finetune/folder.py
+    DIR/round-N/model        what train wrote: see finetune/training_folder.py
 
 A round is written down twice: when its texts are annotated, and when its model is trained.
 """

@@ -1,4 +1,4 @@
-"""A finetuned model as one folder that needs no other, run by transformers with its tools. `run.py` writes it."""
+"""A finetuned model as one folder that needs no other, run by transformers with its tools. `exporting.py` writes it."""
 
 from typing import TYPE_CHECKING
 
@@ -16,4 +16,4 @@ def __getattr__(name: str) -> object:
 
     import toolformer.hf  # noqa: F401 - first, since it silences what libraries say when they are imported
 
-    return getattr(import_module(f"{__name__}.run"), name)
+    return getattr(import_module(f"{__name__}.exporting"), name)

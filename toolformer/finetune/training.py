@@ -73,7 +73,7 @@ def train(
 
     Args:
         examples: The texts, such as `AnnotatedFolder(path).kept()` gives them; those without a call are left out.
-        out: The folder to write; `folder.py` says what is in it.
+        out: The folder to write; `training_folder.py` says what is in it.
         model: By name or path. A folder of an earlier run goes on with its adapter.
         config: The settings; `PAPER` holds the paper's.
         loading: How the model is loaded: `quantize` is QLoRA, and an adapter goes on to be trained.

@@ -1,7 +1,7 @@
 """Models of transformers behind the port of `lm.py`: by hub name, by local path, GGUF files too, or by a name of ours.
 
 `load` finds a model, loads it with its adapter and in its precision, and refuses what cannot be right. What it is then
-asked is answered in `hf/model.py`. No code that comes with a model is ever run.
+asked is answered in `hf/transformers_model.py`. No code that comes with a model is ever run.
 """
 
 from collections.abc import Callable
