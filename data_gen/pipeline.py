@@ -1,7 +1,7 @@
 """The stages in order: sample -> execute -> match -> prune -> rank -> score -> filter -> merge.
 
-This is the method without its files: documents in, kept calls and rejections out. `annotating.py` does it to a corpus. With
-`Method.chain`, texts that kept a call go through the stages again with it in place.
+This is the method without its files: documents in, kept calls and rejections out. `annotating.py` does it to a corpus.
+With `Method.chain`, texts that kept a call go through the stages again with it in place.
 """
 
 from collections.abc import Mapping, Sequence

@@ -11,8 +11,10 @@ from toolformer.eval.answers import Verdict, judge
 from toolformer.eval.call_statistics import vote
 from toolformer.eval.examples import Example
 from toolformer.eval.likelihood import encode_pair, roll, score
+from toolformer.eval.methods import answers as by_method
 from toolformer.eval.outcomes import Outcome, calls_of
 from toolformer.eval.overlap import rouge
+from toolformer.eval.settings import OURS
 from toolformer.eval.tasks.mmlu import LETTERS
 from toolformer.eval.tool_lm import Answer, ToolLM
 from toolformer.lm import LanguageModel
@@ -25,10 +27,12 @@ def generates(task: Any) -> bool:
     return bool(task.OUTPUT_TYPE == "generate_until")
 
 
-def ask(lm: ToolLM, task: Any, examples: Sequence[Example], votes: int, on_answer: Callable[[], None]) -> list[Outcome]:
+def ask(
+    lm: ToolLM, task: Any, examples: Sequence[Example], votes: int, method: str, on_answer: Callable[[], None]
+) -> list[Outcome]:
     """What came of each example. Texts tell the model's own `on_answer`, the rest this one."""
     if generates(task):
-        return _generated(lm, examples, [*map(_doc, examples)], task.config.generation_kwargs, votes)
+        return _generated(lm, examples, [*map(_doc, examples)], task.config.generation_kwargs, votes, method)
     asked = _rolled if task.OUTPUT_TYPE == "loglikelihood_rolling" else _chosen
     outcomes = []
     for example in examples:
@@ -49,16 +53,20 @@ def _doc(example: Example) -> dict[str, Any]:
 
 
 def _generated(
-    lm: ToolLM, examples: Sequence[Example], docs: Sequence[dict[str, Any]], settings: dict[str, Any], votes: int
+    lm: ToolLM,
+    examples: Sequence[Example],
+    docs: Sequence[dict[str, Any]],
+    settings: dict[str, Any],
+    votes: int,
+    method: str = OURS,
 ) -> list[Outcome]:
     """Every example's text, or the one that stands for several sampled ones."""
     kwargs = settings | ({"do_sample": True, "temperature": _VOTE_TEMPERATURE} if votes > 1 else {})
-    requests = [
-        Instance("generate_until", doc, (example.prompt, kwargs), 0)
-        for example, doc in zip(examples, docs, strict=True)
-        for _ in range(votes)
-    ]
-    answers = lm.answers(requests)
+    if method == OURS:
+        asked = [(doc, example.prompt) for example, doc in zip(examples, docs, strict=True) for _ in range(votes)]
+        answers = lm.answers([Instance("generate_until", doc, (prompt, kwargs), 0) for doc, prompt in asked])
+    else:
+        answers = by_method(method, lm, [example for example in examples for _ in range(votes)], kwargs)
     return [_voted(example, answers[place * votes : (place + 1) * votes]) for place, example in enumerate(examples)]
 
 

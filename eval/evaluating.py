@@ -134,7 +134,7 @@ def _new(
     if unit.disabled:
         return ask_forced(lm, unit.task, unit.examples, read_outcomes(unit.disabled)[1])
     asked = [example for example, one in zip(unit.examples, known, strict=True) if one is None]
-    return ask(lm, unit.task, asked, settings.vote, on_answer)
+    return ask(lm, unit.task, asked, settings.vote, settings.method, on_answer)
 
 
 def _known(unit: Unit, syntax: CallSyntax, settings: Settings) -> list[Outcome | None]:

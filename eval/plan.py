@@ -15,7 +15,7 @@ from toolformer.errors import ConfigError
 from toolformer.eval.asking import generates
 from toolformer.eval.examples import Example, example_of
 from toolformer.eval.outcomes import Header, path_at, path_disabled, path_forced
-from toolformer.eval.settings import Settings
+from toolformer.eval.settings import OURS, Settings
 from toolformer.lm import LanguageModel
 from toolformer.tool import Tool, traits_of
 from toolformer.version import __version__
@@ -83,6 +83,8 @@ def _common(
 ) -> Header:
     """What all files of one folder say."""
     calls = {name: getattr(settings, name) for name in ("calls_sampled", "choose", "call_temperature")}
+    if settings.method != OURS:
+        calls["method"] = settings.method
     if thresholds := settings.options(1).thresholds(calibrated):
         calls["thresholds"] = asdict(thresholds)
     return {

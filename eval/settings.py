@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from toolformer.decode.options import Choose, Options, Trigger
 from toolformer.errors import ConfigError, unknown_name
@@ -19,6 +20,11 @@ GROUPS = {
 }
 ALONE = ("mawps_all", "triviaqa_rc", "popqa", "text", "pairs")
 """Tasks of no group: other sets of what a group has, one of a kind, and those that need a file of the user's."""
+OURS = "toolformer"
+"""The decoder's own way, with the tasks' own prompts."""
+Method = Literal["toolformer", "few-shot", "cot", "self-ask", "react", "ama"]
+"""It, and other ways to ask: `eval/methods`. None of those knows k."""
+METHODS: tuple[str, ...] = get_args(Method)
 TASKS = (*(name for names in GROUPS.values() for name in names), *ALONE)
 
 
@@ -39,6 +45,8 @@ class Asking:
     default, probability if the model has been calibrated and k is not given."""
     threshold: float | None = None
     """Open a call where its probability is at least this, whatever the tool. By default, what calibrating found."""
+    method: Method = "toolformer"
+    """How the model is asked: docs/eval.md. All but the first are for the groups math and qa, and know no k."""
     need: bool = False
     """Also measure where a call was needed: docs/eval.md."""
     vote: int = 1
@@ -73,6 +81,10 @@ class Settings(Asking):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ConfigError(f"{name} must be at least 1, not {value}")
 
+        if self.method != OURS and self.k != (0,):
+            raise ConfigError(f"the method {self.method} makes its calls by itself, so k has no effect: leave it out")
+        if self.method != OURS and self.need:
+            raise ConfigError(f"where a call is needed cannot be told by the method {self.method}: leave out one")
         if self.need and self.vote > 1:
             raise ConfigError("where a call is needed is told from one text each: leave out vote, or need")
         self.options(0)  # it refuses what does not go together

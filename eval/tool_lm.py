@@ -76,7 +76,7 @@ class ToolLM(LM):  # type: ignore[misc]
     ) -> None:
         """`on_answer` is called whenever a request is answered. Of the options, tasks choose those of their own."""
         super().__init__()
-        self.model, self._tools, self._options, self._on_answer = model, tools, options or Options(), on_answer
+        self.model, self._tools, self._options, self.on_answer = model, tools, options or Options(), on_answer
         self._memory, self._calibrated = memory, calibrated
         self._syntax = syntax_of(model)
         self.waited = 0.0
@@ -99,8 +99,9 @@ class ToolLM(LM):  # type: ignore[misc]
         del disable_tqdm
         return [roll(self.model, request.args[0]).log_probability for request in requests]
 
-    def answers(self, requests: Sequence[Instance]) -> list[Answer]:
-        """All that came of the requests. Those with the same settings and tools go through the model together."""
+    def answers(self, requests: Sequence[Instance], *, told: bool = True) -> list[Answer]:
+        """All that came of the requests. Those with the same settings and tools go through the model together. Each is
+        told, unless it is only a part of an answer."""
         groups: dict[Any, list[int]] = defaultdict(list)
         for place, request in enumerate(requests):
             doc: Mapping[str, Any] = request.doc or {}
@@ -111,10 +112,10 @@ class ToolLM(LM):  # type: ignore[misc]
         found: dict[int, Answer] = {}
         for (options, without), places in groups.items():
             asked = [requests[place] for place in places]
-            found |= zip(places, self._answers(asked, options, self._toolbox(without)), strict=True)
+            found |= zip(places, self._answers(asked, options, self._toolbox(without), told), strict=True)
         return [found[place] for place in range(len(requests))]
 
-    def _answers(self, requests: Sequence[Instance], options: Options, toolbox: Toolbox) -> list[Answer]:
+    def _answers(self, requests: Sequence[Instance], options: Options, toolbox: Toolbox, told: bool) -> list[Answer]:
         ids = [self.model.encode(request.args[0]).ids for request in requests]
         facts = [_facts(request.doc or {}) for request in requests]
         most = self._most(options, toolbox)
@@ -128,8 +129,17 @@ class ToolLM(LM):  # type: ignore[misc]
             rows[event.row].add(event)
             if isinstance(event, Ended):
                 self.waited += rows[event.row].waited
-                self._on_answer()
+                if told:
+                    self.on_answer()
         return [row.answer(near) for row, near in zip(rows, nearest, strict=True)]
+
+    def call(self, tool: str, asked: str, doc: Mapping[str, Any]) -> str:
+        """What a tool answers, for a method that reads calls itself; a ToolError where it cannot."""
+        begun = time.monotonic()
+        try:
+            return self._toolbox(tuple(doc.get("without") or ())).bind(_facts(doc)).run(tool, asked)
+        finally:
+            self.waited += time.monotonic() - begun
 
     def _most(self, options: Options, toolbox: Toolbox) -> int:
         """Tokens of a prompt that leave room for the answer, and for its calls where there are tools; half at least."""

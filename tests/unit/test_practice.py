@@ -56,7 +56,8 @@ def test_a_reward_is_less_for_each_call(practice: Practice) -> None:
 
 
 def test_a_few_steps_of_grpo_change_the_adapter_alone(practice: Practice, tmp_path: Path) -> None:
-    from trl import GRPOConfig, GRPOTrainer
+    from trl.trainer.grpo_config import GRPOConfig
+    from trl.trainer.grpo_trainer import GRPOTrainer
 
     rows = [{"prompt": PROMPT.replace("8", str(n)), "answer": str(n * 76)} for n in (7, 8)]
     frozen = {name: value.clone() for name, value in practice.model.named_parameters() if not value.requires_grad}

@@ -14,7 +14,7 @@ from toolformer.commands.stopping import stopping
 from toolformer.commands.tools import Settings
 from toolformer.decode.trigger import FILE
 from toolformer.errors import ConfigError
-from toolformer.eval.settings import Asking
+from toolformer.eval.settings import OURS, Asking
 from toolformer.eval.settings import Settings as Asked
 from toolformer.loading import Loading
 from toolformer.version import DISTRIBUTION
@@ -61,7 +61,7 @@ class Eval:
     json: bool = False
     """Print results.json on one line instead of the tables."""
     loading: LoadingFlags = field(default_factory=Loading)
-    asking: Annotated[Asking, Often("data", "limit", "need", "vote", "calls_sampled", "batch")] = field(
+    asking: Annotated[Asking, Often("data", "limit", "method", "need", "vote", "batch")] = field(
         default_factory=Asking
     )
     settings: Settings = field(default_factory=ToolSettings)
@@ -86,7 +86,7 @@ class Eval:
         paper = self.preset == "paper"
         names = self.tasks or (_PAPER_TASKS if paper else _TASKS)
         asking = self.asking if self.k or paper else self._by_thresholds()
-        k = self.k or (_CALIBRATED_K if asking.trigger == "probability" else _PAPER_K)
+        k = self.k or self._by_default(asking)
         chosen = Asked(tasks=_names(names), k=_numbers(k), **vars(asking))
         tools = self.tools or ",".join(PAPER if paper else MEASURED)
         made = [] if tools == "none" else make_tools(self.settings, _names(tools))
@@ -98,8 +98,9 @@ class Eval:
             print(odd, file=sys.stderr)
         if self.learnt:
             self._look(tasks)
-        about = {"adapter": self.loading.adapter or "", "label": self.label or ""}
         model = load(self.model, **vars(self.loading))
+        by_method = "" if asking.method == OURS else f"{model.name}, {asking.method}"
+        about = {"adapter": self.loading.adapter or "", "label": self.label or by_method}
         with Display() as display:
             evaluating.evaluate(
                 model,
@@ -116,6 +117,13 @@ class Eval:
         page, tables = write_reports([self.out, *self.beside])
         print(json.dumps(counted) if self.json else tables.read_text("utf-8"))
         print(f"{page} shows it.", file=sys.stderr)
+
+    @staticmethod
+    def _by_default(asking: Asking) -> str:
+        """The values of k that are asked."""
+        if asking.method != OURS:
+            return "0"
+        return _CALIBRATED_K if asking.trigger == "probability" else _PAPER_K
 
     def _by_thresholds(self) -> Asking:
         """What is asked, with the trigger that the model has by itself."""

@@ -24,7 +24,7 @@ from toolformer.loading import Loading
 from toolformer.tool import Tool
 from toolformer.toolbox import Toolbox
 
-Reward = Callable[..., list[float]]
+Reward = Callable[..., list[float | None]]
 Right = Callable[[str, Any], float]
 """How right a text is, from 0 to 1, with what its row says is right."""
 
@@ -108,7 +108,7 @@ class Practice:
         `right` is asked with the text that was written, without its calls, and the row's `column`.
         """
 
-        def reward(text: Sequence[str], calls: Sequence[int], **columns: Any) -> list[float]:
+        def reward(text: Sequence[str], calls: Sequence[int], **columns: Any) -> list[float | None]:
             return [
                 thrifty(float(right(said, known)), count, patience)
                 for said, known, count in zip(text, columns[column], calls, strict=True)

@@ -1,0 +1,38 @@
+"""Other ways to ask the same model: `toolformer eval --method`. Each is a prompt in a TOML file beside this one.
+
+A method takes the question alone, and puts it into a prompt of its own. What comes of it is graded as ever.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from toolformer.errors import ConfigError, unknown_name
+from toolformer.eval.examples import Example
+from toolformer.eval.methods.prompts import read_prompt
+from toolformer.eval.methods.steps import stepped
+from toolformer.eval.methods.voted import reworded
+from toolformer.eval.settings import METHODS
+from toolformer.eval.tool_lm import Answer, ToolLM
+
+_KINDS = {"number": "numbers", "qa": "short answers"}
+_WAYS: Mapping[str, Callable[..., list[Answer]]] = {
+    "few-shot": stepped,
+    "cot": stepped,
+    "self-ask": stepped,
+    "react": stepped,
+    "ama": reworded,
+}
+
+
+def answers(method: str, lm: ToolLM, examples: Sequence[Example], settings: Mapping[str, Any]) -> list[Answer]:
+    """What the model answers to each example by a method. `settings` are the task's, of sampling."""
+    if method not in _WAYS:
+        raise ConfigError(unknown_name("method", method, METHODS))
+    prompts = read_prompt(files(__name__).joinpath(f"{method}.toml").read_text("utf-8"))
+    if odd := next((one for one in examples if one.rule not in prompts), None):
+        raise ConfigError(
+            f"the method {method} asks for {' or '.join(_KINDS[rule] for rule in prompts)}, and {odd.id} asks for "
+            "something else: name tasks of the groups math or qa"
+        )
+    return _WAYS[method](lm, examples, prompts, settings)
