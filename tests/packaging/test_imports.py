@@ -37,6 +37,7 @@ ORDER = [
     *("toolformer.tool", "toolformer.worker", "toolformer.toolbox"),
     *("toolformer.lm", "toolformer.hf", "toolformer.decode", "toolformer.generation", "toolformer.chat"),
     "toolformer.tools",
+    "toolformer.remote",
     "toolformer.data_gen",
     *("toolformer.finetune", "toolformer.bootstrap"),
     *("toolformer.builtin", "toolformer.mcp", "toolformer.catalog"),
