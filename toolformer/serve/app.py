@@ -76,7 +76,7 @@ class Serving:
         origins: Sequence[str],
         hosts: Collection[str],
     ) -> None:
-        options.thresholds(toolformer.decoder.calibrated)  # what is wrong with them is said now, and not to a request
+        toolformer.decoder.check(options)  # what is wrong with them is said now, and not to a request
         self._toolformer, self._name, self._options, self._limits = toolformer, name, options, limits
         self._created = int(time.time())
         self._metrics = Metrics()
@@ -192,6 +192,7 @@ class Serving:
     def _how(self, options: Options) -> Options:
         if options.max_new_tokens > self._limits.answer_tokens:
             raise ConfigError(f"an answer may have {self._limits.answer_tokens:,} tokens: ask for fewer")
+        self._toolformer.decoder.check(options)
         return options
 
     def _ask(self, prompts: Sequence[Ids], options: Options, *, watched: bool) -> Ticket:
