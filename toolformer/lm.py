@@ -235,7 +235,7 @@ class LanguageModel(DecodingModel, Protocol):
     counter: Counter
 
     def encode_behind(self, text: str) -> Encoded:
-        """The same as `encode` of a text that stands behind other words and a space, which its first token holds or is."""
+        """`encode` of a text that stands behind other words and a space, which its first token holds or is."""
         ...
 
     def open(

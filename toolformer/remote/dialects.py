@@ -18,6 +18,8 @@ KNOWN = 20
 """How many of the likeliest tokens are asked for: vLLM tells no more unless it is started with `--max-logprobs`."""
 _OFF = 1e-3
 """By how much probabilities may add up to more than 1, for want of precision."""
+_LOWEST = -1e39
+"""Below what any server says of an impossible token."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +102,10 @@ def dialect_of(asker: Asker) -> Dialect:
     card = asker.need(Question(f"{base}/models", None, _card, "list of models"))
     model, owner = str(card["id"]), card.get("owned_by")
     if owner == "vllm":
-        return VLLM(base, model, _context(card["max_model_len"]))
+        return VLLM(base, model, _context(card.get("max_model_len")))
     if owner == "llamacpp":
-        props = Question(f"{_root(base)}/props", None, lambda reply: reply["default_generation_settings"], "settings")
-        return LlamaCpp(base, model, _context(asker.need(props)["n_ctx"]))
+        props = Question(f"{_root(base)}/props", None, _slot, "settings with its context")
+        return LlamaCpp(base, model, _context(asker.need(props)))
     raise ConfigError(
         f"{asker.url} is neither vLLM's nor llama.cpp's server (its model is owned by {str(owner)[:60]!r}): others do "
         "not tell the ids of the likeliest tokens"
@@ -115,6 +117,11 @@ def _card(reply: Any) -> Mapping[str, Any]:
     if not (isinstance(card, dict) and isinstance(card["id"], str)):
         raise TypeError(type(card))
     return card
+
+
+def _slot(reply: Any) -> object:
+    """The context of one text, of which a server may hold several."""
+    return reply["default_generation_settings"]["n_ctx"]
 
 
 def _context(value: object) -> int:
@@ -157,8 +164,8 @@ def _place(written: object, told: Mapping[Any, Any], size: int) -> Place:
     for token in (written, *tokens):
         if isinstance(token, bool) or not isinstance(token, int) or not 0 <= token < size:
             raise ValueError(f"token {token}")
-    if not all(isinstance(value, int | float) and value == value for value in values):
-        raise ValueError("no numbers")
+    if not all(isinstance(value, int | float) and _LOWEST <= value <= _OFF for value in values):
+        raise ValueError("no log-probabilities")
     if not math.fsum(map(math.exp, values)) <= 1 + _OFF:
         raise ValueError("probabilities above 1")
     return Place(tokens, tuple(map(float, values)), written)  # type: ignore[arg-type]
