@@ -134,7 +134,9 @@ def words_of(name_or_path: str, loading: Loading = Loading()) -> Words:
 def _generation_config(source: Source) -> GenerationConfig | None:
     """How a model is meant to be decoded, if it says."""
     try:
-        return GenerationConfig.from_pretrained(source.place, revision=source.revision, local_files_only=source.offline)
+        return GenerationConfig.from_pretrained(
+            source.place, revision=source.revision or "main", local_files_only=source.offline
+        )
     except (OSError, ValueError):
         return None
 
