@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("toolformer")
 
-Answer = TypeVar("Answer")
+Answer = TypeVar("Answer", covariant=True)
 
 KEY = "OPENAI_API_KEY"
 """The variable that holds the key of a server that wants one."""
