@@ -24,8 +24,8 @@ from toolformer.serve.engine import Busy, Engine, Stopped, Ticket
 from toolformer.serve.guard import Guard
 from toolformer.serve.limits import Limits
 from toolformer.serve.metrics import Metrics
-from toolformer.serve.requests import ChatRequest, CompletionRequest, ResponseRequest, turns_of
-from toolformer.serve.responses import Answer
+from toolformer.serve.requests import ChatRequest, CompletionRequest, ResponseRequest
+from toolformer.serve.responses import Answer, ToolItems
 
 _POLICY = (
     "default-src 'none'; img-src data:; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; "
@@ -50,13 +50,14 @@ def application(
     key: str | None = None,
     origins: Sequence[str] = (),
     hosts: Collection[str] = (),
+    tool_items: ToolItems = "mcp",
 ) -> FastAPI:
     """A model under this name, as an ASGI application.
 
     `options` is what a request does not say. With a `key`, requests need it. Pages of these `origins` may ask, too.
-    With `hosts`, requests must ask for one of these names.
+    With `hosts`, requests must ask for one of these names. `tool_items` is what a response tells a call as.
     """
-    return Serving(toolformer, name, options or Options(), limits or Limits(), key, origins, hosts).app
+    return Serving(toolformer, name, options or Options(), limits or Limits(), key, origins, hosts, tool_items).app
 
 
 class NoModel(ToolformerError):
@@ -75,9 +76,11 @@ class Serving:
         key: str | None,
         origins: Sequence[str],
         hosts: Collection[str],
+        tool_items: ToolItems,
     ) -> None:
         toolformer.decoder.check(options)  # what is wrong with them is said now, and not to a request
         self._toolformer, self._name, self._options, self._limits = toolformer, name, options, limits
+        self._tool_items = tool_items
         self._created = int(time.time())
         self._metrics = Metrics()
         self._engine = Engine(toolformer.decoder, options.batch, limits, self._metrics)
@@ -162,7 +165,7 @@ class Serving:
     async def _chat(self, asked: ChatRequest, request: Request) -> Response:
         self._check_model(asked.model)
         options = self._how(asked.options(self._options, asked.most, stop=asked.stops(), seed=_seed(asked)))
-        prompt = await asyncio.to_thread(self._frame, turns_of(asked.messages), options)
+        prompt = await asyncio.to_thread(self._frame, asked.turns(), options)
         return await self._completed(asked, request, [prompt] * asked.n, options)
 
     async def _completed(
@@ -180,7 +183,7 @@ class Serving:
         options = self._how(asked.options(self._options, asked.max_output_tokens, seed=_random_seed()))
         prompt = await asyncio.to_thread(self._frame, asked.turns(), options)
         ticket = self._ask([prompt], options, watched=asked.stream)
-        answer = Answer(self._name, asked, options, len(prompt))
+        answer = Answer(self._name, asked, options, len(prompt), self._tool_items)
         if asked.stream:
             return Watched(ticket, answer.events(ticket), self._metrics)
         return await _unless_gone(request, ticket, answer.whole(ticket))
