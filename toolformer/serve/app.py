@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from importlib.resources import files
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -24,18 +23,10 @@ from toolformer.serve.engine import Busy, Engine, Stopped, Ticket
 from toolformer.serve.guard import Guard
 from toolformer.serve.limits import Limits
 from toolformer.serve.metrics import Metrics
+from toolformer.serve.pages import PAGES, page
 from toolformer.serve.requests import ChatRequest, CompletionRequest, ResponseRequest
 from toolformer.serve.responses import Answer, ToolItems
 
-_POLICY = (
-    "default-src 'none'; img-src data:; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'"
-)
-_PAGE = {
-    "/": ("chat.html", "text/html"),
-    "/chat.css": ("chat.css", "text/css"),
-    "/chat.js": ("chat.js", "text/javascript"),
-}
 _Does = Callable[..., Awaitable[Response]]
 _CHARACTERS = 32
 """Tokens have fewer, as a rule: a text of so many for each token that is allowed is refused before it is encoded."""
@@ -122,11 +113,11 @@ class Serving:
         for path, get in gets.items():
             self.app.add_api_route(path, get, methods=["GET"])
         self.app.add_api_route("/v1/models/{name:path}", self._one_model, methods=["GET"])
-        for path, (file, kind) in _PAGE.items():
-            self.app.add_api_route(path, partial(_page, file, kind), methods=["GET"])
+        for path in PAGES:
+            self.app.add_api_route(path, partial(page, path), methods=["GET"])
         for path, post in posts.items():
             self.app.add_api_route(path, post, methods=["POST"], response_model=None)
-        return {*gets, *_PAGE, *posts}
+        return {*gets, *PAGES, *posts}
 
     async def _health(self) -> Response:
         alive = self._engine.alive
@@ -257,12 +248,6 @@ async def _unless_gone(request: Request, ticket: Ticket, answer: Awaitable[Json]
 async def _gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-async def _page(file: str, kind: str) -> Response:
-    text = (files("toolformer.serve") / "page" / file).read_text("utf-8")
-    head = {"content-security-policy": _POLICY, "referrer-policy": "no-referrer", "cache-control": "no-cache"}
-    return Response(text, media_type=kind, headers=head)
 
 
 async def _said(_: Request, error: Exception) -> Response:
