@@ -151,7 +151,7 @@ class Answer:
             output = {"id": f"output_{key}", "type": "function_call_output", "call_id": key, "output": call.result}
             yield from self._item(output, [])
 
-    def _item(self, item: Json, told: Sequence[Json], **done: str) -> Iterator[Json]:
+    def _item(self, item: Json, told: Sequence[Json], **done: str | None) -> Iterator[Json]:
         """An item from its beginning to its end, by which it has what is `done`."""
         place = len(self._response["output"])
         item["status"] = "in_progress"
