@@ -60,7 +60,8 @@ class LanguageServer:
         assert len(ids) + count <= self.context
         with self._lock:
             self.asked.append({"ids": ids, "count": count})
-            rows, places = self.model.rows([ids]), []
+            rows = self.model.rows([ids])
+            places: list[tuple[int, dict[int, float]]] = []
             while len(places) < count and not (places and places[-1][0] in self.model.ends):
                 values, tokens = rows.logits[0].log_softmax(dim=-1).topk(most)
                 places.append((int(tokens[0]), dict(zip(tokens.tolist(), values.tolist(), strict=True))))

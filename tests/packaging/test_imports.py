@@ -40,7 +40,7 @@ ORDER = [
     "toolformer.remote",
     "toolformer.data_gen",
     *("toolformer.finetune", "toolformer.bootstrap"),
-    *("toolformer.builtin", "toolformer.mcp", "toolformer.catalog"),
+    *("toolformer.builtin", "toolformer.mcp", "toolformer.other_tools", "toolformer.catalog"),
     *("toolformer.research", "toolformer.model", "toolformer", "toolformer.builtin.compare"),
     *("toolformer.eval", "toolformer.when", "toolformer.serve", "toolformer.export_model"),
     *("toolformer.commands", "toolformer.cli"),
@@ -189,6 +189,8 @@ def test_the_exported_names_are_chosen() -> None:
         "Turn",
         "Undone",
         "default_tools",
+        "from_langchain",
+        "from_smolagents",
         "load",
         "tool",
     }
