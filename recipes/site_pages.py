@@ -39,6 +39,8 @@ API = {
             "toolformer.Traits",
             "toolformer.DocumentFacts",
             "toolformer.FunctionTool",
+            "toolformer.other_tools.from_langchain",
+            "toolformer.other_tools.from_smolagents",
             "toolformer.Toolbox",
             "toolformer.ResultMemory",
             "toolformer.Call",

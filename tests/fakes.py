@@ -60,6 +60,7 @@ class ScriptedLM:
     rounding: float = 0.0
     lone_space: bool = False
     reads_apart: bool = False
+    known: int | None = None
     _characters: list[str] = field(default_factory=list)
 
     def encode(self, text: str) -> Encoded:

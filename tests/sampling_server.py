@@ -47,6 +47,6 @@ BAD: dict[str, tuple[Behaviour, str]] = {
     "sends deep JSON": (answer(b"[" * 100_000, Connection="close"), "sends no completions"),
     "sends other JSON": (answer(b'{"choices": []}', Connection="close"), "sends no completions"),
     "sends a number": (said(7), "sends no completions"),
-    "sends without end": (repeat(head("200 OK"), b"x" * 65536), "sends more than 4,194,304 bytes for one sample"),
+    "sends without end": (repeat(head("200 OK"), b"x" * 65536), "sends more than 4,194,304 bytes for one request"),
 }
 """Servers that do everything wrong, and what is said of them after the last try."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from toolformer.generation import Generation, MadeCall
     from toolformer.hf import load
     from toolformer.model import Toolformer
+    from toolformer.other_tools import from_langchain, from_smolagents
     from toolformer.research import Note, Research
 
 __all__ = [
@@ -69,6 +70,8 @@ __all__ = [
     "Turn",
     "Undone",
     "default_tools",
+    "from_langchain",
+    "from_smolagents",
     "load",
     "tool",
 ]
@@ -78,6 +81,7 @@ _AT_FIRST_USE = {
     **dict.fromkeys(("Answered", "Called", "Ended", "Event", "Opened", "Text", "Undone"), "toolformer.decode.events"),
     **dict.fromkeys(("Chat", "Turn"), "toolformer.chat"),
     **dict.fromkeys(("Generation", "MadeCall"), "toolformer.generation"),
+    **dict.fromkeys(("from_langchain", "from_smolagents"), "toolformer.other_tools"),
     **dict.fromkeys(("Note", "Research"), "toolformer.research"),
     "Options": "toolformer.decode.options",
     "Toolformer": "toolformer.model",

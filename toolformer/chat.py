@@ -17,7 +17,7 @@ from toolformer.decode.events import Event
 from toolformer.decode.options import OptionChanges, Options
 from toolformer.errors import ConfigError
 from toolformer.generation import Gathered, Generation, MadeCall
-from toolformer.lm import Ids, LanguageModel
+from toolformer.lm import DecodingModel, Ids
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def conversation(decoder: Decoder, turns: Sequence[Turn], options: Options) -> I
     )
 
 
-def _encoded(model: LanguageModel, turns: Sequence[Turn], said: Sequence[Ids]) -> Ids:
+def _encoded(model: DecodingModel, turns: Sequence[Turn], said: Sequence[Ids]) -> Ids:
     """The turns in their frame, or as one text; `said` are the tokens of each."""
     frame = model.frame_turns([turn.role for turn in turns])
     if frame is None:

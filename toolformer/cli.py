@@ -114,7 +114,7 @@ Environment
   HF_HUB_OFFLINE=1    fetches nothing from the Hugging Face hub
   TOOLFORMER_CACHE    the folder of models from elsewhere
   TOOLFORMER_CONTACT  your mail address or page, which Wikipedia asks for
-  OPENAI_API_KEY      the key of a server that samples calls
+  OPENAI_API_KEY      the key of a server that samples calls, or is decoded on
   TOOLFORMER_API_KEY  the key that toolformer serve asks for"""
 
 

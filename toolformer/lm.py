@@ -180,33 +180,22 @@ class Counter:
     """Positions for which the vocabulary head was asked."""
 
 
-class LanguageModel(Protocol):
-    """What a model must answer. Probabilities are plain, log-probabilities and losses natural."""
+class DecodingModel(Protocol):
+    """What a model must answer to write texts."""
 
     name: str
-    fingerprint: str
-    """Which model it is: changes with every weight, with the adapter, the settings, the tokenizer. Not with how it was
-    loaded: what was annotated in one precision may be trained on in another."""
-    precision: str
-    """How its weights are held, such as float32 or bfloat16+nf4: that decides answers, too."""
     context: int
     """Tokens that fit, prompt and text together. A start token, where there is one, is not among them."""
     ends: frozenset[int]
     """The tokens with which the model ends its text."""
-    rounding: float
-    """How far a window's loss may be off for want of precision; 0 where asking exactly gives nothing more."""
-    lone_space: bool
-    """Whether the model has learnt prompts that end in a space by itself, before a text encoded from its beginning."""
     reads_apart: bool
     """Whether a prompt is read by an encoder, so that it neither precedes the text nor takes its room."""
-    counter: Counter
+    known: int | None
+    """How many of the likeliest next tokens it tells, each with its probability; None if all. Of the others, `Rows`
+    holds only what is left of the probability, in equal shares."""
 
     def encode(self, text: str) -> Encoded:
         """A text from its beginning as ids, none of them a control id, whatever the text looks like."""
-        ...
-
-    def encode_behind(self, text: str) -> Encoded:
-        """The same of a text that stands behind other words and a space, which its first token holds or is."""
         ...
 
     def encode_parts(self, parts: Sequence[Part]) -> tuple[int, ...]:
@@ -223,6 +212,30 @@ class LanguageModel(Protocol):
 
     def decode(self, ids: Ids) -> str:
         """The ids as text, for people and for tools to read; never to be encoded again."""
+        ...
+
+    def rows(self, prompts: Sequence[Ids]) -> Rows:
+        """Begin to decode behind these prompts."""
+        ...
+
+
+class LanguageModel(DecodingModel, Protocol):
+    """What a model must answer besides, to be judged and taught. Probabilities are plain, log-probabilities and losses
+    natural."""
+
+    fingerprint: str
+    """Which model it is: changes with every weight, with the adapter, the settings, the tokenizer. Not with how it was
+    loaded: what was annotated in one precision may be trained on in another."""
+    precision: str
+    """How its weights are held, such as float32 or bfloat16+nf4: that decides answers, too."""
+    rounding: float
+    """How far a window's loss may be off for want of precision; 0 where asking exactly gives nothing more."""
+    lone_space: bool
+    """Whether the model has learnt prompts that end in a space by itself, before a text encoded from its beginning."""
+    counter: Counter
+
+    def encode_behind(self, text: str) -> Encoded:
+        """`encode` of a text that stands behind other words and a space, which its first token holds or is."""
         ...
 
     def open(
@@ -252,12 +265,8 @@ class LanguageModel(Protocol):
         """
         ...
 
-    def rows(self, prompts: Sequence[Ids]) -> Rows:
-        """Begin to decode behind these prompts."""
-        ...
 
-
-def syntax_of(model: LanguageModel) -> CallSyntax:
+def syntax_of(model: DecodingModel) -> CallSyntax:
     """How this model writes calls: with the added tokens if its vocabulary has them, otherwise as plain text."""
     try:
         model.encode_parts([Part(token, control=True) for token in CallSyntax.TOKENS.control_tokens])

@@ -5,6 +5,7 @@ print(tf.generate("There are 8 boxes with 76 oranges in each, so there are").tex
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self, Unpack, overload
 
@@ -16,12 +17,18 @@ from toolformer.decode.options import OptionChanges, Options
 from toolformer.decode.trigger import Thresholds, read_thresholds
 from toolformer.generation import Gathered, Generation
 from toolformer.hf import load
+from toolformer.hf.load import words_of
 from toolformer.hf.source import folder_of
-from toolformer.lm import LanguageModel
+from toolformer.lm import DecodingModel, LanguageModel
 from toolformer.loading import Loading, Quantize
+from toolformer.remote.asking import Asker
+from toolformer.remote.remote_model import RemoteModel
 from toolformer.research import Research, Researcher
 from toolformer.tool import Tool
 from toolformer.toolbox import ResultMemory, Toolbox
+
+_AT_ONCE = 32
+"""Requests to a server at a time: one for each row of a batch."""
 
 
 class Toolformer:
@@ -29,7 +36,7 @@ class Toolformer:
 
     def __init__(
         self,
-        model: LanguageModel,
+        model: DecodingModel,
         tools: Iterable[Tool] | None = None,
         *,
         memory: ResultMemory | None = None,
@@ -45,6 +52,9 @@ class Toolformer:
         self.model = model
         self.toolbox = Toolbox(default_tools() if tools is None else tools, memory=memory, workers=workers)
         self.decoder = Decoder(model, self.toolbox, calibrated=calibrated)
+        self._open = ExitStack()
+        """What `close` closes."""
+        self._open.callback(self.toolbox.close)
 
     @classmethod
     def from_pretrained(
@@ -69,6 +79,29 @@ class Toolformer:
         )
         model = load(name_or_path, **vars(loading))
         return cls(model, tools, memory=memory, calibrated=find_thresholds(name_or_path, loading, model))
+
+    @classmethod
+    def remote(
+        cls,
+        url: str,
+        tokenizer: str,
+        tools: Iterable[Tool] | None = None,
+        *,
+        memory: ResultMemory | None = None,
+        seconds: float = 300.0,
+    ) -> Self:
+        """A model that vLLM or llama.cpp serves at this URL: it writes there, and its tools run here.
+
+        `tokenizer` is the model's name or path, such as a folder of `toolformer export-model`; of it no weights are
+        read. A request may take so many `seconds`. The server tells the 20 likeliest tokens, so that k may be 20 at
+        most, and samples need a top_k. A key, if it wants one, is in $OPENAI_API_KEY.
+        """
+        words = words_of(tokenizer)
+        with ExitStack() as opened:
+            asker = opened.enter_context(Asker(url, parallel=_AT_ONCE, seconds=seconds))
+            made = cls(RemoteModel(asker, words), tools, memory=memory)
+            made._open.push(opened.pop_all())
+        return made
 
     @overload  # a str is a Sequence[str] as well, and taken here
     def generate(  # type: ignore[overload-overlap]
@@ -118,8 +151,8 @@ class Toolformer:
         return Researcher(self.decoder, question, tool, options, tokens).run(rounds)
 
     def close(self) -> None:
-        """Stop the tools' processes."""
-        self.toolbox.close()
+        """Stop the tools' processes, and hang up on a server."""
+        self._open.close()
 
     def __enter__(self) -> Self:
         return self

@@ -9,14 +9,11 @@ Any OpenAI-compatible one will do. It is asked by `server_client.py`; here is on
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urlsplit
 
 from toolformer.errors import ConfigError
-from toolformer.tools.safe_http import address
+from toolformer.remote.asking import base_of
 
 By = Literal["completions", "chat"]
-KEY = "OPENAI_API_KEY"
-"""The variable that holds the key of a server that wants one."""
 PATHS: Mapping[By, str] = {"completions": "/completions", "chat": "/chat/completions"}
 
 
@@ -36,17 +33,7 @@ class Server:
     """How long one answer may take."""
 
     def __post_init__(self) -> None:
-        try:
-            parts = urlsplit(self.url)
-            address(self.url)
-            if parts.query or parts.fragment:
-                raise ValueError("a query or a fragment has no place there")
-        except ValueError as error:
-            raise ConfigError(
-                f"{self.url[:100]!r} is no server ({error}): give a URL such as http://localhost:8000/v1"
-            ) from None
-        if parts.username is not None:
-            raise ConfigError(f"the URL of {parts.hostname} holds a password: put the server's key into ${KEY} instead")
+        base_of(self.url)
         if not self.model.strip():
             raise ConfigError(f"which of the models of {self.url}? Name one as its model")
         if self.by not in PATHS:
@@ -57,5 +44,4 @@ class Server:
     @property
     def endpoint(self) -> str:
         """The address that is asked."""
-        base = self.url.rstrip("/")
-        return (base if urlsplit(base).path else f"{base}/v1") + PATHS[self.by]
+        return base_of(self.url) + PATHS[self.by]

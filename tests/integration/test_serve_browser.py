@@ -1,4 +1,4 @@
-"""The page to chat on, as a person meets it."""
+"""The page to chat on and the page that compares, as a person meets them."""
 
 from collections.abc import Iterator
 
@@ -82,6 +82,26 @@ def test_everything_has_a_name_and_can_be_reached_by_the_keyboard(browser: Brows
     assert {"k", "tools-on", "text", "send", "BUTTON", "SUMMARY"} <= {*reached}
 
 
+def test_two_answers_to_one_text_stand_side_by_side(browser: Browser, url: str) -> None:
+    browser.visit(f"{url}/compare")
+    until(lambda: shown(browser, "#model") == ["m"])
+    browser.mouse("#text", click=True)
+    browser.type(ASKED)
+    browser.key("Enter")
+    until(lambda: len(shown(browser, ".pair .turn")) == 2 and shown(browser, "#status") == [""])
+    without, with_calls = shown(browser, ".pair .turn")
+    (card,) = shown(browser, ".call")
+    assert without.startswith("k = 0, no calls")
+    assert "Sum" not in without
+    assert with_calls == f"k = 10{card}{SAID}"
+    left, right = browser.run(
+        "[...document.querySelectorAll('.pair .turn')].map((one) => one.getBoundingClientRect().x)"
+    )
+    assert left < right
+    assert shown(browser, "img, main script") == []
+    assert not browser.said
+
+
 @pytest.mark.parametrize("dark", [True, False])
 def test_it_fits_a_telephone(browser: Browser, url: str, dark: bool) -> None:
     browser.size(360, 640, dark=dark)
@@ -92,10 +112,16 @@ def test_it_fits_a_telephone(browser: Browser, url: str, dark: bool) -> None:
     browser.size(1000, 800)
 
 
-def test_nothing_comes_from_elsewhere(browser: Browser, url: str) -> None:
-    browser.visit(url)
+@pytest.mark.parametrize("page", ["", "compare"])
+def test_nothing_comes_from_elsewhere(browser: Browser, url: str, page: str) -> None:
+    browser.visit(f"{url}/{page}")
     until(lambda: shown(browser, "#model") == ["m"])
     loaded = browser.run("performance.getEntriesByType('resource').map((one) => one.name)")
-    assert {name.removeprefix(url) for name in loaded} == {"/chat.css", "/chat.js", "/v1/tools"}
+    assert {name.removeprefix(url) for name in loaded} == {
+        "/page.css",
+        "/page.js",
+        f"/{page or 'chat'}.js",
+        "/v1/tools",
+    }
     blocked = browser.run("fetch('data:,x').then(() => 'loaded', () => 'blocked')")
     assert blocked == "blocked"

@@ -268,6 +268,49 @@ def test_what_no_text_can_say_is_refused_with_the_reason(schema: dict[str, Any],
         arguments_of(schema)
 
 
+DEFINED = {
+    "$defs": {
+        "City": TEXT,
+        "Also": {"$ref": "#/$defs/City"},
+        "a/b": WHOLE,
+        "Round": {"$ref": "#/$defs/Round"},
+        "Unit": {"anyOf": [{"$ref": "#/$defs/City"}, {"type": "null"}]},
+        "All": {"properties": {"x": {"$ref": "#/$defs/City"}}, "required": ["x"]},
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("reference", "told"),
+    [
+        ("#/$defs/City", "(x: str)"),
+        ("#/$defs/Also", "(x: str)"),
+        ("#/$defs/a~1b", "(x: int)"),
+        ("#/$defs/Unit", "(x: str)"),
+        ("#/$defs/Round", None),
+        ("#/$defs/None", None),
+        ("#/$defs/City/type/0", None),
+        ("#", None),
+        ("https://example.org/schema.json", None),
+        ("City", None),
+        (7, None),
+    ],
+)
+def test_a_schema_may_refer_to_its_own_document(reference: object, told: str | None) -> None:
+    schema = DEFINED | {"properties": {"x": {"$ref": reference}}, "required": ["x"]}
+    if told is None:
+        with pytest.raises(ValueError, match="'x' cannot be read from text"):
+            arguments_of(schema)
+    else:
+        assert f"({', '.join(map(str, arguments_of(schema)))})" == told
+
+
+def test_a_whole_schema_may_be_a_reference() -> None:
+    assert [str(one) for one in arguments_of(DEFINED | {"$ref": "#/$defs/All"})] == ["x: str"]
+    with pytest.raises(ValueError, match="refers to what is not there"):
+        arguments_of({"$ref": "#/$defs/All"})
+
+
 def test_several_arguments_are_given_by_name(tmp_path: Path) -> None:
     several = tool("say", {"what": TEXT, "n": WHOLE}, "what")
     with Toolbox(mcp_tools(odd_server(tmp_path, several, tool("one", {"what": NUMBER}, "what")))) as box:
@@ -411,3 +454,36 @@ def test_whatever_comes_over_http_is_a_failed_call_and_the_next_one_works(wrong:
             ](client)
         ]
         assert box.run("act", "x") == "here"
+
+
+SECRET = "very-secret-token"
+
+
+def says_the_token(client: Client) -> None:
+    replies(client, {"content": [{"type": "text", "text": f"yours is {SECRET}"}], "resultType": "complete"})
+
+
+def test_a_token_is_sent_to_its_host_and_said_nowhere(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    monkeypatch.setenv("TOOLFORMER_MCP_TOKEN_127_0_0_1", f"{SECRET}\n")
+    monkeypatch.setenv("TOOLFORMER_MCP_TOKEN_EXAMPLE_ORG", "another")
+    with serving(discovers, lists, says_the_token) as server, Toolbox(mcp_tools(server.url)) as box:
+        assert box.run("act", "x") == "yours is …"
+        assert all(f"uthorization: Bearer {SECRET}\r\n" in request for request in server.requests)
+        server.behaviours = [answer(SECRET.encode(), status=f"401 {SECRET}", Content_Type="application/json")]
+        with pytest.raises(ToolError) as failed:
+            box.run("act", "x")
+    assert SECRET not in str(failed.value)
+    assert SECRET not in "".join(file.read_text() for file in cache.iterdir())
+
+
+def test_no_token_is_sent_where_it_is_not_meant_or_could_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOOLFORMER_MCP_TOKEN_EXAMPLE_ORG", SECRET)
+    with serving(discovers, lists) as server:
+        mcp_tools(server.url)
+        assert not any("uthorization" in request for request in server.requests)
+    with pytest.raises(ConfigError, match="TOOLFORMER_MCP_TOKEN_EXAMPLE_ORG could be read on its way") as refused:
+        mcp_tools("http://example.org/mcp")
+    assert SECRET not in str(refused.value)
+    monkeypatch.setenv("TOOLFORMER_MCP_TOKEN_EXAMPLE_ORG", "a\nb")
+    with pytest.raises(ConfigError, match="characters that no token has"):
+        mcp_tools("https://example.org/mcp")

@@ -15,9 +15,10 @@ from tests.bounds import bounded
 from tests.misbehaving_server import Behaviour, answer, serving
 from tests.sampling_server import BAD, asked, failing, said, speaking
 from toolformer import ConfigError, ServerError
-from toolformer.data_gen.samplers import server_client as module
-from toolformer.data_gen.samplers.server import KEY, By, Server
+from toolformer.data_gen.samplers.server import By, Server
 from toolformer.data_gen.samplers.server_client import Client, Reply
+from toolformer.remote import asking as module
+from toolformer.remote.asking import KEY
 
 QUESTION = {"prompt": "Hello"}
 
@@ -88,7 +89,7 @@ def test_it_gives_up_in_bounded_time_on_a_server_that_always(behaviour: Behaviou
             failing("403 No", "not you"),
             "wants another key .403 Forbidden: not you.: put the right one into .OPENAI_API",
         ),
-        (failing("404 No", "no model m"), "is not there, or not with m .404 Not Found: no model m.*or ask it by chat"),
+        (failing("404 No", "no model m"), "is not there .404 Not Found: no model m.*name, m, or ask it by chat"),
         (answer(b"", "405 No"), "or ask it by chat"),
         (answer(b"", "302 Found", Location="http://10.0.0.1/"), "answers 302 Found"),
         (answer(b'{"detail": "\\u001b[31mRed\\n\\nlines"}', "410 Gone"), r"answers 410 Gone: \[31mRed lines$"),

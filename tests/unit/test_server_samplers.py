@@ -17,11 +17,12 @@ from toolformer.data_gen import Document, Server, annotate
 from toolformer.data_gen.method import PAPER as AS_PAPER
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.records import Annotated, Rejected
-from toolformer.data_gen.samplers import server_client as module
 from toolformer.data_gen.samplers.align import ChangedTextError, new_calls
 from toolformer.data_gen.samplers.by_server import ChatSampler, CompletionSampler
-from toolformer.data_gen.samplers.server import KEY, By
+from toolformer.data_gen.samplers.server import By
 from toolformer.data_gen.samplers.server_client import Client
+from toolformer.remote import asking as module
+from toolformer.remote.asking import KEY
 from toolformer.tools.calculator import Calculator
 
 CALL = " [Calculator(400 / 1400)]"

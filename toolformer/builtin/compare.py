@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import cast
 
 from toolformer.builtin import corpus
 from toolformer.builtin.corpus import Entry, Kind
@@ -88,10 +89,12 @@ def compared(base: Toolformer, user: Toolformer, most: int | None = None) -> Ite
         asked = f"at most {high:.0%}, k = {RANKS[-1]} at least {least:.0%}"
         yield line if most else line + _asked(asked, met)
     plain = [entry.text for entry in entries if entry.kind == "plain"][:most]
-    nearest = nearest_in(user.model, plain, user.model.encode_parts([user.decoder.syntax.opening])[0])
+    models = [cast("LanguageModel", one.model) for one in (base, user)]  # both were loaded here
+    nearest = nearest_in(models[1], plain, models[1].encode_parts([user.decoder.syntax.opening])[0])
     called = nearest.count(0) / len(nearest)
     yield f"{f'{len(plain)} plain texts: a call at k = 1':<50}{called:6.1%}" + _asked("at most 10%", called <= 0.1)
-    more = perplexity(user.model, plain) / perplexity(base.model, plain) - 1
+    before, after = (perplexity(model, plain) for model in models)
+    more = after / before - 1
     yield f"{'their perplexity without calls, against the base':<50}{more:+6.1%}" + _asked("at most +2%", more <= 0.02)
 
 

@@ -61,9 +61,7 @@ class Eval:
     json: bool = False
     """Print results.json on one line instead of the tables."""
     loading: LoadingFlags = field(default_factory=Loading)
-    asking: Annotated[Asking, Often("data", "limit", "method", "need", "vote", "batch")] = field(
-        default_factory=Asking
-    )
+    asking: Annotated[Asking, Often("data", "limit", "method", "need", "vote", "batch")] = field(default_factory=Asking)
     settings: Settings = field(default_factory=ToolSettings)
 
     def run(self) -> None:

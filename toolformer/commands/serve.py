@@ -4,7 +4,7 @@ import os
 import signal
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from toolformer.catalog import ToolSettings
 from toolformer.commands.flags import LoadingFlags, Often
@@ -40,6 +40,8 @@ class Serve:
     """File with the key that requests need."""
     origin: tuple[str, ...] = ()
     """Web pages that may ask, by origin."""
+    tool_items: Literal["mcp", "function"] = "mcp"
+    """What responses tell a call as: an mcp_call, or a function_call with its output, as Open WebUI shows them."""
     limits: Annotated[Limits, Often()] = field(default_factory=Limits)
     who: Who = field(default_factory=Who)
     loading: LoadingFlags = field(default_factory=Loading)
@@ -63,7 +65,16 @@ class Serve:
             toolformer = self.who.toolformer(self.loading, self.settings)
             # Without a key, no page of another site may reach the server by giving this machine a name of its own.
             hosts = () if key else _OWN
-            app = application(toolformer, name, self.options, self.limits, key=key, origins=self.origin, hosts=hosts)
+            app = application(
+                toolformer,
+                name,
+                self.options,
+                self.limits,
+                key=key,
+                origins=self.origin,
+                hosts=hosts,
+                tool_items=self.tool_items,
+            )
             shown = f"[{self.host}]" if ":" in self.host else self.host
             print(f"{name} at http://{shown}:{listening.getsockname()[1]}", flush=True)
             # uvicorn raises the signal once more when it has stopped; a clean stop is a success.

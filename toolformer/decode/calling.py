@@ -35,7 +35,7 @@ from toolformer.decode.states import (
 )
 from toolformer.decode.trigger import Thresholds
 from toolformer.errors import CallFormatError, ToolError
-from toolformer.lm import LanguageModel
+from toolformer.lm import DecodingModel
 from toolformer.toolbox import Toolbox
 
 _FAILURES = 8
@@ -66,7 +66,7 @@ class Calling:
 
     def __init__(
         self,
-        model: LanguageModel,
+        model: DecodingModel,
         toolbox: Toolbox,
         syntax: CallSyntax,
         options: Options,
@@ -116,7 +116,11 @@ class Calling:
 
     def name(self, row: Row, state: Naming, seen: Seen) -> Iterator[tuple[Row, Step]]:
         """The next token of the name, in each copy of the row that goes its own way from here."""
-        shares, tokens = seen.logits[list(state.node)], list(state.node)
+        tokens = self._told(list(state.node), seen.logits)
+        if not tokens:
+            yield row, undone(state, f"no tool's name goes on with one of the {self._model.known} likeliest tokens")
+            return
+        shares = seen.logits[tokens]
         likelihood = shares.log_softmax(dim=-1).tolist()
         if self._options.branches > 1:
             # A row that tries several tools parts where their names do.
@@ -133,6 +137,13 @@ class Calling:
         for one in rows:
             chosen = self._chosen(one, len(state.ids), shares, int(shares.argmax()))
             yield one, self._named(one, state, tokens[chosen], likelihood[chosen], seen.room)
+
+    def _told(self, tokens: list[int], logits: Tensor) -> list[int]:
+        """Those of the tokens whose probability the model tells."""
+        if (known := self._model.known) is None:
+            return tokens
+        told = set(logits.topk(known).indices.tolist())
+        return [token for token in tokens if token in told]
 
     def _chosen(self, row: Row, step: int, logits: Tensor, best: int) -> int:
         """A token inside a call, as this row's randomness has it."""

@@ -11,7 +11,7 @@ from toolformer.decode.options import Options
 from toolformer.decode.row import Row
 from toolformer.errors import ConfigError
 from toolformer.hf.sampling import choose, uniform
-from toolformer.lm import Ids, LanguageModel
+from toolformer.lm import DecodingModel, Ids
 
 Process = by_transformers.LogitsProcessor
 
@@ -19,7 +19,7 @@ Process = by_transformers.LogitsProcessor
 class Chooser:
     """Chooses tokens of texts: never one of `control`, nor one that completes `opening`, if there is one."""
 
-    def __init__(self, options: Options, model: LanguageModel, control: Ids, opening: Ids) -> None:
+    def __init__(self, options: Options, model: DecodingModel, control: Ids, opening: Ids) -> None:
         self._options = options
         self._never = frozenset([*control, *(opening if len(opening) == 1 else ())])
         self._opening = list(opening)

@@ -15,7 +15,7 @@ from toolformer.decode.row import Asked, all_asked
 from toolformer.decode.running import Running
 from toolformer.decode.trigger import Thresholds
 from toolformer.errors import ConfigError
-from toolformer.lm import Ids, LanguageModel, syntax_of
+from toolformer.lm import DecodingModel, Ids, syntax_of
 from toolformer.tool import DocumentFacts
 from toolformer.toolbox import Toolbox
 
@@ -28,7 +28,7 @@ class Decoder:
 
     def __init__(
         self,
-        model: LanguageModel,
+        model: DecodingModel,
         toolbox: Toolbox,
         syntax: CallSyntax | None = None,
         calibrated: Thresholds | None = None,
@@ -59,8 +59,13 @@ class Decoder:
                     f"prompt {number} has {len(prompt):,} tokens, and the context of {self.model.name} "
                     f"{self.model.context:,}: shorten it"
                 )
-        options.thresholds(self.calibrated)  # what is wrong with them is said now, and not at the first token
+        self.check(options)
         return self._events(deque(all_asked(prompts, options, every=stride, facts=facts)), options.batch)
+
+    def check(self, options: Options) -> None:
+        """Refuse, before the first token, options that this model cannot be decoded under."""
+        options.thresholds(self.calibrated)
+        options.check_known(self.model.known)
 
     def _events(self, waiting: deque[Asked], batch: int) -> Iterator[Event]:
         running = self.begin()

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeAlias, Union
 
 from toolformer.calls import CallSyntax, Part
-from toolformer.lm import LanguageModel
+from toolformer.lm import DecodingModel
 
 Node: TypeAlias = dict[int, Union["Node", str]]
 """The tokens that may come next; the last of a path leads to the tool's name."""
@@ -22,7 +22,7 @@ def forced(node: Node) -> tuple[list[int], Node]:
     return path, node
 
 
-def name_tree(model: LanguageModel, syntax: CallSyntax, names: Sequence[str], *, one_way: bool = False) -> Node:
+def name_tree(model: DecodingModel, syntax: CallSyntax, names: Sequence[str], *, one_way: bool = False) -> Node:
     """All names as a tree of tokens. With `one_way` every name has one path only."""
     root: Node = {}
     for name in names:
@@ -36,12 +36,12 @@ def name_tree(model: LanguageModel, syntax: CallSyntax, names: Sequence[str], *,
     return root
 
 
-def name_paths(model: LanguageModel, syntax: CallSyntax, names: Sequence[str]) -> dict[str, tuple[int, ...]]:
+def name_paths(model: DecodingModel, syntax: CallSyntax, names: Sequence[str]) -> dict[str, tuple[int, ...]]:
     """For each name, the ids of it and its bracket, written in the plainest way."""
     return {name: next(_paths(model, syntax, name)) for name in names}
 
 
-def _paths(model: LanguageModel, syntax: CallSyntax, name: str) -> Iterator[tuple[int, ...]]:
+def _paths(model: DecodingModel, syntax: CallSyntax, name: str) -> Iterator[tuple[int, ...]]:
     # An empty input may share a token with the bracket: `()`, or even `()]`.
     for behind in ("", ")", *(() if syntax.control else syntax.stops)):
         ids = model.encode_parts([Part(syntax.front(name) + behind)])

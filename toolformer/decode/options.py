@@ -18,6 +18,8 @@ ONLY_SAMPLED = (
     "epsilon_cutoff",
     "eta_cutoff",
 )
+_OF_ALL_TOKENS = ("top_h", "repetition_penalty", "no_repeat_ngram_size", "min_new_tokens")
+"""What looks at tokens, or rules some out, before top_k keeps the likeliest."""
 _BOUNDS = {
     "k": (0, float("inf")),
     "calls": (0, 10_000),
@@ -150,6 +152,24 @@ class Options:
             )
         by_rank = self.trigger == "top_k" or (self.trigger is None and self.k is not None)
         return None if by_rank else calibrated
+
+    def check_known(self, known: int | None) -> None:
+        """Refuse what needs more of a model's answers than its so many likeliest tokens, where it tells only these."""
+        if known is None:
+            return
+        if self.ranks > known:
+            raise ConfigError(f"the model's server tells the {known} likeliest tokens only: k={self.ranks} is too much")
+        if wanting := [name for name in _OF_ALL_TOKENS if getattr(self, name) is not None]:
+            raise ConfigError(
+                f"{wanting[0]} needs the probabilities of all tokens, and the model's server tells the {known} "
+                "likeliest only: leave it out"
+            )
+        sampled = self.do_sample or self.temperature_in_calls
+        if sampled and not 0 < (self.top_k or 0) <= known:
+            raise ConfigError(
+                f"the model's server tells the {known} likeliest tokens only: sample with do_sample=True and a top_k "
+                f"of at most {known}"
+            )
 
     @property
     def temperature_in_calls(self) -> float:

@@ -17,7 +17,7 @@ from toolformer.decode.row import Asked, Row
 from toolformer.decode.states import Asking, Feeding, Naming, Over, Resting, Scoring, Step, Undoing, Waiting, Writing
 from toolformer.decode.trigger import Thresholds, log_odds
 from toolformer.decode.writer import Writer
-from toolformer.lm import LanguageModel, ranks
+from toolformer.lm import DecodingModel, ranks
 from toolformer.toolbox import Toolbox
 
 _READY = (Writing, Scoring, Naming, Asking)
@@ -39,7 +39,7 @@ class Running:
     """The texts that are in the model together. Not for several threads at once."""
 
     def __init__(
-        self, model: LanguageModel, toolbox: Toolbox, syntax: CallSyntax, calibrated: Thresholds | None = None
+        self, model: DecodingModel, toolbox: Toolbox, syntax: CallSyntax, calibrated: Thresholds | None = None
     ) -> None:
         """`calibrated` are the thresholds that were found for the model, if any were."""
         self._model, self._toolbox, self._syntax, self._calibrated = model, toolbox, syntax, calibrated

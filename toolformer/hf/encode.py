@@ -76,6 +76,10 @@ class Codec:
         """Whether the ids begin with a control token: with the start itself, or with one that a template writes."""
         return bool(ids) and (ids[0] == self.start or ids[0] in self._forbidden)
 
+    def started(self, prompt: Ids) -> list[int]:
+        """The prompt behind the start token, unless it has a beginning of its own, as a chat template writes it."""
+        return [*(() if self.start is None or self.begins(prompt) else (self.start,)), *prompt]
+
     def frame(self) -> tuple[list[int], list[int]]:
         """What the tokenizer itself puts before and behind a whole text: an encoder expects it."""
         whole, inner = self.tokenizer("a").input_ids, self.tokenizer("a", add_special_tokens=False).input_ids

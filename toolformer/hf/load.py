@@ -5,6 +5,7 @@ asked is answered in `hf/transformers_model.py`. No code that comes with a model
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
+    GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -27,6 +29,7 @@ from toolformer.errors import ConfigError, first_line
 from toolformer.hf.adapter import Adapter, merge, put_on
 from toolformer.hf.checkpoint import NOT_RIGHT, check_size, fingerprint, unreadable
 from toolformer.hf.encode import Codec
+from toolformer.hf.network import ends_of
 from toolformer.hf.precision import device_of, dtype_of, keep_gradients, quantization
 from toolformer.hf.quiet import no_bar, no_report
 from toolformer.hf.source import Source, find, no_model
@@ -103,6 +106,39 @@ def fetch(name_or_path: str, loading: Loading = Loading()) -> tuple[str, str]:
     _config(source)
     name = _called(name_or_path, source, found, loading)
     return name, fingerprint(source, Codec(tokenizer_of(source, found), name), found)
+
+
+@dataclass(frozen=True)
+class Words:
+    """A model's vocabulary, without its weights."""
+
+    codec: Codec
+    size: int
+    """Ids are below it."""
+    ends: frozenset[int]
+    """The tokens with which the model ends its text."""
+
+
+def words_of(name_or_path: str, loading: Loading = Loading()) -> Words:
+    """The tokenizer of a model by name or path, and how the model ends its text. No weights are needed or read."""
+    source, found = find(name_or_path, loading)
+    if found is not None:
+        found.fetch(offline=source.offline)
+    config, tokenizer = _config(source), tokenizer_of(source, found)
+    codec = Codec(tokenizer, name_or_path)
+    codec.check()
+    size = max(len(tokenizer), config.get_text_config(decoder=True).vocab_size)
+    return Words(codec, size, ends_of(_generation_config(source), config))
+
+
+def _generation_config(source: Source) -> GenerationConfig | None:
+    """How a model is meant to be decoded, if it says."""
+    try:
+        return GenerationConfig.from_pretrained(
+            source.place, revision=source.revision or "main", local_files_only=source.offline
+        )
+    except (OSError, ValueError):
+        return None
 
 
 def _called(name: str, source: Source, found: Adapter | None, loading: Loading) -> str:

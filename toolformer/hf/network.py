@@ -40,7 +40,7 @@ class Network:
         # Tokens in a batch: on a CPU few enough for its caches. Of logits, half a gigabyte at most.
         self.budget = 1024 if self.device.type == "cpu" else 16384
         self.head_rows = max(64, 2**27 // self.vocabulary)
-        self.ends = _ends(model)
+        self.ends = ends_of(model.generation_config, model.config)
         self.filler = filler_of(model)
         self._wanted: Tensor | None = None
         before_head(model, self._gather)
@@ -185,9 +185,9 @@ def context_of(model: PreTrainedModel) -> int:
     return 1 << 30
 
 
-def _ends(model: PreTrainedModel) -> frozenset[int]:
-    """The tokens that end the model's text."""
-    for config in (model.generation_config, model.config):
+def ends_of(*configs: object) -> frozenset[int]:
+    """The tokens that end a model's text, by the first of its settings that says."""
+    for config in configs:
         ends = getattr(config, "eos_token_id", None)
         if ends is not None:
             return frozenset([ends] if isinstance(ends, int) else ends)

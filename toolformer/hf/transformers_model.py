@@ -43,6 +43,7 @@ class TransformersModel(ABC):
         self.rounding = rounding(model)
         self.lone_space = bool(getattr(model.config, "lone_space", False))
         self.precision = precision(model)
+        self.known: int | None = None
 
     @abstractmethod
     def _begin(self, prefix: Ids) -> tuple[Ids, tuple[int, ...]]:
@@ -111,8 +112,7 @@ class CausalModel(TransformersModel):
         return CausalRows(self._network, self._started, prompts)
 
     def _started(self, prompt: Ids) -> list[int]:
-        """The prompt behind the start token, unless it has a beginning of its own, as a chat template writes it."""
-        row = [*(self._soft if self._codec.begins(prompt) else self._start), *prompt]
+        row = [*self._soft, *self._codec.started(prompt)]
         if not row:
             raise ConfigError(f"{self.name} has no start token: it cannot go on from an empty prompt")
         return row

@@ -59,7 +59,8 @@ class McpTool:
             if isinstance(value, float) and not math.isfinite(value):
                 raise ToolError(f"{name} must be a finite number")
         result = self.connection.call(self.called, values)
-        said = "\n".join(block.text for block in result.content if isinstance(block, TextContent))
+        blocks = [block.text for block in result.content if isinstance(block, TextContent)]
+        said = self.connection.public("\n".join(blocks))
         if result.is_error:
             raise ToolError(one_line(said, _REASON) or "it failed, and does not say why")
         if not said.strip():
@@ -90,7 +91,7 @@ def mcp_tools(server: str, *, seconds: float = 30.0) -> list[McpTool]:
         raise ConfigError(f"the MCP server {error}") from error
     except ConfigError as error:
         connection.close()
-        raise ConfigError(f"the MCP server {connection.shown}: {error}") from error
+        raise ConfigError(connection.public(f"the MCP server {connection.shown}: {error}")) from error
 
 
 def digest(tool: "Offered") -> str:

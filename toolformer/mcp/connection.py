@@ -32,7 +32,7 @@ from mcp.types import (
 from pydantic import BaseModel
 
 from toolformer.errors import ConfigError, ToolBroken, ToolError, ToolTimeout, ToolUnavailable
-from toolformer.mcp.transports import LastWords, over_http, over_stdio
+from toolformer.mcp.transports import LastWords, over_http, over_stdio, token_of
 from toolformer.toolbox import one_line
 from toolformer.tools.safe_http import address
 
@@ -53,7 +53,7 @@ class Connection:
 
     def __init__(self, server: str, seconds: float) -> None:
         """A call may take so many `seconds`."""
-        self.shown, self._transport = _read(server)
+        self.shown, self._transport, self._token = _read(server)
         self._seconds = seconds
         self._lock = threading.Lock()
         self._session: _Session | None = None
@@ -80,10 +80,14 @@ class Connection:
                 raise ToolUnavailable(f"the connection to {self.shown} ended{session.last_words()}") from error
             # Of HTTP's statuses, the SDK makes this error.
             kind = ToolUnavailable if error.code == INTERNAL_ERROR else ToolError
-            raise kind(_reason(error)) from error
+            raise kind(self.public(_reason(error))) from error
         except Exception as error:  # it is anyone's server, and the SDK has no one error for what is no answer
             self._drop(session)
-            raise ToolBroken(f"{self.shown} sent what is no answer ({_reason(error)})") from error
+            raise ToolBroken(f"{self.shown} sent what is no answer ({self.public(_reason(error))})") from error
+
+    def public(self, text: str) -> str:
+        """What the server said, without the token, which some say back."""
+        return text.replace(self._token, "…") if self._token else text
 
     def close(self) -> None:
         """End the connection, and with it a server that was started. The next call connects again."""
@@ -102,7 +106,7 @@ class Connection:
                     if not isinstance(error, Exception):
                         raise
                     raise ToolUnavailable(
-                        f"{self.shown} cannot be used: {_reason(error)}{session.last_words()}"
+                        f"{self.shown} cannot be used: {self.public(_reason(error))}{session.last_words()}"
                     ) from error
                 if self._offered not in (None, offered):
                     session.close()
@@ -196,8 +200,8 @@ async def _offered(client: Client) -> list[Tool]:
             return tools
 
 
-def _read(server: str) -> tuple[str, _Transport]:
-    """A command or a URL, as it may be shown, and how to connect to it.
+def _read(server: str) -> tuple[str, _Transport, str]:
+    """A command or a URL, as it may be shown, how to connect to it, and with which token, if any.
 
     What is shown goes into messages and logs, and so ends where a password may stand: before the first flag.
     """
@@ -206,7 +210,8 @@ def _read(server: str) -> tuple[str, _Transport]:
             url = address(server)
         except ValueError as error:
             raise ConfigError(f"{server[:100]!r} is no address of a server: {error}") from None
-        return f"{url.scheme}://{url.netloc.decode()}{url.path}", lambda _: over_http(server)
+        token = token_of(server)
+        return f"{url.scheme}://{url.netloc.decode()}{url.path}", lambda _: over_http(server, token), token
     try:
         words = shlex.split(server)
     except ValueError as error:
@@ -215,7 +220,7 @@ def _read(server: str) -> tuple[str, _Transport]:
         raise ConfigError(f"{server[:100]!r} is neither a command nor a URL of an MCP server")
     program = takewhile(lambda word: not word.startswith("-"), (word for word in words if "=" not in word))
     shown = one_line(" ".join(program), 100)
-    return shown, lambda last_words: over_stdio(words, last_words)
+    return shown, lambda last_words: over_stdio(words, last_words), ""
 
 
 def _reason(error: BaseException) -> str:

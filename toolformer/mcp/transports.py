@@ -5,11 +5,13 @@ The SDK's own transports would hold a line or an answer of any length. These end
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
 import anyio
 import httpx2
@@ -21,8 +23,12 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
 from mcp.types import jsonrpc_message_adapter
 
+from toolformer.errors import ConfigError
+
 MAX_BYTES = 4 << 20
 """Bytes from a server between two requests, or in one answer over HTTP, at most."""
+_VARIABLE = "TOOLFORMER_MCP_TOKEN_"
+"""Before a host's name in capitals, with `_` for what is neither letter nor digit: the variable with its token."""
 _PATIENCE = 1.0
 """Seconds in which a process may end by itself when its input is closed."""
 
@@ -125,14 +131,27 @@ async def _end(process: Process) -> None:
     await process.aclose()
 
 
+def token_of(url: str) -> str:
+    """The token for a server, from the variable that has its host's name; empty if there is none."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    variable = _VARIABLE + re.sub("[^A-Z0-9]", "_", host.upper())
+    token = os.environ.get(variable, "").strip()
+    if not (token.isascii() and token.isprintable()):
+        raise ConfigError(f"${variable} holds characters that no token has: set it anew")
+    if token and parts.scheme != "https" and host not in ("localhost", "127.0.0.1", "::1"):
+        raise ConfigError(f"the token in ${variable} could be read on its way to {host}: ask for it by https")
+    return token
+
+
 @asynccontextmanager
-async def over_http(url: str) -> AsyncIterator[TransportStreams]:
+async def over_http(url: str, token: str = "") -> AsyncIterator[TransportStreams]:
     """Talk to an address that the user has named. Redirects to other servers are not followed, proxies not used."""
     asked = httpx2.AsyncClient(
         transport=_Bounded(trust_env=False),
         trust_env=False,
         timeout=httpx2.Timeout(30.0, read=300.0),  # an answer may be a stream that is open for long
-        headers={"Accept-Encoding": "identity"},
+        headers={"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {token}"} if token else {}),
     )
     async with asked as client, streamable_http_client(url, http_client=client) as streams:
         yield streams

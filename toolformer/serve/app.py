@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from importlib.resources import files
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -24,18 +23,10 @@ from toolformer.serve.engine import Busy, Engine, Stopped, Ticket
 from toolformer.serve.guard import Guard
 from toolformer.serve.limits import Limits
 from toolformer.serve.metrics import Metrics
-from toolformer.serve.requests import ChatRequest, CompletionRequest, ResponseRequest, turns_of
-from toolformer.serve.responses import Answer
+from toolformer.serve.pages import PAGES, page
+from toolformer.serve.requests import ChatRequest, CompletionRequest, ResponseRequest
+from toolformer.serve.responses import Answer, ToolItems
 
-_POLICY = (
-    "default-src 'none'; img-src data:; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'"
-)
-_PAGE = {
-    "/": ("chat.html", "text/html"),
-    "/chat.css": ("chat.css", "text/css"),
-    "/chat.js": ("chat.js", "text/javascript"),
-}
 _Does = Callable[..., Awaitable[Response]]
 _CHARACTERS = 32
 """Tokens have fewer, as a rule: a text of so many for each token that is allowed is refused before it is encoded."""
@@ -50,13 +41,14 @@ def application(
     key: str | None = None,
     origins: Sequence[str] = (),
     hosts: Collection[str] = (),
+    tool_items: ToolItems = "mcp",
 ) -> FastAPI:
     """A model under this name, as an ASGI application.
 
     `options` is what a request does not say. With a `key`, requests need it. Pages of these `origins` may ask, too.
-    With `hosts`, requests must ask for one of these names.
+    With `hosts`, requests must ask for one of these names. `tool_items` is what a response tells a call as.
     """
-    return Serving(toolformer, name, options or Options(), limits or Limits(), key, origins, hosts).app
+    return Serving(toolformer, name, options or Options(), limits or Limits(), key, origins, hosts, tool_items).app
 
 
 class NoModel(ToolformerError):
@@ -75,9 +67,11 @@ class Serving:
         key: str | None,
         origins: Sequence[str],
         hosts: Collection[str],
+        tool_items: ToolItems,
     ) -> None:
-        options.thresholds(toolformer.decoder.calibrated)  # what is wrong with them is said now, and not to a request
+        toolformer.decoder.check(options)  # what is wrong with them is said now, and not to a request
         self._toolformer, self._name, self._options, self._limits = toolformer, name, options, limits
+        self._tool_items = tool_items
         self._created = int(time.time())
         self._metrics = Metrics()
         self._engine = Engine(toolformer.decoder, options.batch, limits, self._metrics)
@@ -119,11 +113,11 @@ class Serving:
         for path, get in gets.items():
             self.app.add_api_route(path, get, methods=["GET"])
         self.app.add_api_route("/v1/models/{name:path}", self._one_model, methods=["GET"])
-        for path, (file, kind) in _PAGE.items():
-            self.app.add_api_route(path, partial(_page, file, kind), methods=["GET"])
+        for path in PAGES:
+            self.app.add_api_route(path, partial(page, path), methods=["GET"])
         for path, post in posts.items():
             self.app.add_api_route(path, post, methods=["POST"], response_model=None)
-        return {*gets, *_PAGE, *posts}
+        return {*gets, *PAGES, *posts}
 
     async def _health(self) -> Response:
         alive = self._engine.alive
@@ -162,7 +156,7 @@ class Serving:
     async def _chat(self, asked: ChatRequest, request: Request) -> Response:
         self._check_model(asked.model)
         options = self._how(asked.options(self._options, asked.most, stop=asked.stops(), seed=_seed(asked)))
-        prompt = await asyncio.to_thread(self._frame, turns_of(asked.messages), options)
+        prompt = await asyncio.to_thread(self._frame, asked.turns(), options)
         return await self._completed(asked, request, [prompt] * asked.n, options)
 
     async def _completed(
@@ -180,7 +174,7 @@ class Serving:
         options = self._how(asked.options(self._options, asked.max_output_tokens, seed=_random_seed()))
         prompt = await asyncio.to_thread(self._frame, asked.turns(), options)
         ticket = self._ask([prompt], options, watched=asked.stream)
-        answer = Answer(self._name, asked, options, len(prompt))
+        answer = Answer(self._name, asked, options, len(prompt), self._tool_items)
         if asked.stream:
             return Watched(ticket, answer.events(ticket), self._metrics)
         return await _unless_gone(request, ticket, answer.whole(ticket))
@@ -192,6 +186,7 @@ class Serving:
     def _how(self, options: Options) -> Options:
         if options.max_new_tokens > self._limits.answer_tokens:
             raise ConfigError(f"an answer may have {self._limits.answer_tokens:,} tokens: ask for fewer")
+        self._toolformer.decoder.check(options)
         return options
 
     def _ask(self, prompts: Sequence[Ids], options: Options, *, watched: bool) -> Ticket:
@@ -253,12 +248,6 @@ async def _unless_gone(request: Request, ticket: Ticket, answer: Awaitable[Json]
 async def _gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-async def _page(file: str, kind: str) -> Response:
-    text = (files("toolformer.serve") / "page" / file).read_text("utf-8")
-    head = {"content-security-policy": _POLICY, "referrer-policy": "no-referrer", "cache-control": "no-cache"}
-    return Response(text, media_type=kind, headers=head)
 
 
 async def _said(_: Request, error: Exception) -> Response:

@@ -40,7 +40,7 @@ class Ticket:
 
     def __init__(self, engine: "Engine", asked: Sequence[Asked], seconds: float) -> None:
         self._engine, self._asked = engine, asked
-        self._deadline = time.monotonic() + seconds
+        self._alarm = asyncio.get_running_loop().call_later(seconds, self._end)
         self._open = {one.index for one in asked}
         self._coming: asyncio.Queue[Event | None] = asyncio.Queue()
         self.first = asked[0].index
@@ -51,19 +51,19 @@ class Ticket:
         """One more event; None when there can be no more."""
         self._coming.put_nowait(event)
 
+    def _end(self) -> None:
+        """The time is up."""
+        for index in sorted(self._open):
+            self.tell(Ended(index, "length", ()))
+
     async def events(self) -> AsyncGenerator[Event, None]:
         """What happens until all texts have ended. When the time is up, those that have not end where they are."""
         while self._open:
-            try:
-                left = self._deadline - time.monotonic()
-                event = await asyncio.wait_for(self._coming.get(), max(left, 0))
-            except TimeoutError:
-                late, self._open = sorted(self._open), set()
-                for index in late:
-                    yield Ended(index, "length", ())
-                return
+            event = await self._coming.get()
             if event is None:
                 raise Stopped("decoding has stopped: start the server again")
+            if event.row not in self._open:
+                continue
             if isinstance(event, Ended):
                 self._open.discard(event.row)
             elif isinstance(event, Text) and self.first_text is None:
@@ -77,6 +77,7 @@ class Ticket:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Whatever is still written is given up."""
+        self._alarm.cancel()
         self._engine.give_up([one.index for one in self._asked])
 
 

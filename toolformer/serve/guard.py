@@ -11,9 +11,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from toolformer.serve.completions import failure
 from toolformer.serve.limits import Limits
+from toolformer.serve.pages import PAGES
 
-_OPEN = {"/", "/chat.css", "/chat.js", "/health"}
-"""What needs no key: the page asks for one."""
+_OPEN = {*PAGES, "/health"}
+"""What needs no key."""
 _KIND = "invalid_request_error"
 
 

@@ -4,46 +4,17 @@ Without a temperature, the likeliest token is taken, unless the server was start
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
 from toolformer.chat import Turn
 from toolformer.decode.options import OptionChanges, Options
 from toolformer.errors import ConfigError
-from toolformer.generation import MadeCall
+from toolformer.serve.messages import Asking, Item, Message, joined, turns_of
 
-_IGNORED = {
-    "metadata",
-    "parallel_tool_calls",
-    "prompt_cache_key",
-    "prompt_cache_retention",
-    "safety_identifier",
-    "service_tier",
-    "store",
-    "user",
-}
-"""What changes no answer: nothing of a request is kept here."""
 _GREEDY = 0.01
 """Temperatures below it take the likeliest token."""
-
-
-class Asking(BaseModel):
-    """A part of a request. `neutral` are the values with which a parameter that is not supported changes nothing."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-    neutral: ClassVar[Mapping[str, Sequence[Any]]] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_neutral(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
-        return {
-            name: value
-            for name, value in given.items()
-            if name not in _IGNORED and not (value is None or (name in cls.neutral and value in cls.neutral[name]))
-        }
 
 
 class StreamOptions(Asking):
@@ -128,73 +99,6 @@ class CompletionRequest(_Completing):
     max_tokens: int | None = Field(None, ge=1)
 
 
-class CallBefore(Asking):
-    """A call of an earlier answer, as the server told it."""
-
-    tool: str
-    input: str
-    result: str
-    probability: float = 0.0
-    rank: int = 0
-    start: int = Field(ge=0)
-    uses: list[int] = Field([], max_length=100)
-
-
-class CallsBefore(Asking):
-    """The calls of an earlier answer."""
-
-    calls: list[CallBefore] = Field(max_length=100)
-
-
-class TextPart(Asking):
-    """A part of a message's content."""
-
-    neutral: ClassVar[Mapping[str, Sequence[Any]]] = {"annotations": [[]], "logprobs": [[]]}
-    type: Literal["text", "input_text", "output_text"]
-    text: str
-
-
-class Message(Asking):
-    """One turn. An assistant's may hold the calls that the server told of it, so that later turns can read them."""
-
-    neutral: ClassVar[Mapping[str, Sequence[Any]]] = {
-        "annotations": [[]],
-        "refusal": [""],
-        "status": ["completed"],
-        "tool_calls": [[]],
-        "type": ["message"],
-    }
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart] = Field(max_length=2**30)
-    id: str | None = None
-    name: str | None = None
-    toolformer: CallsBefore | None = None
-
-    def turn(self) -> Turn:
-        """It as a turn of a conversation."""
-        text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
-        calls = self.toolformer.calls if self.toolformer else []
-        starts = [call.start for call in calls]
-        if starts != sorted(starts) or any(start > len(text) for start in starts):
-            raise ConfigError("messages: the calls of a turn stand in its text, in their order")
-        made = tuple(MadeCall(**call.model_dump() | {"uses": tuple(call.uses)}) for call in calls)
-        if self.role == "system" or self.role == "developer":
-            return Turn("system", text)
-        return Turn(self.role, text, made if self.role == "assistant" else ())
-
-
-def turns_of(messages: Sequence[Message]) -> list[Turn]:
-    """The conversation, if it is one: at most one system turn, then user and assistant by turns, the user's last."""
-    turns = [message.turn() for message in messages]
-    spoken = [turn.role for turn in turns[1 if turns[0].role == "system" else 0 :]]
-    if len(spoken) % 2 == 0 or spoken != [("user", "assistant")[place % 2] for place in range(len(spoken))]:
-        raise ConfigError(
-            "messages: at most one system message comes first; then user and assistant speak by turns, and the last "
-            "message is the user's"
-        )
-    return turns
-
-
 class ChatRequest(_Completing):
     """`POST /v1/chat/completions`."""
 
@@ -213,6 +117,10 @@ class ChatRequest(_Completing):
     messages: list[Message] = Field(min_length=1, max_length=256)
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
+
+    def turns(self) -> list[Turn]:
+        """The conversation."""
+        return turns_of([message.turn() for message in self.messages])
 
     @property
     def most(self) -> int | None:
@@ -233,7 +141,7 @@ class ResponseRequest(Writing):
         "top_logprobs": [0],
         "truncation": ["auto", "disabled"],
     }
-    input: str | list[Message] = Field(max_length=2**30)
+    input: str | list[Item] = Field(max_length=2**30)
     instructions: str | None = None
     max_output_tokens: int | None = Field(None, ge=1)
 
@@ -242,5 +150,5 @@ class ResponseRequest(Writing):
         said = [Message(role="user", content=self.input)] if isinstance(self.input, str) else self.input
         system = [] if self.instructions is None else [Message(role="system", content=self.instructions)]
         if not 1 <= len(said) <= 256:
-            raise ConfigError("input: between 1 and 256 messages")
-        return turns_of([*system, *said])
+            raise ConfigError("input: between 1 and 256 items")
+        return turns_of(joined([*system, *said]))

@@ -1,13 +1,16 @@
-"""What is answered to `/v1/responses`: the text in messages, and between them each call that ran, as an `mcp_call`.
+"""What is answered to `/v1/responses`: the text in messages, and between them each call that ran.
 
-One walk through the events makes both the items of the whole response and the events of a streamed one.
+A call is an `mcp_call`, OpenAI's item for what the server ran; or, for clients that do not show those, a
+`function_call` with its `function_call_output` behind it. One walk through the events makes both the items of the whole
+response and the events of a streamed one.
 """
 
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
+from typing import Literal
 
 from toolformer.decode.events import Answered, Ended, Event, Text
 from toolformer.decode.options import Options
@@ -15,6 +18,7 @@ from toolformer.serve.completions import FINISH, Json, sse
 from toolformer.serve.engine import Stopped, Ticket
 from toolformer.serve.requests import ResponseRequest
 
+ToolItems = Literal["mcp", "function"]
 _LABEL = "toolformer"
 """What the tools' server is called in an item; they run here."""
 
@@ -22,8 +26,10 @@ _LABEL = "toolformer"
 class Answer:
     """One response, while it comes to be."""
 
-    def __init__(self, model: str, asked: ResponseRequest, options: Options, prompt_tokens: int) -> None:
-        self._prompt_tokens = prompt_tokens
+    def __init__(
+        self, model: str, asked: ResponseRequest, options: Options, prompt_tokens: int, tool_items: ToolItems
+    ) -> None:
+        self._prompt_tokens, self._tool_items = prompt_tokens, tool_items
         self._sequence = 0
         self._message: Json | None = None
         """The message that is being written: the last item."""
@@ -129,27 +135,32 @@ class Answer:
 
     def _call(self, event: Answered) -> Iterator[Json]:
         """A call is told when its result stands: until then it may be undone."""
-        output = self._response["output"]
-        arguments = json.dumps({"input": event.call.input})
-        item: Json = {
-            "id": f"mcp_{uuid.uuid4().hex}",
-            "type": "mcp_call",
-            "server_label": _LABEL,
-            "name": event.call.tool,
-            "arguments": "",
-            "status": "in_progress",
-            "error": None,
-            "output": None,
-        }
-        output.append(item)
-        where = {"output_index": len(output) - 1, "item_id": item["id"]}
-        yield {"type": "response.output_item.added", "output_index": len(output) - 1, "item": {**item}}
-        yield {"type": "response.mcp_call.in_progress", **where}
-        yield {"type": "response.mcp_call_arguments.delta", **where, "delta": arguments}
-        yield {"type": "response.mcp_call_arguments.done", **where, "arguments": arguments}
-        yield {"type": "response.mcp_call.completed", **where}
-        item |= {"arguments": arguments, "output": event.call.result, "status": "completed"}
-        yield {"type": "response.output_item.done", "output_index": len(output) - 1, "item": item}
+        key, call, arguments = uuid.uuid4().hex, event.call, json.dumps({"input": event.call.input})
+        kind = f"{self._tool_items}_call"
+        written = [
+            {"type": f"response.{kind}_arguments.delta", "delta": arguments},
+            {"type": f"response.{kind}_arguments.done", "arguments": arguments},
+        ]
+        item: Json = {"id": f"{kind}_{key}", "type": kind, "name": call.tool, "arguments": ""}
+        if self._tool_items == "mcp":
+            item |= {"server_label": _LABEL, "error": None, "output": None}
+            told = [{"type": "response.mcp_call.in_progress"}, *written, {"type": "response.mcp_call.completed"}]
+            yield from self._item(item, told, arguments=arguments, output=call.result)
+        else:
+            yield from self._item(item | {"call_id": key}, written, arguments=arguments)
+            output = {"id": f"output_{key}", "type": "function_call_output", "call_id": key, "output": call.result}
+            yield from self._item(output, [])
+
+    def _item(self, item: Json, told: Sequence[Json], **done: str | None) -> Iterator[Json]:
+        """An item from its beginning to its end, by which it has what is `done`."""
+        place = len(self._response["output"])
+        item["status"] = "in_progress"
+        self._response["output"].append(item)
+        yield {"type": "response.output_item.added", "output_index": place, "item": {**item}}
+        for one in told:
+            yield one | {"output_index": place, "item_id": item["id"]}
+        item |= {"status": "completed", **done}
+        yield {"type": "response.output_item.done", "output_index": place, "item": item}
 
     def _end(self, event: Ended) -> Json:
         written, whole = len(event.ids), FINISH[event.reason] == "stop"

@@ -1,0 +1,1 @@
+"""Servers of other people's models: how they are asked, and one that stands behind the port of `lm.py`."""
