@@ -23,6 +23,7 @@ from toolformer.commands.calibrate import Calibrate
 from toolformer.commands.demo import Demo
 from toolformer.commands.doctor import Doctor
 from toolformer.commands.eval import Eval
+from toolformer.commands.expert import Experts
 from toolformer.commands.export_model import ExportModel
 from toolformer.commands.fetch import Fetch
 from toolformer.commands.flags import MARKERS, RULES
@@ -85,6 +86,7 @@ COMMANDS: dict[str, dict[str, type[Runs]]] = {
         "train": Train,
         "bootstrap": Bootstrap,
         "prefer": Prefer,
+        "expert": Experts,
         "calibrate": Calibrate,
         "export-model": ExportModel,
         "generate": Generate,
@@ -129,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"toolformer: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        goes_on = "demo, annotate, train, bootstrap, prefer and index build go on where they were when run again"
+        goes_on = "demo, annotate, train, bootstrap, prefer, expert train and index build go on where they were when run again"
         print(f"toolformer: stopped; {goes_on}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:

@@ -2,15 +2,34 @@
 
 from typing import TYPE_CHECKING
 
-from toolformer.finetune.config import PAPER, PreferConfig, TrainConfig
+from toolformer.finetune.config import PAPER, ExpertConfig, PreferConfig, TrainConfig
 
 if TYPE_CHECKING:
+    from toolformer.finetune.exchanges import Exchange, read_exchanges
+    from toolformer.finetune.expert_run import train_expert
     from toolformer.finetune.prefer_run import Preferred, prefer
     from toolformer.finetune.run import Trained, train
 
-__all__ = ["PAPER", "PreferConfig", "Preferred", "TrainConfig", "Trained", "prefer", "train"]
+__all__ = [
+    "PAPER",
+    "Exchange",
+    "ExpertConfig",
+    "PreferConfig",
+    "Preferred",
+    "TrainConfig",
+    "Trained",
+    "prefer",
+    "read_exchanges",
+    "train",
+    "train_expert",
+]
 
-_PLACES = {"Preferred": "prefer_run", "prefer": "prefer_run", "Trained": "run", "train": "run"}
+_PLACES = {
+    **dict.fromkeys(("Exchange", "read_exchanges"), "exchanges"),
+    **dict.fromkeys(("Preferred", "prefer"), "prefer_run"),
+    **dict.fromkeys(("Trained", "train"), "run"),
+    "train_expert": "expert_run",
+}
 
 
 def __getattr__(name: str) -> object:
