@@ -131,8 +131,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"toolformer: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        goes_on = "demo, annotate, train, bootstrap, prefer, expert train and index build go on where they were when run again"
-        print(f"toolformer: stopped; {goes_on}", file=sys.stderr)
+        go_on = "demo, annotate, train, bootstrap, prefer, expert train and index build"
+        print(f"toolformer: stopped; {go_on} go on where they were when run again", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         # The reader has gone (`toolformer tools | head -1`): no error, and nothing more to flush at exit.

@@ -29,10 +29,10 @@ MAX_ANSWER = 64
 
 @runtime_checkable
 class AsksModel(Protocol):
-    """A tool that answers with the model that calls it."""
+    """A tool, or a part of one, that answers with the model that calls it."""
 
-    def with_model(self, model: LanguageModel) -> Tool:
-        """The same tool, ready to answer with this model."""
+    def with_model(self, model: LanguageModel) -> Self:
+        """The same, ready to answer with this model."""
         ...
 
 
@@ -91,9 +91,12 @@ class Expert:
         return self.prompt or _trained_with(Path(self.adapter))
 
 
-def experts_of(adapters: Mapping[str, str]) -> list[Tool]:
-    """An expert for each name and adapter."""
-    return [Expert(name, adapter) for name, adapter in adapters.items()]
+def beside(tools: Iterable[Tool], experts: Mapping[str, str]) -> list[Tool]:
+    """The tools, and an expert for each of these names and adapters, which takes the place of a tool of its name."""
+    return [
+        *(tool for tool in tools if tool.name not in experts),
+        *(Expert(name, str(adapter)) for name, adapter in experts.items()),
+    ]
 
 
 def checked(written: "Written") -> str:

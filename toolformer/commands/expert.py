@@ -92,9 +92,7 @@ class AskExpert:
 class Experts:
     """Train an expert, an adapter that answers as a tool, or ask one."""
 
-    command: (
-        Annotated[TrainExpert, tyro.conf.subcommand("train")] | Annotated[AskExpert, tyro.conf.subcommand("ask")]
-    )
+    command: Annotated[TrainExpert, tyro.conf.subcommand("train")] | Annotated[AskExpert, tyro.conf.subcommand("ask")]
 
     def run(self) -> None:
         """Run the command under this one."""
