@@ -14,6 +14,7 @@ from toolformer.data_gen.samplers.by_server import ChatSampler, CompletionSample
 from toolformer.data_gen.samplers.rules import RuleSampler
 from toolformer.data_gen.samplers.server_client import Client
 from toolformer.errors import ConfigError, unknown_name
+from toolformer.expert import with_model
 from toolformer.lm import LanguageModel
 from toolformer.loading import Loading
 from toolformer.toolbox import Toolbox
@@ -32,9 +33,12 @@ def make_annotators(
     workers: int,
 ) -> Iterator[Annotator]:
     """One for each worker, with models of its own."""
-    for device in _devices(workers, loading.device):
+    for number, device in enumerate(_devices(workers, loading.device)):
         own = replace(loading, device=device)
         judge = _loaded(model, own)
+        if number == 0:
+            # Experts of the first model answer the calls of all of them.
+            toolbox = toolbox.with_tools(with_model(toolbox, judge))
         # Which revision and which adapter are said of the judge, not of another model.
         proposer = _sampler(sampler, judge, method, replace(own, adapter=None, revision=None))
         yield Annotator(judge, toolbox, lessons, method, sampler=proposer)

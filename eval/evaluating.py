@@ -29,6 +29,7 @@ from toolformer.eval.plan import Unit, plan
 from toolformer.eval.results import SHARED, Cost, add_cost
 from toolformer.eval.settings import Settings
 from toolformer.eval.tool_lm import ToolLM
+from toolformer.expert import with_model
 from toolformer.lm import LanguageModel, syntax_of
 from toolformer.lock import sole_writer
 from toolformer.tool import Tool
@@ -69,6 +70,7 @@ def evaluate(
     """Ask everything that is not kept yet. `tasks` are those of the settings, if they were loaded before; `about` says
     more of the model than it knows: its adapter, a label. `memory` is what tools answered before; `calibrated` the
     thresholds that were found for the model."""
+    tools = with_model(tools, model)
     units = plan(model, tools, settings, out, tasks or load_tasks(settings), about or {}, calibrated)
     with sole_writer(out):
         todo = _missing(out, units)

@@ -61,6 +61,7 @@ class ScriptedLM:
     lone_space: bool = False
     reads_apart: bool = False
     known: int | None = None
+    experts: Mapping[str, "ScriptedLM"] = field(default_factory=dict)
     _characters: list[str] = field(default_factory=list)
 
     def encode(self, text: str) -> Encoded:
@@ -111,6 +112,9 @@ class ScriptedLM:
 
     def rows(self, prompts: Sequence[Ids]) -> "ScriptedRows":
         return ScriptedRows(self, prompts)
+
+    def under(self, adapter: str) -> "ScriptedLM":
+        return self.experts[adapter]
 
     def logits(self, said: str) -> torch.Tensor:
         """The logits behind a text: those of `follows`, and for everything else the same little bit each."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from toolformer.chat import Chat, Turn
     from toolformer.decode.events import Answered, Called, Ended, Event, Opened, Text, Undone
     from toolformer.decode.options import Options
+    from toolformer.expert import Expert
     from toolformer.generation import Generation, MadeCall
     from toolformer.hf import load
     from toolformer.model import Toolformer
@@ -46,6 +47,7 @@ __all__ = [
     "DocumentFacts",
     "Ended",
     "Event",
+    "Expert",
     "Found",
     "FunctionTool",
     "Generation",
@@ -83,6 +85,7 @@ _AT_FIRST_USE = {
     **dict.fromkeys(("Generation", "MadeCall"), "toolformer.generation"),
     **dict.fromkeys(("from_langchain", "from_smolagents"), "toolformer.other_tools"),
     **dict.fromkeys(("Note", "Research"), "toolformer.research"),
+    "Expert": "toolformer.expert",
     "Options": "toolformer.decode.options",
     "Toolformer": "toolformer.model",
     "default_tools": "toolformer.catalog",

@@ -14,7 +14,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from toolformer.calls import NAME
 from toolformer.errors import ConfigError, unknown_name
+from toolformer.expert import Expert, beside
 from toolformer.tool import Tool
 
 if TYPE_CHECKING:
@@ -46,9 +48,10 @@ class ToolSettings:
     knowledge: Path | None = None
     """QA: a table of questions and answers (JSONL); by default, the package's own."""
     reader: str | None = None
-    """QA: a reading model by name or path, which reads what the search finds, instead of a table."""
+    """QA: what reads what the search finds, instead of a table: a reading model by name or path, or the folder of an
+    expert of the model that calls."""
     reader_kind: Literal["extractive", "text-to-text"] = "extractive"
-    """QA: the reading model marks the answer in a passage, or writes it."""
+    """QA: a reading model marks the answer in a passage, or writes it."""
     translator: str = "facebook/nllb-200-distilled-600M"
     """Translate: a translation model by name or path."""
     target: str = "English"
@@ -57,6 +60,9 @@ class ToolSettings:
     """Store the answers of searches and models in this file, and reuse them."""
     mcp: Annotated[tuple[str, ...], REPEATED] = ()
     """The tools of an MCP server, by its command or URL: docs/mcp.md. May be given several times."""
+    expert: Annotated[tuple[str, ...], REPEATED] = ()
+    """An adapter of the model's base that answers as a tool, as NAME=ADAPTER: docs/experts.md. May be given several
+    times."""
 
     def memory(self) -> "ResultMemory | None":
         """What tools answered before, where it is to be kept."""
@@ -85,16 +91,31 @@ class Entry:
 def make_tools(settings: ToolSettings, names: Iterable[str] | None = None) -> list[Tool]:
     """The named tools, or all of them. Names are taken in any case and in their short form: `wiki`, `WikiSearch`.
 
-    Of MCP servers come those that are named, by their whole names; if none of them is, all of theirs.
+    Of MCP servers come those that are named, by their whole names; if none of them is, all of theirs. Experts come
+    whether they are named or not, and take the place of a tool that has their name.
     """
-    served = _served(settings)
+    served, experts = _served(settings), _experts(settings)
     if names is None:
-        return [*(entry.make(settings) for entry in CATALOG.values()), *served]
+        return beside([*(entry.make(settings) for entry in CATALOG.values()), *served], experts)
     names = [name.strip() for name in names]
     chosen = [tool for tool in served if tool.name in names]
-    known = {tool.name for tool in served}
-    own = [CATALOG[_full_name(name, known)].make(settings) for name in names if name not in known]
-    return [*own, *(chosen or served)]
+    known = {tool.name for tool in served} | experts.keys()
+    full = [_full_name(name, known) for name in names if name not in known]
+    own = [CATALOG[name].make(settings) for name in full if name not in experts]
+    return beside([*own, *(chosen or served)], experts)
+
+
+def _experts(settings: ToolSettings) -> dict[str, str]:
+    """Their adapters by their names."""
+    experts: dict[str, str] = {}
+    for one in settings.expert:
+        name, equals, adapter = one.partition("=")
+        if not (NAME.fullmatch(name) and equals and adapter):
+            raise ConfigError(f"{one!r} names no expert: write NAME=ADAPTER, such as QA=runs/reader")
+        if name in experts:
+            raise ConfigError(f"two experts are called {name}: give one of them another name")
+        experts[name] = adapter
+    return experts
 
 
 def _served(settings: ToolSettings) -> list[Tool]:
@@ -183,6 +204,10 @@ def _own_knowledge() -> "Source":
 def _qa(settings: ToolSettings) -> Tool:
     from toolformer.tools.qa import QA
 
+    if settings.reader is not None and (Path(settings.reader) / "adapter_config.json").is_file():
+        from toolformer.tools.expert_reader import ExpertReader
+
+        return QA(_source(settings), ExpertReader(Expert("Reader", settings.reader)))
     if settings.reader is not None:
         from toolformer.tools.readers import ExtractiveReader, TextToTextReader
 

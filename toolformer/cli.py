@@ -23,6 +23,7 @@ from toolformer.commands.calibrate import Calibrate
 from toolformer.commands.demo import Demo
 from toolformer.commands.doctor import Doctor
 from toolformer.commands.eval import Eval
+from toolformer.commands.expert import Experts
 from toolformer.commands.export_model import ExportModel
 from toolformer.commands.fetch import Fetch
 from toolformer.commands.flags import MARKERS, RULES
@@ -85,6 +86,7 @@ COMMANDS: dict[str, dict[str, type[Runs]]] = {
         "train": Train,
         "bootstrap": Bootstrap,
         "prefer": Prefer,
+        "expert": Experts,
         "calibrate": Calibrate,
         "export-model": ExportModel,
         "generate": Generate,
@@ -97,7 +99,6 @@ COMMANDS: dict[str, dict[str, type[Runs]]] = {
 
 _HELP = """\
 usage: toolformer COMMAND ...
-
 Teach a language model to use tools from plain text alone.
 {commands}
 
@@ -129,8 +130,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"toolformer: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        goes_on = "demo, annotate, train, bootstrap, prefer and index build go on where they were when run again"
-        print(f"toolformer: stopped; {goes_on}", file=sys.stderr)
+        go_on = "demo, annotate, train, bootstrap, prefer, expert train and index build"
+        print(f"toolformer: stopped; {go_on} go on where they were when run again", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         # The reader has gone (`toolformer tools | head -1`): no error, and nothing more to flush at exit.

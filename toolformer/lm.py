@@ -265,6 +265,13 @@ class LanguageModel(DecodingModel, Protocol):
         """
         ...
 
+    def under(self, adapter: str) -> "LanguageModel":
+        """The same base model under another of its adapters, by name or path, with the weights in memory once.
+
+        Both can be asked from different threads: passes take turns.
+        """
+        ...
+
 
 def syntax_of(model: DecodingModel) -> CallSyntax:
     """How this model writes calls: with the added tokens if its vocabulary has them, otherwise as plain text."""

@@ -4,9 +4,9 @@ tf = Toolformer.from_pretrained("builtin-tools")
 print(tf.generate("There are 8 boxes with 76 oranges in each, so there are").text)
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self, Unpack, overload
 
 from toolformer.catalog import default_tools
@@ -15,6 +15,7 @@ from toolformer.decode.decoder import STRIDE, Decoder
 from toolformer.decode.events import Event
 from toolformer.decode.options import OptionChanges, Options
 from toolformer.decode.trigger import Thresholds, read_thresholds
+from toolformer.expert import beside, with_model
 from toolformer.generation import Gathered, Generation
 from toolformer.hf import load
 from toolformer.hf.load import words_of
@@ -50,7 +51,8 @@ class Toolformer:
         calls, if they were found.
         """
         self.model = model
-        self.toolbox = Toolbox(default_tools() if tools is None else tools, memory=memory, workers=workers)
+        chosen = with_model(default_tools() if tools is None else tools, model)
+        self.toolbox = Toolbox(chosen, memory=memory, workers=workers)
         self.decoder = Decoder(model, self.toolbox, calibrated=calibrated)
         self._open = ExitStack()
         """What `close` closes."""
@@ -62,6 +64,7 @@ class Toolformer:
         name_or_path: str,
         tools: Iterable[Tool] | None = None,
         *,
+        experts: Mapping[str, str] = MappingProxyType({}),
         memory: ResultMemory | None = None,
         dtype: str = "auto",
         device: str = "auto",
@@ -72,12 +75,14 @@ class Toolformer:
     ) -> Self:
         """Load a model by name or path: `builtin-tools`, `smollm2-tools`, a folder of `toolformer train`, or any other.
 
-        What is behind `memory` goes to `toolformer.load`.
+        `experts` are adapters of the same base model by the names under which they are called: docs/experts.md. What is
+        behind `memory` goes to `toolformer.load`.
         """
         loading = Loading(
             device=device, dtype=dtype, revision=revision, quantize=quantize, adapter=adapter, offline=offline
         )
         model = load(name_or_path, **vars(loading))
+        tools = beside(default_tools() if tools is None else tools, experts)
         return cls(model, tools, memory=memory, calibrated=find_thresholds(name_or_path, loading, model))
 
     @classmethod

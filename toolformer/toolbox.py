@@ -92,6 +92,10 @@ class Toolbox:
         """Some of the tools. Worker processes are shared with this toolbox and closed with it."""
         return self._sharing({name: self[name] for name in names})
 
+    def with_tools(self, tools: Iterable[Tool]) -> "Toolbox":
+        """The same with these, which run in this process, in the place of those of their names."""
+        return self._sharing(self._tools | {tool.name: tool for tool in tools})
+
     def _sharing(self, tools: dict[str, Tool]) -> "Toolbox":
         other = Toolbox(memory=self._memory, workers=self._workers)
         other._tools, other._pools = tools, self._pools

@@ -3,14 +3,17 @@
     QA(SearchIndex.open("index"), ExtractiveReader("deepset/roberta-base-squad2"))("Who wrote The Hobbit?")
     QA(None, KnowledgeTable.load("knowledge.jsonl"))("What is the capital of France?")
 
-Not knowing is ToolNothing, never a guess. The readers that need a model are in readers.py.
+Not knowing is ToolNothing, never a guess. The readers that need a model of their own are in readers.py, the one that
+asks the model which calls in expert_reader.py.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
 
 from toolformer.errors import ConfigError, ToolError, ToolNothing
+from toolformer.expert import AsksModel
+from toolformer.lm import LanguageModel
 from toolformer.tool import Traits
 from toolformer.tools.passages import Passage, Source
 
@@ -53,6 +56,10 @@ class QA:
             raise ConfigError(
                 f"{type(self.reader).__name__} answers from passages: give QA a retriever, such as an index"
             )
+
+    def with_model(self, model: LanguageModel) -> Self:
+        """The same tool; a reader that answers with the model that calls has it from now on."""
+        return replace(self, reader=self.reader.with_model(model)) if isinstance(self.reader, AsksModel) else self
 
     @property
     def traits(self) -> Traits:

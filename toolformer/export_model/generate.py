@@ -25,6 +25,7 @@ from toolformer.decode.events import Ended, Text
 from toolformer.decode.options import Options
 from toolformer.decode.trigger import Thresholds, read_thresholds
 from toolformer.errors import ConfigError
+from toolformer.expert import with_model
 from toolformer.export_model.options import options_of
 from toolformer.generation import Gathered, Generation, MadeCall
 from toolformer.hf.load import around
@@ -100,7 +101,8 @@ class _Kept:
         self, prompts: Sequence[Ids], options: Options, tools: Iterable[Tool] | None, stream: "_Stream | None"
     ) -> list[Generation]:
         """Go on from these prompts, with these tools or the package's."""
-        with nullcontext(self.toolbox) if tools is None else Toolbox(tools, workers=4) as toolbox:
+        own = None if tools is None else with_model(tools, self.model)
+        with nullcontext(self.toolbox) if own is None else Toolbox(own, workers=4) as toolbox:
             decoder = Decoder(self.model, toolbox, calibrated=self.thresholds)
             rows = [Gathered(decoder.syntax) for _ in prompts]
             for event in decoder.run(prompts, options, stride=1 if stream else STRIDE):

@@ -2,21 +2,36 @@
 
 from typing import TYPE_CHECKING
 
-from toolformer.finetune.config import PAPER, PreferConfig, TrainConfig
+from toolformer.finetune.config import PAPER, ExpertConfig, PreferConfig, TrainConfig
 
 if TYPE_CHECKING:
+    from toolformer.finetune.exchanges import Exchange, read_exchanges
+    from toolformer.finetune.expert_run import train_expert
     from toolformer.finetune.practice import Practice
     from toolformer.finetune.prefer_run import Preferred, prefer
     from toolformer.finetune.training import Trained, train
 
-__all__ = ["PAPER", "Practice", "PreferConfig", "Preferred", "TrainConfig", "Trained", "prefer", "train"]
+__all__ = [
+    "PAPER",
+    "Exchange",
+    "ExpertConfig",
+    "Practice",
+    "PreferConfig",
+    "Preferred",
+    "TrainConfig",
+    "Trained",
+    "prefer",
+    "read_exchanges",
+    "train",
+    "train_expert",
+]
 
 _PLACES = {
+    **dict.fromkeys(("Exchange", "read_exchanges"), "exchanges"),
+    **dict.fromkeys(("Preferred", "prefer"), "prefer_run"),
+    **dict.fromkeys(("Trained", "train"), "training"),
     "Practice": "practice",
-    "Preferred": "prefer_run",
-    "Trained": "training",
-    "prefer": "prefer_run",
-    "train": "training",
+    "train_expert": "expert_run",
 }
 
 

@@ -194,3 +194,38 @@ class PreferConfig:
             raise ConfigError(f"max_length={self.max_length}: a call does not fit; at least 16")
         if not 0 < self.held_out <= 0.5:
             raise ConfigError(f"held_out={self.held_out}: it has to be above 0 and at most 0.5")
+
+
+@dataclass(frozen=True)
+class ExpertConfig:
+    """How to train an expert: LoRA on all linear layers but the vocabulary head."""
+
+    rank: int = 8
+    """Rank of the LoRA matrices."""
+    learning_rate: float = 1e-3
+    """Peak learning rate."""
+    epochs: float = 3.0
+    """Number of passes over the pairs, unless `steps` is given."""
+    steps: int | None = None
+    """Number of optimizer steps."""
+    batch_size: int = 16
+    """Pairs per step, over all devices."""
+    device_batch: int = 8
+    """Pairs per forward pass on one device; gradients accumulate until a batch is full."""
+    max_length: int = 512
+    """Maximum number of tokens of an input with its prompt and its output. Longer pairs are left out."""
+    held_out: float = 0.05
+    """Share of the pairs held out for evaluation."""
+    pack: bool = False
+    """Pack several pairs into one row. They do not attend to each other; only the speed changes."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto is bf16 on GPUs that support it, and fp32 elsewhere."""
+    evaluate_every: int | None = None
+    """Steps between evaluations, each followed by a checkpoint; by default a tenth of the run."""
+    seed: int = 0
+    """Random seed."""
+
+    @property
+    def training(self) -> TrainConfig:
+        """The same as the settings of any run: an expert learns no call, so no call tokens are added."""
+        return TrainConfig(control=True, without_calls=0.0, **asdict(self))

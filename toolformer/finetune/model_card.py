@@ -55,6 +55,32 @@ model = load("{folder}")
 {settings}
 ```
 """
+_EXPERT_CARD = """---
+{head}---
+# {title}
+
+An expert: an adapter of `{model}`, trained by [toolformer]({home}) {toolformer} on {learnt:,} inputs and their outputs.
+A model that calls tools asks it as one of them, with the base model in memory once:
+
+```python
+from toolformer import Toolformer
+
+tf = Toolformer.from_pretrained("MODEL", experts={{"NAME": "{folder}"}})
+```
+
+`MODEL` is `{model}`, or any adapter of it. An input stands in the prompt `{prompt}`.
+
+| perplexity of held-out outputs | before | after |
+|---|---|---|
+{table}
+
+Kept: step {step:,} of {steps:,}. {speed:,.0f} tokens/s; {padding:.1%} of what went through the model was padding.
+{cut:,} pairs were longer than {longest:,} tokens and were left out.
+
+```json
+{settings}
+```
+"""
 _MERGED_CARD = """---
 {head}---
 # {title}
@@ -145,6 +171,29 @@ def preference_card(config: Mapping[str, Any], results: Mapping[str, Any], folde
         table="\n".join(rows),
         steps=results["steps"],
         speed=results["tokens_per_second"],
+        settings=json.dumps(config, indent=1, ensure_ascii=False),
+    )
+
+
+def expert_card(config: Mapping[str, Any], results: Mapping[str, Any], folder: str) -> str:
+    """The card of an expert."""
+    before, after = (results[when].get("outputs") for when in ("before", "perplexity"))
+    return _EXPERT_CARD.format(
+        head=_head(config["model"], adapter=True),
+        title=f"An expert of {config['model'].rstrip('/').rpartition('/')[2]}",
+        home=_HOME,
+        toolformer=config["toolformer"],
+        model=config["model"],
+        learnt=config["pairs"]["learnt"],
+        folder=folder,
+        prompt=json.dumps(config["prompt"], ensure_ascii=False),
+        table=f"| {config['pairs']['held_out']:,} | {before:.4g} | {after:.4g} |" if after else "| none | | |",
+        step=results["step"],
+        steps=results["steps"],
+        speed=results["tokens_per_second"],
+        padding=results["padding"],
+        cut=results["cut"],
+        longest=config["expert"]["max_length"],
         settings=json.dumps(config, indent=1, ensure_ascii=False),
     )
 

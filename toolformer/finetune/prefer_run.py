@@ -169,8 +169,8 @@ def _run(
         "accuracy": _accuracy(drawn.held, log_probabilities(prepared.network, drawn.held)),
         "tokens_per_second": round(speed, 1),
     }
-    log = [line for line in trainer.state.log_history if "train_runtime" not in line]
-    folder.finish(trainer.state.global_step, preference_card(folder.read(), results, str(folder.path)), results, log)
+    card = preference_card(folder.read(), results, str(folder.path))
+    folder.finish(trainer.state.global_step, card, results, trainer.history)
     return Preferred(folder.path, **results)
 
 

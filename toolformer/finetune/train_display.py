@@ -14,7 +14,11 @@ from transformers import TrainerCallback, TrainerState
 
 from toolformer.screen import Screen, span
 
-_NAMES = {"eval_perplexity_plain": "without calls", "eval_perplexity_calls": "with calls"}
+_NAMES = {
+    "eval_perplexity_plain": "without calls",
+    "eval_perplexity_calls": "with calls",
+    "eval_perplexity_outputs": "of outputs",
+}
 
 
 @dataclass

@@ -123,6 +123,11 @@ class IntoFolder(Trainer):
         self.remove_callback(PrinterCallback)
         self._write, self._complete = save, complete
 
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """What was logged of the steps and the measurements."""
+        return [line for line in self.state.log_history if "train_runtime" not in line]
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As ever; but a loss that is no number ends the run, before anything is saved."""
         for name, value in logs.items():

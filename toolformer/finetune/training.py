@@ -1,39 +1,32 @@
 """A finetuning run from texts to a folder: `train`. The parts are in the other files here, put together."""
 
 import os
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
-from transformers import TrainerCallback, TrainerState
+from transformers import TrainerCallback, TrainingArguments
 
-from toolformer.calls import Call, CallSyntax, Part
+from toolformer.calls import Call, CallSyntax
 from toolformer.errors import DataError
-from toolformer.finetune.arguments import device_kind, make_trackers, measure, schedule, training_arguments
-from toolformer.finetune.batches import Groups, Plan, once
+from toolformer.finetune.arguments import device_kind, make_trackers, training_arguments
 from toolformer.finetune.config import TrainConfig
+from toolformer.finetune.learn import learn
 from toolformer.finetune.mixture import Held, Texts, choose, make_rows
 from toolformer.finetune.model_card import model_card
-from toolformer.finetune.prepare import Prepared, check_packing, prepare, save
-from toolformer.finetune.train_display import Progress, Watcher
-from toolformer.finetune.trainer import CallTrainer, LossAtLabels
+from toolformer.finetune.prepare import Prepared, check_packing, prepare
+from toolformer.finetune.train_display import Progress
 from toolformer.finetune.training_folder import TrainingFolder
-from toolformer.finetune.training_rows import Example, RowMaker, TrainingRow
+from toolformer.finetune.training_rows import Example, RowMaker
 from toolformer.hf import fetch
-from toolformer.hf.network import context_of, filler_of
+from toolformer.hf.network import context_of
 from toolformer.hf.precision import check_words
 from toolformer.hf.source import lasting
 from toolformer.loading import Loading
 from toolformer.own_json import made_of
 from toolformer.version import __version__
-
-if TYPE_CHECKING:
-    from peft import PeftModel
 
 
 @dataclass(frozen=True)
@@ -96,11 +89,11 @@ def train(
     name, mark = _check_model(name, made_with, loading) if main else (name, "")
     with TrainingFolder(out, _described(name, mark, texts, config, loading), main=main) as folder:
         if results := folder.results:
-            return _known(out, results)
+            return known(out, results)
         return _run(folder, name, config, loading, texts, callbacks, on_progress)
 
 
-def _known(out: Path, results: Any) -> Trained:
+def known(out: Path, results: Any) -> Trained:
     """What a run that was finished before has written of itself."""
     try:
         return made_of(Trained, results, folder=out)
@@ -153,53 +146,27 @@ def _run(
 ) -> Trained:
     """Train, from the last checkpoint if there is one, and write what came out."""
     arguments = training_arguments(config, folder.checkpoints, loading.device)
+    prepared = prepared_on(arguments, name, config, loading)
+    maker = _row_maker(prepared, config, texts.undecided)
+    mixture = make_rows(texts, maker, config)
+    held = {"plain": mixture.held_plain, "calls": mixture.held_calls}
+    trainer, results = learn(folder, prepared, config, arguments, mixture.rows, held, trackers, on_progress)
+    results["cut"] = maker.cut
+    if trainer.is_world_process_zero():
+        card = model_card(folder.read(), results, str(folder.path))
+        folder.finish(results["step"], card, results, trainer.history)
+    return Trained(folder.path, **results)
+
+
+def prepared_on(arguments: TrainingArguments, name: str, config: TrainConfig, loading: Loading) -> Prepared:
+    """The model, ready to be trained where the arguments say."""
     # Weights that are themselves trained are always fp32.
     auto = "bfloat16" if arguments.bf16 and config.how != "full" else "float32"
     dtype = auto if loading.dtype == "auto" else loading.dtype
     prepared = prepare(name, config, replace(loading, device=str(arguments.device), dtype=dtype))
     if config.pack:
         check_packing(prepared)
-    maker = _row_maker(prepared, config, texts.undecided)
-    mixture = make_rows(texts, maker, config)
-    planned = schedule(arguments, config, mixture.rows)
-    groups = partial(
-        Groups,
-        device=arguments.process_index,
-        devices=arguments.world_size,
-        filler=filler_of(prepared.network),
-        pack=config.max_length if config.pack else None,
-    )
-    held = {
-        what: groups(rows, once(rows, config.device_batch, arguments.world_size))
-        for what, rows in (("plain", mixture.held_plain), ("calls", mixture.held_calls))
-        if rows
-    }
-    last = folder.last()
-    measure(arguments, config, [*held], resumed=last is not None)
-    watcher = Watcher(planned.steps, _tokens_of_steps(mixture.rows, planned), on_progress)
-    trainer = CallTrainer(
-        prepared.model,
-        arguments,
-        LossAtLabels(prepared.network, *_call_ids(prepared), _as_it_was(prepared, config), config.keep_out),
-        groups(mixture.rows, planned),
-        held,
-        partial(save, prepared),
-        folder.complete,
-        callbacks=[watcher, *trackers],
-    )
-    begun = time.monotonic()
-    trainer.train(resume_from_checkpoint=None if last is None else str(last))
-    speed = watcher.progress.tokens / (time.monotonic() - begun)
-    results = {
-        **_kept(trainer.state),
-        "tokens_per_second": round(speed, 1),
-        "padding": round(padding(mixture.rows, planned), 4),
-        "cut": maker.cut,
-    }
-    if trainer.is_world_process_zero():
-        log = [line for line in trainer.state.log_history if "train_runtime" not in line]
-        folder.finish(results["step"], model_card(folder.read(), results, str(folder.path)), results, log)
-    return Trained(folder.path, **results)
+    return prepared
 
 
 def _row_maker(prepared: Prepared, config: TrainConfig, undecided: Mapping[str, Collection[int]]) -> RowMaker:
@@ -212,44 +179,3 @@ def _row_maker(prepared: Prepared, config: TrainConfig, undecided: Mapping[str, 
         mask_results=config.mask_results,
         undecided=undecided,
     )
-
-
-def _as_it_was(prepared: Prepared, config: TrainConfig) -> Callable[[], AbstractContextManager[None]] | None:
-    """What makes the model what it was before training, where it is to be anchored there."""
-    if not config.anchor:
-        return None
-    return cast("PeftModel", prepared.model).disable_adapter  # check() asked for LoRA
-
-
-def _call_ids(prepared: Prepared) -> tuple[int, tuple[int, ...]]:
-    """The token that opens a call, and those that are no text at all."""
-    control = [Part(token, control=True) for token in prepared.syntax.control_tokens]
-    return prepared.codec.encode_parts([prepared.syntax.opening])[0], prepared.codec.encode_parts(control)
-
-
-def _kept(state: TrainerState) -> dict[str, Any]:
-    """Which step is kept, and the perplexities before training and there."""
-    step = state.global_step if state.best_global_step is None else state.best_global_step
-    measured = {
-        line["step"]: {key.removeprefix("eval_perplexity_"): line[key] for key in line if "perplexity" in key}
-        for line in state.log_history
-        if "eval_loss" in line
-    }
-    return {
-        "step": step,
-        "steps": state.global_step,
-        "before": measured.get(0, {}),
-        "perplexity": measured.get(step, {}),
-    }
-
-
-def _tokens_of_steps(rows: Sequence[TrainingRow], planned: Plan) -> list[int]:
-    """How many tokens each step learns from."""
-    sizes = [sum(len(rows[index]) for index in group) for group in planned.members]
-    return [sum(sizes[at : at + planned.groups]) for at in range(0, len(sizes), planned.groups)]
-
-
-def padding(rows: Sequence[TrainingRow], planned: Plan) -> float:
-    """The share of what goes through the model that only fills up, if nothing is packed."""
-    lengths = [[len(rows[index]) for index in group] for group in planned.members]
-    return 1 - sum(map(sum, lengths)) / sum(max(group) * len(group) for group in lengths)

@@ -43,7 +43,7 @@ _OF_TOKENIZER = (
 _KINDS = ("LORA", "PROMPT_TUNING")
 _LARGEST = 1 << 22
 """Bytes of settings: thousands of times what they usually are."""
-_WRONG = (OSError, ValueError, TypeError, AttributeError, LookupError, RuntimeError, SafetensorError, re.error)
+WRONG = (OSError, ValueError, TypeError, AttributeError, LookupError, RuntimeError, SafetensorError, re.error)
 """What peft, which checks little, makes of settings that are not what they should be, or are for another model."""
 
 
@@ -195,7 +195,7 @@ def _adapted(model: PreTrainedModel, adapter: Adapter, tokens: int) -> "PeftMode
             # peft asks transformers in a way that is on its way out; nobody who loads an adapter can help it.
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
             return PeftModel.from_pretrained(model, str(adapter.folder))
-    except _WRONG as error:
+    except WRONG as error:
         raise ConfigError(f"{adapter.name} is no adapter for this model: {first_line(error)}") from error
 
 

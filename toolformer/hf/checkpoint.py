@@ -72,12 +72,12 @@ def _shards(source: Source, index: Path) -> list[Path]:
         shards, _ = get_checkpoint_shard_files(source.place, str(index), **where)  # type: ignore[no-untyped-call]
         return [Path(shard) for shard in shards]
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise unreadable(source, first_line(error)) from error
+        raise unreadable(source.place, first_line(error)) from error
 
 
-def unreadable(source: Source, reason: str) -> ConfigError:
+def unreadable(place: str, reason: str) -> ConfigError:
     """What to raise where weights cannot be read."""
-    return ConfigError(f"the weights of {source.place} cannot be read ({reason}): fetch or copy them again")
+    return ConfigError(f"the weights of {place} cannot be read ({reason}): fetch or copy them again")
 
 
 def check_size(config: PreTrainedConfig, kind: Any, source: Source) -> None:
@@ -119,8 +119,27 @@ def fingerprint(source: Source, codec: Codec, adapter: Adapter | None) -> str:
         told = [_settings(json.loads(path.read_text("utf-8"))) for path in settings]
         tensors = sorted(line for path in files for line in _in_file(path))
     except _DAMAGED as error:
-        raise unreadable(source, first_line(error)) from error
+        raise unreadable(source.place, first_line(error)) from error
     return _hash(codec, told, tensors)
+
+
+def weights_mark(source: Source) -> str:
+    """Of the weights alone: the same base model under another name has the same."""
+    return _mark(weights_of(source), [], source.place)
+
+
+def adapter_mark(adapter: Adapter) -> str:
+    """Of what an adapter has learnt, whatever it is put on."""
+    return _mark([adapter.folder / WEIGHTS], [adapter.folder / SETTINGS], adapter.name)
+
+
+def _mark(files: list[Path], settings: list[Path], place: str) -> str:
+    try:
+        told = [_settings(json.loads(path.read_text("utf-8"))) for path in settings]
+        tensors = sorted(line for path in files for line in _in_file(path))
+    except _DAMAGED as error:
+        raise unreadable(place, first_line(error)) from error
+    return hashlib.sha256(json.dumps([told, tensors], sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _hash(codec: Codec, settings: list[dict[str, Any]], tensors: list[str]) -> str:

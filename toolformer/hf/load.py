@@ -32,6 +32,7 @@ from toolformer.hf.encode import Codec
 from toolformer.hf.network import ends_of
 from toolformer.hf.precision import device_of, dtype_of, keep_gradients, quantization
 from toolformer.hf.quiet import no_bar, no_report
+from toolformer.hf.shared import Shared
 from toolformer.hf.source import Source, find, no_model
 from toolformer.hf.transformers_model import CausalModel, Seq2SeqModel
 from toolformer.lm import LanguageModel
@@ -82,7 +83,7 @@ def _asked(
     codec = Codec(tokenizer, name)
     codec.check()
     kind = Seq2SeqModel if network.config.is_encoder_decoder else CausalModel
-    return kind(network, codec, name, fingerprint(source, codec, found))
+    return kind(network, codec, name, fingerprint(source, codec, found), Shared(network, source))
 
 
 def load_network(name_or_path: str, loading: Loading = Loading()) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -232,7 +233,7 @@ def _model(
                 output_loading_info=True,
             )
     except (OSError, ValueError, SafetensorError) as error:
-        raise unreadable(source, _why(error)) from error
+        raise unreadable(source.place, _why(error)) from error
     if wrong := sorted(told["missing_keys"]) or sorted(str(one[0]) for one in told["mismatched_keys"]):
         raise ConfigError(
             f"the weights of {source.place} are not those of its config.json: {len(wrong)} tensors are missing or of "

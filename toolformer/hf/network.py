@@ -7,6 +7,7 @@ or calls.
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 import torch
@@ -25,8 +26,16 @@ Item = TypeVar("Item")
 class Network:
     """A model in inference: ids go in, fp32 logits of the wanted positions come out. Not for several threads."""
 
-    def __init__(self, model: PreTrainedModel, name: str, counter: Counter) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        name: str,
+        counter: Counter,
+        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """Each pass is within a `turn`, where others use the same model."""
         self.model = model.requires_grad_(False)
+        self.turn = turn
         self.name = name
         self.counter = counter
         self.device: torch.device = model.device
@@ -109,11 +118,12 @@ class Network:
         """Call the model, which counts, and return the logits of the wanted places."""
         self.count(forwarded, real)
         self.counter.head_rows += len(wanted)
-        self._wanted = wanted
-        try:
-            logits: Tensor = self.model(**arguments).logits
-        finally:
-            self._wanted = None
+        with self.turn():
+            self._wanted = wanted
+            try:
+                logits: Tensor = self.model(**arguments).logits
+            finally:
+                self._wanted = None
         return logits[0].float()
 
     def count(self, forwarded: Tensor, real: int) -> None:

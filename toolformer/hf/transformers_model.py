@@ -4,7 +4,8 @@ import copy
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import nullcontext
+from functools import partial
+from typing import Self
 
 import torch
 from transformers import PreTrainedModel
@@ -14,6 +15,7 @@ from toolformer.errors import ConfigError
 from toolformer.hf.adapter import soft_ids
 from toolformer.hf.cache import KeyValues
 from toolformer.hf.causal_rows import CausalRows
+from toolformer.hf.checkpoint import adapter_mark
 from toolformer.hf.encode import Codec
 from toolformer.hf.network import Network
 from toolformer.hf.openings import Heads, pass_over
@@ -21,6 +23,7 @@ from toolformer.hf.precision import in_fp32, precision, rounding
 from toolformer.hf.scoring import log_probabilities, window_losses
 from toolformer.hf.seq2seq.openings import Seq2SeqOpenings
 from toolformer.hf.seq2seq.seq2seq_rows import Seq2SeqRows
+from toolformer.hf.shared import OWN, Shared
 from toolformer.hf.tree import TreeOpenings
 from toolformer.lm import Counter, Encoded, Ids, Prompted, Window
 
@@ -32,13 +35,23 @@ _FINE = "Models like Llama, Qwen, Gemma, GPT-2, GPT-NeoX, OPT and T5 can."
 class TransformersModel(ABC):
     """Of `lm.LanguageModel`, what does not depend on how the model reads."""
 
-    def __init__(self, model: PreTrainedModel, codec: Codec, name: str, fingerprint: str) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        codec: Codec,
+        name: str,
+        fingerprint: str,
+        shared: Shared | None = None,
+        adapter: str = OWN,
+    ) -> None:
+        """Of a network that is `shared`, each pass is under this adapter."""
         self.name = name
         self.fingerprint = fingerprint
         self.counter = Counter()
         self._codec = codec
-        self._network = Network(model, name, self.counter)
-        self._soft = soft_ids(model)
+        self._shared = shared or Shared(model, None)
+        self._network = Network(model, name, self.counter, partial(self._shared.turn, adapter))
+        self._soft = soft_ids(model) if adapter == OWN else ()
         self.ends = self._network.ends
         self.rounding = rounding(model)
         self.lone_space = bool(getattr(model.config, "lone_space", False))
@@ -75,16 +88,32 @@ class TransformersModel(ABC):
 
     def window_losses(self, windows: Sequence[Window], *, exact: bool = False) -> list[float]:
         """See `lm.LanguageModel`."""
-        with in_fp32(self._network.model) if exact and self.rounding else nullcontext():
+        if not (exact and self.rounding):
             return window_losses(self._network, self._begin, windows)
+        with self._network.turn(), in_fp32(self._network.model):
+            return window_losses(self._network, self._begin, windows)
+
+    def under(self, adapter: str) -> Self:
+        """See `lm.LanguageModel`."""
+        called, found = self._shared.put(adapter)
+        mark = f"{self.fingerprint} {adapter_mark(found)}"
+        return type(self)(self._network.model, self._codec, f"{self.name} as {adapter}", mark, self._shared, called)
 
 
 class CausalModel(TransformersModel):
     """`lm.LanguageModel` for causal models. Not for several threads at once."""
 
-    def __init__(self, model: PreTrainedModel, codec: Codec, name: str, fingerprint: str) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        codec: Codec,
+        name: str,
+        fingerprint: str,
+        shared: Shared | None = None,
+        adapter: str = OWN,
+    ) -> None:
         check(model, name)
-        super().__init__(model, codec, name, fingerprint)
+        super().__init__(model, codec, name, fingerprint, shared, adapter)
         check_equal(self._network)
         self._heads = Heads(self._network)
         self._start = self._soft + (() if codec.start is None else (codec.start,))
@@ -121,8 +150,16 @@ class CausalModel(TransformersModel):
 class Seq2SeqModel(TransformersModel):
     """`lm.LanguageModel` for encoder-decoders. Not for several threads at once."""
 
-    def __init__(self, model: PreTrainedModel, codec: Codec, name: str, fingerprint: str) -> None:
-        super().__init__(model, codec, name, fingerprint)
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        codec: Codec,
+        name: str,
+        fingerprint: str,
+        shared: Shared | None = None,
+        adapter: str = OWN,
+    ) -> None:
+        super().__init__(model, codec, name, fingerprint, shared, adapter)
         self._before, self._behind = codec.frame()
         self.context = self._network.context - len(self._soft) - max(1, len(self._before + self._behind))
         self.reads_apart = True
