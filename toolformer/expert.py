@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 from toolformer.errors import ConfigError, DataError, ToolError, ToolNothing
-from toolformer.lm import LanguageModel
+from toolformer.lm import DecodingModel, LanguageModel
 from toolformer.own_json import read_own
 from toolformer.tool import Tool, Traits
 
@@ -28,16 +28,27 @@ MAX_ANSWER = 64
 
 
 @runtime_checkable
+class HasAdapters(Protocol):
+    """Of a model, what an expert needs: a model behind a server does not have it."""
+
+    def under(self, adapter: str) -> LanguageModel:
+        """See `lm.LanguageModel`."""
+        ...
+
+
+@runtime_checkable
 class AsksModel(Protocol):
     """A tool, or a part of one, that answers with the model that calls it."""
 
-    def with_model(self, model: LanguageModel) -> Self:
+    def with_model(self, model: HasAdapters) -> Self:
         """The same, ready to answer with this model."""
         ...
 
 
-def with_model(tools: Iterable[Tool], model: LanguageModel) -> list[Tool]:
-    """The tools; those that answer with the model that calls them have it from now on."""
+def with_model(tools: Iterable[Tool], model: DecodingModel) -> list[Tool]:
+    """The tools; those that answer with the model that calls them have it from now on, if it is here."""
+    if not isinstance(model, HasAdapters):
+        return [*tools]
     return [tool.with_model(model) if isinstance(tool, AsksModel) else tool for tool in tools]
 
 
@@ -59,7 +70,7 @@ class Expert:
         if self.prompt:
             check_prompt(self.prompt)
 
-    def with_model(self, model: LanguageModel) -> Self:
+    def with_model(self, model: HasAdapters) -> Self:
         """The same expert of this model. The adapter is loaded now, and refused if it is one of another base."""
         from toolformer.decode.desk import Desk
         from toolformer.decode.options import Options

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from toolformer.errors import ToolError, ToolNothing
-from toolformer.expert import Expert, checked
-from toolformer.lm import LanguageModel
+from toolformer.expert import Expert, HasAdapters, checked
 from toolformer.tools.passages import Passage
 from toolformer.tools.wiki_search import shorten
 
@@ -29,7 +28,7 @@ class ExpertReader:
     expert: Expert
     needs_passages = True
 
-    def with_model(self, model: LanguageModel) -> Self:
+    def with_model(self, model: HasAdapters) -> Self:
         """The same reader, ready to answer with this model."""
         return replace(self, expert=self.expert.with_model(model))
 

@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
 from toolformer.errors import ConfigError, ToolError, ToolNothing
-from toolformer.expert import AsksModel
-from toolformer.lm import LanguageModel
+from toolformer.expert import AsksModel, HasAdapters
 from toolformer.tool import Traits
 from toolformer.tools.passages import Passage, Source
 
@@ -57,7 +56,7 @@ class QA:
                 f"{type(self.reader).__name__} answers from passages: give QA a retriever, such as an index"
             )
 
-    def with_model(self, model: LanguageModel) -> Self:
+    def with_model(self, model: HasAdapters) -> Self:
         """The same tool; a reader that answers with the model that calls has it from now on."""
         return replace(self, reader=self.reader.with_model(model)) if isinstance(self.reader, AsksModel) else self
 

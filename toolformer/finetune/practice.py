@@ -19,7 +19,7 @@ from toolformer.errors import ConfigError
 from toolformer.finetune.config import TrainConfig
 from toolformer.finetune.prepare import prepare, save, show_bias
 from toolformer.hf.transformers_model import CausalModel
-from toolformer.lm import Ids, LanguageModel
+from toolformer.lm import DecodingModel, Ids
 from toolformer.loading import Loading
 from toolformer.tool import Tool
 from toolformer.toolbox import Toolbox
@@ -155,7 +155,7 @@ class Practice:
         return (int(self.tokenizer.eos_token_id),)
 
 
-def gathered(events: Iterator[Event], model: LanguageModel, rows: int, end: Ids) -> list[Written]:
+def gathered(events: Iterator[Event], model: DecodingModel, rows: int, end: Ids) -> list[Written]:
     """What each row wrote. `end` stands behind a text that the model has ended."""
     calls: list[list[Answered]] = [[] for _ in range(rows)]
     ended: dict[int, Ended] = {}
@@ -167,7 +167,7 @@ def gathered(events: Iterator[Event], model: LanguageModel, rows: int, end: Ids)
     return [_joined(ended[row], calls[row], model, end) for row in range(rows)]
 
 
-def _joined(ended: Ended, answered: Sequence[Answered], model: LanguageModel, end: Ids) -> Written:
+def _joined(ended: Ended, answered: Sequence[Answered], model: DecodingModel, end: Ids) -> Written:
     """The text's tokens with its calls among them."""
     ids: list[int] = []
     own: list[int] = []
@@ -182,7 +182,7 @@ def _joined(ended: Ended, answered: Sequence[Answered], model: LanguageModel, en
     return Written((*ids, *rest), (*own, *[1] * len(rest)), model.decode(ended.ids), len(answered))
 
 
-def _call(one: Answered, model: LanguageModel) -> tuple[Ids, Ids]:
+def _call(one: Answered, model: DecodingModel) -> tuple[Ids, Ids]:
     """A call's tokens: what the model wrote, and what the decoder put behind it."""
     parts = CallSyntax.TOKENS.parts(one.call)
     return model.encode_parts(parts[:3]), model.encode_parts(parts[3:])
