@@ -22,7 +22,7 @@ ALONE = ("mawps_all", "triviaqa_rc", "popqa", "text", "pairs")
 """Tasks of no group: other sets of what a group has, one of a kind, and those that need a file of the user's."""
 OURS = "toolformer"
 """The decoder's own way, with the tasks' own prompts."""
-Method = Literal["toolformer", "few-shot", "cot", "self-ask", "react", "ama"]
+Method = Literal["toolformer", "few-shot", "cot", "self-ask", "react", "ama", "reflect"]
 """It, and other ways to ask: `eval/methods`. None of those knows k."""
 METHODS: tuple[str, ...] = get_args(Method)
 TASKS = (*(name for names in GROUPS.values() for name in names), *ALONE)
@@ -46,7 +46,7 @@ class Asking:
     threshold: float | None = None
     """Open a call where its probability is at least this, whatever the tool. By default, what calibrating found."""
     method: Method = "toolformer"
-    """How the model is asked: docs/eval.md. All but the first are for the groups math and qa, and know no k."""
+    """How the model is asked: docs/eval.md. All but the first and the last are for the groups math and qa."""
     need: bool = False
     """Also measure where a call was needed: docs/eval.md."""
     vote: int = 1

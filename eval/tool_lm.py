@@ -107,7 +107,7 @@ class ToolLM(LM):  # type: ignore[misc]
             doc: Mapping[str, Any] = request.doc or {}
             # Our own examples name a rule. An empty line before their answer is passed over; where other tasks' texts
             # end is lm-eval's matter.
-            options = _options(self._options, request.args[1]).changed(late_stop=bool(doc.get("rule")))
+            options = options_of(self._options, request.args[1]).changed(late_stop=bool(doc.get("rule")))
             groups[options, tuple(doc.get("without") or ())].append(place)
         found: dict[int, Answer] = {}
         for (options, without), places in groups.items():
@@ -115,9 +115,13 @@ class ToolLM(LM):  # type: ignore[misc]
             found |= zip(places, self._answers(asked, options, self._toolbox(without), told), strict=True)
         return [found[place] for place in range(len(requests))]
 
+    def decoder(self, doc: Mapping[str, Any]) -> Decoder:
+        """The model with the tools of an example, for a method that writes by itself."""
+        return Decoder(self.model, self._toolbox(tuple(doc.get("without") or ())), self._syntax, self._calibrated)
+
     def _answers(self, requests: Sequence[Instance], options: Options, toolbox: Toolbox, told: bool) -> list[Answer]:
         ids = [self.model.encode(request.args[0]).ids for request in requests]
-        facts = [_facts(request.doc or {}) for request in requests]
+        facts = [facts_of(request.doc or {}) for request in requests]
         most = self._most(options, toolbox)
         model, nearest = watched(self.model, self._syntax)
         places: list[Any] = [(request.doc or {}).get("call_at") for request in requests]
@@ -137,7 +141,7 @@ class ToolLM(LM):  # type: ignore[misc]
         """What a tool answers, for a method that reads calls itself; a ToolError where it cannot."""
         begun = time.monotonic()
         try:
-            return self._toolbox(tuple(doc.get("without") or ())).bind(_facts(doc)).run(tool, asked)
+            return self._toolbox(tuple(doc.get("without") or ())).bind(facts_of(doc)).run(tool, asked)
         finally:
             self.waited += time.monotonic() - begun
 
@@ -208,13 +212,13 @@ class _Row:
         )
 
 
-def _facts(doc: Mapping[str, Any]) -> DocumentFacts:
+def facts_of(doc: Mapping[str, Any]) -> DocumentFacts:
     """What a tool may know of an example: the day that it is on."""
     date = doc.get("date")
     return DocumentFacts(date=datetime.date.fromisoformat(date) if date else None)
 
 
-def _options(base: Options, given: Mapping[str, Any]) -> Options:
+def options_of(base: Options, given: Mapping[str, Any]) -> Options:
     """The options of a request: what its task says of length, ends and sampling; the rest is the run's."""
     asked = dict(given)
     stop = asked.pop("until", ())

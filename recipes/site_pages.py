@@ -23,6 +23,8 @@ API = {
             "toolformer.generation.MadeCall",
             "toolformer.Research",
             "toolformer.Note",
+            "toolformer.Reflection",
+            "toolformer.Review",
             "toolformer.Options",
             "toolformer.chat.Chat",
             "toolformer.chat.Turn",

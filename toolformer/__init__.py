@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from toolformer.hf import load
     from toolformer.model import Toolformer
     from toolformer.other_tools import from_langchain, from_smolagents
+    from toolformer.reflect import Reflection, Review
     from toolformer.research import Note, Research
 
 __all__ = [
@@ -55,8 +56,10 @@ __all__ = [
     "Note",
     "Opened",
     "Options",
+    "Reflection",
     "Research",
     "ResultMemory",
+    "Review",
     "ServerError",
     "Text",
     "Tool",
@@ -85,6 +88,7 @@ _AT_FIRST_USE = {
     **dict.fromkeys(("Generation", "MadeCall"), "toolformer.generation"),
     **dict.fromkeys(("from_langchain", "from_smolagents"), "toolformer.other_tools"),
     **dict.fromkeys(("Note", "Research"), "toolformer.research"),
+    **dict.fromkeys(("Reflection", "Review"), "toolformer.reflect"),
     "Expert": "toolformer.expert",
     "Options": "toolformer.decode.options",
     "Toolformer": "toolformer.model",

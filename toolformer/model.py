@@ -22,6 +22,7 @@ from toolformer.hf.load import words_of
 from toolformer.hf.source import folder_of
 from toolformer.lm import DecodingModel, LanguageModel
 from toolformer.loading import Loading, Quantize
+from toolformer.reflect import Reflection, Reflector
 from toolformer.remote.asking import Asker
 from toolformer.remote.remote_model import RemoteModel
 from toolformer.research import Research, Researcher
@@ -154,6 +155,17 @@ class Toolformer:
         """
         options = Options(max_new_tokens=32).changed(**changes)
         return Researcher(self.decoder, question, tool, options, tokens).run(rounds)
+
+    def reflect(self, prompt: str, rounds: int = 2, **changes: Unpack[OptionChanges]) -> Reflection:
+        """Write a draft without calls, review it, and revise it, so often at most.
+
+        In a review the model sees what stands before and behind each place of the draft: it calls where a call is among
+        the k likeliest tokens there, and writes on anew where the result changes the text. `changes` are fields of
+        Options. docs/decode.md says what comes of it.
+        """
+        options = Options().changed(**changes)
+        (reflection,) = Reflector(self.decoder, options).run([self.model.encode(prompt).ids], rounds)
+        return reflection
 
     def close(self) -> None:
         """Stop the tools' processes, and hang up on a server."""

@@ -1,6 +1,6 @@
-"""Other ways to ask the same model: `toolformer eval --method`. Each is a prompt in a TOML file beside this one.
+"""Other ways to ask the same model: `toolformer eval --method`. Most are a prompt in a TOML file beside this one.
 
-A method takes the question alone, and puts it into a prompt of its own. What comes of it is graded as ever.
+Such a method takes the question alone, and puts it into its own prompt. What comes of it is graded as ever.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +10,7 @@ from typing import Any
 from toolformer.errors import ConfigError, unknown_name
 from toolformer.eval.examples import Example
 from toolformer.eval.methods.prompts import read_prompt
+from toolformer.eval.methods.reflected import reflected
 from toolformer.eval.methods.steps import stepped
 from toolformer.eval.methods.voted import reworded
 from toolformer.eval.settings import METHODS
@@ -27,6 +28,8 @@ _WAYS: Mapping[str, Callable[..., list[Answer]]] = {
 
 def answers(method: str, lm: ToolLM, examples: Sequence[Example], settings: Mapping[str, Any]) -> list[Answer]:
     """What the model answers to each example by a method. `settings` are the task's, of sampling."""
+    if method == "reflect":
+        return reflected(lm, examples, settings)
     if method not in _WAYS:
         raise ConfigError(unknown_name("method", method, METHODS))
     prompts = read_prompt(files(__name__).joinpath(f"{method}.toml").read_text("utf-8"))

@@ -42,7 +42,7 @@ ORDER = [
     "toolformer.data_gen",
     *("toolformer.finetune", "toolformer.bootstrap"),
     *("toolformer.builtin", "toolformer.mcp", "toolformer.other_tools", "toolformer.catalog"),
-    *("toolformer.research", "toolformer.model", "toolformer", "toolformer.builtin.compare"),
+    *("toolformer.research", "toolformer.reflect", "toolformer.model", "toolformer", "toolformer.builtin.compare"),
     *("toolformer.eval", "toolformer.when", "toolformer.serve", "toolformer.export_model"),
     *("toolformer.commands", "toolformer.cli"),
 ]
