@@ -39,6 +39,8 @@ API = {
             "toolformer.Traits",
             "toolformer.DocumentFacts",
             "toolformer.FunctionTool",
+            "toolformer.from_langchain",
+            "toolformer.from_smolagents",
             "toolformer.Toolbox",
             "toolformer.ResultMemory",
             "toolformer.Call",
