@@ -55,7 +55,10 @@ def test_it_runs_in_a_worker_like_any_other() -> None:
 
 
 def test_several_arguments_are_given_by_name() -> None:
-    inputs = {"city": {"type": "string", "description": "…"}, "days": {"type": "integer", "nullable": True}}
+    inputs: dict[str, dict[str, Any]] = {
+        "city": {"type": "string", "description": "…"},
+        "days": {"type": "integer", "nullable": True},
+    }
     made = from_smolagents(LikeSmolagents(inputs), traits=HERE)
     assert made("city=Paris, days=3") == "asked () {'city': 'Paris', 'days': 3}"
     assert made("city=Paris") == "asked () {'city': 'Paris'}"
