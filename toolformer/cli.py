@@ -99,7 +99,6 @@ COMMANDS: dict[str, dict[str, type[Runs]]] = {
 
 _HELP = """\
 usage: toolformer COMMAND ...
-
 Teach a language model to use tools from plain text alone.
 {commands}
 

@@ -30,6 +30,7 @@ SMALL = {
     "eval": ("--limit", "1"),
     "train": ("--steps", "2", "--batch-size", "4"),
     "prefer": ("--steps", "2", "--pairs", "8", "--k", "10000"),
+    "expert train": ("--steps", "2", "--batch-size", "4"),
 }
 """Flags that are put behind a command so that it is done in seconds; of a flag that is there twice, the last counts."""
 
@@ -57,7 +58,8 @@ def run(command: Command, folder: Path) -> None:
     """Run a command in the folder, which is the current one, or read it if it needs more than a test has."""
     match command.words:
         case ["toolformer", name, *given] if command.runs:
-            start = partial(cli.main, [name, *given, *SMALL.get(name, ())])
+            small = SMALL.get(name) or SMALL.get(" ".join((name, *given[:1])), ())
+            start = partial(cli.main, [name, *given, *small])
         case ["python", "-m", module, *_] if command.runs:
             start = importlib.import_module(module).main
         case [first, *_]:

@@ -41,6 +41,10 @@ def _passages(place: Path) -> None:
     _write(place, _lines(*rows))
 
 
+def _pairs(place: Path) -> None:
+    _write(place, _lines(*({"input": f"{n} and {n}", "output": str(2 * n)} for n in range(8))))
+
+
 def _plain_model(place: Path) -> None:
     place.symlink_to(BUILTIN / "model")
 
@@ -67,6 +71,7 @@ STAND_INS: dict[str, Callable[[Path], None]] = {
     "CORPUS": _corpus,
     "OUT": _annotated,
     "PASSAGES": _passages,
+    "PAIRS": _pairs,
     "DATA": _benchmarks,
     "M": _plain_model,
     "MODEL": _plain_model,

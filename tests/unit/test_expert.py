@@ -173,19 +173,18 @@ def test_two_threads_take_turns_and_get_their_own_answers(run: str, expert: str)
     model = load(run)
     under = model.under(expert)
     wanted = logits(model, "3 and 3"), logits(under, "3 and 3")
-    wrong = []
+    right = []
 
     def ask(number: int) -> None:
-        for _ in range(20):
-            if not torch.allclose(logits((model, under)[number], "3 and 3"), wanted[number], atol=1e-5):
-                wrong.append(number)
+        got = [logits((model, under)[number], "3 and 3") for _ in range(20)]
+        right.append(all(torch.allclose(one, wanted[number], atol=1e-5) for one in got))
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in (0, 1)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert not wrong
+    assert right == [True, True]
 
 
 def test_an_adapter_of_another_base_is_refused_by_name(expert: str, base: str, tmp_path: Path) -> None:
@@ -396,4 +395,4 @@ def test_from_the_command_line(base: str, tmp_path: Path, capsys: pytest.Capture
     with pytest.raises(SystemExit) as ended:
         main(["expert", "ask", out, "3 and 3"])
     assert ended.value.code == 2
-    assert "did not come to an end" in capsys.readouterr().err
+    assert "toolformer: the context has no room for an answer\n" in capsys.readouterr().err
