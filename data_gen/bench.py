@@ -18,6 +18,7 @@ from toolformer.data_gen.plain import PlainMethod
 from toolformer.data_gen.records import Document, Place
 from toolformer.data_gen.samplers.rules import RuleSampler
 from toolformer.errors import ConfigError
+from toolformer.expert import with_model
 from toolformer.lm import WINDOW, LanguageModel, Window
 from toolformer.loading import Loading
 from toolformer.tool import Tool
@@ -90,7 +91,7 @@ def bench_annotate(
     fast_model = load(model, **vars(loading))
     network, tokenizer = load_network(model, loading)
     network.train(False)
-    with Toolbox(tools) as toolbox:
+    with Toolbox(with_model(tools, fast_model)) as toolbox:
         sampler = RuleSampler(fast_model) if rules else None
         annotator = Annotator(fast_model, toolbox, lessons, sampler=sampler)
         plain = PlainMethod(annotator, network, Codec(tokenizer, model))

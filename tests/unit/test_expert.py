@@ -2,6 +2,8 @@
 
 import json
 import threading
+import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -16,15 +18,19 @@ from tests.unit.test_finetune_run import in_a_process
 from toolformer import Expert, Toolbox, Toolformer
 from toolformer.catalog import ToolSettings, make_tools
 from toolformer.cli import main
+from toolformer.data_gen import Document, annotate
 from toolformer.decode.desk import Desk
 from toolformer.decode.options import Options
 from toolformer.errors import ConfigError, DataError, ToolBroken, ToolError, ToolNothing
+from toolformer.eval.run import evaluate
+from toolformer.eval.settings import Settings
 from toolformer.expert import AsksModel, with_model
 from toolformer.finetune import Exchange, ExpertConfig, read_exchanges, train_expert
 from toolformer.finetune.exchanges import ExchangeRows, hold_out
 from toolformer.hf import load
 from toolformer.hf.encode import Codec
 from toolformer.lm import LanguageModel
+from toolformer.tool import Traits
 from toolformer.tools.expert_reader import ExpertReader
 from toolformer.tools.passages import Passage
 from toolformer.tools.qa import QA
@@ -280,25 +286,21 @@ def test_without_a_model_it_says_what_it_needs() -> None:
 
 
 def test_calls_that_come_together_are_answered_together() -> None:
-    """Eight threads ask at once; the model's passes are those of the longest answer and a few."""
-    answers = [f"{n}?" + "la" * n + END for n in range(1, 9)]
-    model = ScriptedLM(follows=script(*answers))
-    passes = []
-    rows = model.rows
+    """Eight threads ask at once; the model's passes are those of the longest answer, and of the one that came first."""
+    says = script(*(f"{n}?" + "la" * n + END for n in range(1, 9)))
+    together: list[int] = []
 
-    def counted(prompts):  # type: ignore[no-untyped-def]
-        made = rows(prompts)
-        extend = made.extend
-        made.extend = lambda ids: (passes.append(len(ids)), extend(ids))[1]  # type: ignore[method-assign]
-        return made
+    def follows(said: str) -> Mapping[str, float]:
+        while not together and len(desk._new) + len(desk._in) < 8:
+            time.sleep(0.001)  # until the others are there
+        together.append(len(desk._in))
+        return says(said)
 
-    model.rows = counted  # type: ignore[method-assign]
-    desk = Desk(model, Options(k=0))
+    desk = Desk(ScriptedLM(follows=follows), Options(k=0))
     with ThreadPoolExecutor(8) as pool:
         written = list(pool.map(lambda n: desk.ask([f"{n}?"])[0].text, range(1, 9)))
     assert written == ["la" * n for n in range(1, 9)]
-    assert max(passes) == 8
-    assert len(passes) <= 16 + 8
+    assert max(together) == 8
 
 
 def test_an_error_in_one_answer_reaches_all_that_were_written_with_it_and_the_next_are_answered() -> None:
@@ -383,6 +385,30 @@ def test_a_toolformer_calls_its_experts(run: str, expert: str) -> None:
         assert sums.desk is not None
         assert sums.traits.version.endswith("{input} =")
         tf.generate("3 and 3", max_new_tokens=4)
+
+
+class Needy:
+    """A tool that says which model it was given, by not taking it."""
+
+    name = "QA"
+    description = "Answers."
+    traits = Traits(in_process=True)
+
+    def with_model(self, model: LanguageModel) -> "Needy":
+        raise ConfigError(f"given {model.name}")
+
+    def __call__(self, text: str, /) -> str:
+        return text
+
+
+def test_whoever_uses_tools_with_a_model_gives_it_to_those_that_ask_it(tmp_path: Path) -> None:
+    model = ScriptedLM(name="this one")
+    with pytest.raises(ConfigError, match="given this one"):
+        Toolformer(model, [Needy()])
+    with pytest.raises(ConfigError, match="given this one"):
+        annotate([Document("1", "The capital of Peru is Lima.")], [Needy()], tmp_path / "out", model=model)
+    with pytest.raises(ConfigError, match="given this one"):
+        evaluate(model, [Needy()], Settings(tasks=("svamp",), k=(0,), data=tmp_path), tmp_path / "results")
 
 
 def test_from_the_command_line(base: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
