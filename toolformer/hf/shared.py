@@ -131,7 +131,7 @@ class Shared:
             self._layers = [(layer, own.get(id(layer), [])) for layer in _layers(self.model)]
             self._on = called
             self._switch(OWN)
-        self.model.eval().requires_grad_(False)
+        self.model.train(False).requires_grad_(False)
 
 
 def _layers(model: PreTrainedModel) -> Iterator[Any]:
