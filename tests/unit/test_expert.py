@@ -237,7 +237,18 @@ def test_settings_or_weights_that_lie_are_one_line_and_the_model_goes_on(
         model.under(str(tmp_path))
     assert "\n" not in str(told.value)
     assert torch.equal(logits(model, "3 and 3"), before)
-    assert model.under(expert)
+    under = model.under(narrow(expert, tmp_path / "narrow"))
+    assert not torch.equal(logits(under, "3 and 3"), before)
+
+
+def narrow(expert: str, folder: Path) -> str:
+    """The expert with a LoRA in one kind of layer only."""
+    folder.mkdir()
+    weights = load_file(Path(expert) / "adapter_model.safetensors")
+    save_file({key: held for key, held in weights.items() if "q_proj" in key}, folder / "adapter_model.safetensors")
+    settings = json.loads((Path(expert) / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps(settings | {"target_modules": ["q_proj"]}))
+    return str(folder)
 
 
 def asked(follows: str, **more: str) -> Expert:

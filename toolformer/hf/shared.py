@@ -8,6 +8,7 @@ the layers are known, and each is told. Rows under different adapters in one pas
 and cannot be had where an adapter has trained tokens: docs/experts.md has the figures.
 """
 
+import itertools
 import threading
 import warnings
 from collections import deque
@@ -37,6 +38,7 @@ class Shared:
         self.model, self._base = model, base
         self._loaded: dict[str, str] = {}
         """By the folder of each adapter, what it is called on the layers."""
+        self._numbers = itertools.count()
         self._layers: list[tuple[Any, list[str]]] = []
         """The layers with adapters, and which of these are on for the model itself."""
         self._on = OWN
@@ -52,14 +54,15 @@ class Shared:
             inner = bool(self._queue) and self._queue[0] == me
             if not inner:
                 self._queue.append(me)
-                self._changed.wait_for(lambda: self._queue[0] == me)
         try:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue[0] == me)
             self._switch(adapter)
             yield
         finally:
             if not inner:
                 with self._changed:
-                    self._queue.popleft()
+                    self._queue.remove(me)
                     self._changed.notify_all()
 
     def _switch(self, adapter: str) -> None:
@@ -79,7 +82,8 @@ class Shared:
             found = self._found(name)
             place = str(found.folder)
             if place not in self._loaded:
-                self._put(found, called := f"expert{len(self._loaded)}")
+                # A name is never used again: what could not be loaded leaves layers of its name behind.
+                self._put(found, called := f"expert{next(self._numbers)}")
                 self._loaded[place] = called
         return self._loaded[place], found
 
