@@ -161,8 +161,11 @@ class Reflector:
         return (*text.prompt, *text.said, *self._model.encode_parts([Part("\n")]))
 
     def _calls(self, tries: Sequence[_Try]) -> list[_Try]:
-        """The same places with the call that the model writes there, and its result if it has one."""
-        prompts = [(*self._seen(one.text), *one.text.prompt, *one.text.said[: one.at]) for one in tries]
+        """The same places with the call that the model writes there, and its result if it has one.
+
+        It is written behind what stands before the place alone: what a wrong draft says next must not come into it.
+        """
+        prompts = [self._written(one.text, one.at) for one in tries]
         made: dict[int, Call | None] = {}
         for event in self._decoder.run(prompts, _CALL, stride=STRIDE, facts=[one.text.facts for one in tries]):
             if isinstance(event, Answered | Undone):

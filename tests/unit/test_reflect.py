@@ -28,8 +28,8 @@ def reviewer(draft: str, called: str, rest: str, opens: Mapping[int, float]) -> 
 
     def follows(said: str) -> Mapping[str, float]:
         again = said[said.rindex(PROMPT) :]
-        if again == PROMPT and said != PROMPT:  # the draft stands before it, and a call is opened
-            return {called[:5]: 0.9}
+        if again == PROMPT and said != PROMPT:  # the draft stands before it, and a call is likely
+            return {"<API>": 0.9}
         return following(again)
 
     def likely(prompt: str, text: str, position: int) -> float:
@@ -77,16 +77,13 @@ def test_only_places_within_k_are_tried_and_no_more_than_a_few() -> None:
 
 def test_a_text_that_asks_already_is_not_changed_again() -> None:
     model = reviewer(WRONG, CALLED, RIGHT, {0: 0.9})
-    known, follows = RIGHT.index("e"), model.follows
+    begun, follows = RIGHT[:4], model.follows
+    writes = script(f"{PROMPT}{CALLED}{begun}{CALLED}")
 
     def asks_again(said: str) -> Mapping[str, float]:
-        if said.endswith(f"{PROMPT}{RIGHT[:known]}") and said != f"{PROMPT}{RIGHT[:known]}":
+        if said.endswith(f"\n{PROMPT}{begun}"):
             return {"<API>": 0.9}
-        at = said.rfind("<API>")
-        again = said.rfind(PROMPT, 0, at)
-        if at > 0 and said[again:at] == f"{PROMPT}{RIGHT[:known]}" and CALLED.startswith(said[at:]):
-            return script(CALLED)(said[at:])
-        return follows(said)
+        return writes(said) if said.startswith(f"{PROMPT}{CALLED}{begun}<API>") else follows(said)
 
     model.follows = asks_again
     found = reflect(model)
