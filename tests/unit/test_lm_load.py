@@ -19,7 +19,7 @@ from transformers.utils.logging import set_tqdm_hook
 from tests import tiny_models
 from toolformer.calls import CallSyntax, Part
 from toolformer.errors import ConfigError
-from toolformer.hf import load
+from toolformer.hf import load, load_network
 from toolformer.loading import Loading
 
 # peft asks transformers in a way that is on its way out.
@@ -263,6 +263,9 @@ def test_an_adapter_with_tokens_of_its_own(llama: str, tmp_path: Path) -> None:
     ids = loaded.encode_parts([Part(marker, control=True) for marker in CallSyntax.TOKENS.control_tokens])
     assert list(ids) == new
     assert loaded.log_probabilities([ids])[0] == pytest.approx(plain(made.eval(), ids), abs=1e-4)
+    network, _ = load_network(str(tmp_path / "run"))
+    tables = (network.get_input_embeddings(), network.get_output_embeddings())
+    assert [type(table) for table in tables] == [torch.nn.Embedding, torch.nn.Linear]  # no copy of one in each pass
 
 
 def test_a_wrong_adapter(llama: str, tmp_path: Path) -> None:

@@ -168,7 +168,19 @@ def put_on(model: PreTrainedModel, adapter: Adapter, tokens: int) -> PreTrainedM
     config = adapted.active_peft_config
     if config.is_prompt_learning:
         _put_before(inner, adapted.get_prompt(batch_size=1)[0, : config.num_virtual_tokens])
+    _put_into_tables(inner)
     return inner
+
+
+def _put_into_tables(model: PreTrainedModel) -> None:
+    """Write the vectors of trained tokens into the embeddings and the head. peft would make a copy of the whole table
+    with them in it, for either of the two, at every pass."""
+    from peft.utils.other import TrainableTokensWrapper
+
+    wrapped = [(name, one) for name, one in model.named_modules() if isinstance(one, TrainableTokensWrapper)]
+    for name, one in wrapped:
+        table = one.unload_and_optionally_merge_module(merge=True, safe_merge=False, adapter_names=None)
+        model.set_submodule(name, table)
 
 
 def merge(model: PreTrainedModel, adapter: Adapter, tokens: int) -> PreTrainedModel:
