@@ -264,7 +264,7 @@ def test_an_adapter_with_tokens_of_its_own(llama: str, tmp_path: Path) -> None:
     assert list(ids) == new
     assert loaded.log_probabilities([ids])[0] == pytest.approx(plain(made.eval(), ids), abs=1e-4)
     network, _ = load_network(str(tmp_path / "run"))
-    tables = (network.get_input_embeddings(), network.get_output_embeddings())
+    tables = (network.get_input_embeddings(), network.get_output_embeddings())  # type: ignore[no-untyped-call]
     assert [type(table) for table in tables] == [torch.nn.Embedding, torch.nn.Linear]  # no copy of one in each pass
 
 
