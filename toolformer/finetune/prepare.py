@@ -15,6 +15,7 @@ from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 from toolformer.calls import CallSyntax, Part
 from toolformer.errors import ConfigError
 from toolformer.finetune.config import TrainConfig
+from toolformer.finetune.trained_rows import by_themselves
 from toolformer.hf import load_network
 from toolformer.hf.adapter import Adapter
 from toolformer.hf.encode import Codec
@@ -78,6 +79,7 @@ def prepare(name: str, config: TrainConfig, loading: Loading, *, taught: bool = 
             settings.target_modules = sorted(targets)
     if config.how == "full":
         network.requires_grad_(True)
+    by_themselves(model)
     return Prepared(model, network, tokenizer, codec, syntax)
 
 
