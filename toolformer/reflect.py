@@ -68,7 +68,7 @@ class Reflection:
             told.append(f"{'revision' if number else 'draft'}: {draft}")
             for one in self.reviews:
                 if one.draft == number:
-                    call = one.call and f"{one.call.tool}({one.call.input}) → {one.call.result or 'nothing'}"
+                    call = one.call and f"{one.call.tool}({one.call.input}) gave {one.call.result or 'nothing'}"
                     told.append(f"  review at {one.start} (rank {one.rank}): {call or 'no call'}: {one.verdict}")
         return "\n".join(told)
 

@@ -53,7 +53,7 @@ def test_a_call_that_changes_the_text_is_put_in_and_the_rest_is_written_anew() -
     assert [(one.draft, one.start, one.verdict) for one in found.reviews] == [(0, 0, "changed")]
     assert found.settled
     assert str(found) == (
-        f"draft: {WRONG}\n  review at 0 (rank 0): Calculator(4 + 3) → 7: changed\nrevision: {CALLED}{RIGHT}"
+        f"draft: {WRONG}\n  review at 0 (rank 0): Calculator(4 + 3) gave 7: changed\nrevision: {CALLED}{RIGHT}"
     )
 
 
