@@ -18,7 +18,7 @@ def said_and_learnt(prepared: Prepared, ids: torch.Tensor) -> tuple[torch.Tensor
     model: Any = prepared.model
     model.zero_grad()
     logits: torch.Tensor = model(input_ids=ids).logits
-    torch.nn.functional.cross_entropy(logits[0, :-1], ids[0, 1:]).backward()
+    torch.nn.functional.cross_entropy(logits[0, :-1], ids[0, 1:]).backward()  # type: ignore[no-untyped-call]
     return logits.detach(), {name: one.grad.clone() for name, one in model.named_parameters() if one.grad is not None}
 
 
