@@ -16,7 +16,7 @@ from toolformer.decode.decoder import Decoder
 from toolformer.decode.events import Event
 from toolformer.decode.options import OptionChanges, Options
 from toolformer.errors import ConfigError
-from toolformer.generation import Gathered, Generation, MadeCall
+from toolformer.generation import Gathered, Generation, MadeCall, with_calls
 from toolformer.lm import DecodingModel, Ids
 
 
@@ -70,13 +70,8 @@ class Chat:
         """The tokens of an answer with its calls. One that a stop string ended has tokens that are not in its text."""
         if gathered.ended is None or gathered.ended.reason == "stop":
             return None
-        ids, model, syntax = gathered.ended.ids, self._model, self._decoder.syntax
-        written: list[int] = []
-        before = 0
-        for one in gathered.answered:
-            written += [*ids[before : one.tokens], *model.encode_parts(syntax.parts(one.call))]
-            before = one.tokens
-        return (*written, *ids[before:])
+        model, syntax = self._model, self._decoder.syntax
+        return with_calls(gathered.ended.ids, gathered.placed, lambda call: model.encode_parts(syntax.parts(call)))
 
 
 def conversation(decoder: Decoder, turns: Sequence[Turn], options: Options) -> Ids:

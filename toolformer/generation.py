@@ -1,9 +1,9 @@
 """What a model wrote behind a prompt: put together from the events of one row."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from toolformer.calls import CallSyntax
+from toolformer.calls import Call, CallSyntax
 from toolformer.decode.events import Answered, Ended, EndReason, Event, Text
 
 
@@ -74,6 +74,11 @@ class Gathered:
         return self._answered
 
     @property
+    def placed(self) -> list[tuple[int, Call]]:
+        """The calls so far, each with how many tokens of the text stand before it."""
+        return [(one.tokens, one.call) for one in self._answered]
+
+    @property
     def calls(self) -> tuple[MadeCall, ...]:
         """The calls so far. One behind the place where a stop string ended the text stands at its end."""
         return tuple(
@@ -98,3 +103,15 @@ class Gathered:
             raw += self._text[at : made.start] + self._syntax.format(answered.call)
             at = made.start
         return Generation(self._text, self.calls, raw + self._text[at:], self._ended.reason, self._ended.ids)
+
+
+def with_calls(
+    ids: Sequence[int], calls: Iterable[tuple[int, Call]], write: Callable[[Call], Sequence[int]]
+) -> tuple[int, ...]:
+    """A text's tokens with its calls among them. Each comes with how many tokens of the text stand before it."""
+    among: list[int] = []
+    before = 0
+    for at, call in calls:
+        among += [*ids[before:at], *write(call)]
+        before = at
+    return (*among, *ids[before:])

@@ -8,15 +8,16 @@ A round reads each draft twice, and its beginning up to each tried place three t
 follows its result, and for the new end. Texts take their steps together.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
 from toolformer.calls import Call, Part
 from toolformer.decode.decoder import STRIDE, Decoder
 from toolformer.decode.events import Answered, Ended, Undone
-from toolformer.decode.options import Options
+from toolformer.decode.options import AT_ONCE, Options
 from toolformer.errors import ConfigError
+from toolformer.generation import with_calls
 from toolformer.lm import Ids, LanguageModel, Prompted
 from toolformer.tool import DocumentFacts
 
@@ -24,8 +25,6 @@ PLACES = 3
 """Places of a draft that are tried in a round: those where a call is likeliest."""
 _AHEAD = 5
 """Tokens behind a result that tell whether the text goes on in another way."""
-_CALL = Options(k=10**9, max_new_tokens=1)
-"""A call opens at once, since no vocabulary has more tokens."""
 
 Verdict = Literal["changed", "confirmed", "failed"]
 
@@ -124,7 +123,7 @@ class Reflector:
 
     def _revise(self, texts: Sequence[_Text]) -> None:
         """One round: the likeliest call that changes a text is put into it; a text without any is settled."""
-        tries = self._calls([one for text in texts for one in self._places(text)])
+        tries = self._calls(self._places(texts))
         others = {*self._differ([one for one in tries if one.call and one.call.result and not _known(one)])}
         changed: list[_Text] = []
         for text in texts:
@@ -140,25 +139,25 @@ class Reflector:
                 changed.append(text)
         self._go_on(changed)
 
-    def _places(self, text: _Text) -> list[_Try]:
-        """Where a call is likely in a draft that the model has read before."""
-        k = self._options.ranks
-        whole = (*text.prompt, *text.said)
-        tail = self._seen(text)
-        if not text.said or len(tail) + len(whole) > self._model.context:
-            return []
-        first = len(text.prompt)
-        asked = [first + at for at in range(len(text.said)) if at not in text.tried]
-        with self._model.open([Prompted((), tail, whole)], self._opening, [asked]) as openings:
-            chances, ranks = openings.probabilities[0], openings.ranks[0]
-        text.tokens += len(tail) + len(whole)
-        near = [at for at in asked if ranks[at] < k]
-        likeliest = sorted(near, key=lambda at: chances[at], reverse=True)[:PLACES]
-        return [_Try(text, at - first, chances[at], ranks[at]) for at in likeliest]
-
-    def _seen(self, text: _Text) -> tuple[int, ...]:
-        """The draft as it stands before what is read once more."""
-        return (*text.prompt, *text.said, *self._model.encode_parts([Part("\n")]))
+    def _places(self, texts: Sequence[_Text]) -> list[_Try]:
+        """Where a call is likely in each draft, which the model has read before. A draft that does not fit the context
+        twice has no such places."""
+        newline = self._model.encode_parts([Part("\n")])
+        wholes = [(*text.prompt, *text.said) for text in texts]
+        fit = [n for n, whole in enumerate(wholes) if texts[n].said and 2 * len(whole) < self._model.context]
+        prompted = [Prompted((), (*wholes[n], *newline), wholes[n]) for n in fit]
+        asked = [
+            [len(texts[n].prompt) + at for at in range(len(texts[n].said)) if at not in texts[n].tried] for n in fit
+        ]
+        tries: list[_Try] = []
+        with self._model.open(prompted, self._opening, asked) as openings:
+            for row, n in enumerate(fit):
+                text, chances, ranks = texts[n], openings.probabilities[row], openings.ranks[row]
+                text.tokens += 2 * len(wholes[n])
+                near = [at for at in asked[row] if ranks[at] < self._options.ranks]
+                likeliest = sorted(near, key=lambda at: chances[at], reverse=True)[:PLACES]
+                tries += [_Try(text, at - len(text.prompt), chances[at], ranks[at]) for at in likeliest]
+        return tries
 
     def _calls(self, tries: Sequence[_Try]) -> list[_Try]:
         """The same places with the call that the model writes there, and its result if it has one.
@@ -167,7 +166,7 @@ class Reflector:
         """
         prompts = [self._written(one.text, one.at) for one in tries]
         made: dict[int, Call | None] = {}
-        for event in self._decoder.run(prompts, _CALL, stride=STRIDE, facts=[one.text.facts for one in tries]):
+        for event in self._decoder.run(prompts, AT_ONCE, stride=STRIDE, facts=[one.text.facts for one in tries]):
             if isinstance(event, Answered | Undone):
                 made[event.row] = event.call
         for one, prompt in zip(tries, prompts, strict=True):
@@ -201,13 +200,13 @@ class Reflector:
     def _written(self, text: _Text, end: int, call: Call | None = None) -> tuple[int, ...]:
         """The prompt and the draft up to a place, with its calls, and another one there."""
         calls = [*(one for one in text.calls if one[0] <= end), *([(end, call)] if call else [])]
-        return (*text.prompt, *_with_calls(text.said[:end], calls, self._encoded))
+        return (*text.prompt, *with_calls(text.said[:end], calls, self._encoded))
 
     def _encoded(self, call: Call) -> tuple[int, ...]:
         return self._model.encode_parts(self._decoder.syntax.parts(call))
 
     def _shown(self, text: _Text) -> str:
-        return self._model.decode(_with_calls(text.said, text.calls, self._encoded))
+        return self._model.decode(with_calls(text.said, text.calls, self._encoded))
 
     def _review(self, one: _Try, *, changed: bool) -> Review:
         verdict: Verdict = "changed" if changed else "confirmed" if one.call and one.call.result else "failed"
@@ -225,14 +224,3 @@ class Reflector:
 def _known(one: _Try) -> bool:
     """Whether the text asks the same already."""
     return one.call is not None and one.call.gist in {call.gist for _, call in one.text.calls}
-
-
-def _with_calls(
-    said: Sequence[int], calls: Iterable[tuple[int, Call]], encoded: Callable[[Call], tuple[int, ...]]
-) -> tuple[int, ...]:
-    ids: list[int] = []
-    before = 0
-    for at, call in calls:
-        ids += [*said[before:at], *encoded(call)]
-        before = at
-    return (*ids, *said[before:])

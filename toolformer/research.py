@@ -9,13 +9,12 @@ from typing import Literal
 
 from toolformer.decode.decoder import Decoder
 from toolformer.decode.events import Answered, Undone
-from toolformer.decode.options import Options
+from toolformer.decode.options import AT_ONCE, Options
 from toolformer.errors import ConfigError
 from toolformer.generation import Gathered
 
-_ASKING = Options(k=10**9, max_new_tokens=1, calls_sampled=4, choose="call")
-"""A call opens at once, since no vocabulary has more tokens. The likeliest query is written, and three samples, which
-stand in for it where it finds nothing new."""
+_ASKING = AT_ONCE.changed(calls_sampled=4, choose="call")
+"""The likeliest query is written, and three samples, which stand in for it where it finds nothing new."""
 _ANSWER = "Answer:"
 
 Why = Literal["rounds", "nothing new", "nothing found", "tokens"]

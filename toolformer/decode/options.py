@@ -193,6 +193,10 @@ class Options:
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 
 
+AT_ONCE = Options(k=10**9, max_new_tokens=1)
+"""A call opens at once, since no vocabulary has more tokens, and nothing else is written."""
+
+
 class OptionChanges(TypedDict, total=False):
     """The fields of Options, for calls that change some of them."""
 

@@ -5,19 +5,19 @@ that opens a call is among the k likeliest.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from toolformer.calls import CallSyntax
+from toolformer.calls import Call, CallSyntax
 from toolformer.decode.decoder import STRIDE, Decoder
-from toolformer.decode.events import Answered, Ended, Event
 from toolformer.decode.options import Options
 from toolformer.errors import ConfigError
 from toolformer.finetune.config import TrainConfig
 from toolformer.finetune.prepare import prepare, save, show_bias
+from toolformer.generation import Gathered, with_calls
 from toolformer.hf.transformers_model import CausalModel
 from toolformer.lm import DecodingModel, Ids
 from toolformer.loading import Loading
@@ -145,8 +145,10 @@ class Practice:
         self.model.eval()
         for k, numbers in turns.items():
             options = self._options.changed(k=k, seed=self._options.seed + self._times)
-            events = self._decoder.run([prompts[number] for number in numbers], options, stride=STRIDE)
-            written |= zip(numbers, gathered(events, self._decoder.model, len(numbers), self._end), strict=True)
+            rows = {number: Gathered(self._decoder.syntax) for number in numbers}
+            for event in self._decoder.run([prompts[number] for number in numbers], options, stride=STRIDE):
+                rows[numbers[event.row]].add(event)
+            written |= {number: _written(row, self._decoder.model, self._end) for number, row in rows.items()}
         self.model.train(training)
         return [written[number] for number in range(len(prompts))]
 
@@ -155,37 +157,22 @@ class Practice:
         return (int(self.tokenizer.eos_token_id),)
 
 
-def gathered(events: Iterator[Event], model: DecodingModel, rows: int, end: Ids) -> list[Written]:
-    """What each row wrote. `end` stands behind a text that the model has ended."""
-    calls: list[list[Answered]] = [[] for _ in range(rows)]
-    ended: dict[int, Ended] = {}
-    for event in events:
-        if isinstance(event, Answered):
-            calls[event.row].append(event)
-        elif isinstance(event, Ended):
-            ended[event.row] = event
-    return [_joined(ended[row], calls[row], model, end) for row in range(rows)]
+def _written(gathered: Gathered, model: DecodingModel, end: Ids) -> Written:
+    """A row's tokens with its calls, and which of them are its own. `end` stands behind a text that it has ended."""
+    ended, calls = gathered.ended, gathered.placed
+    assert ended is not None
+    last = end if ended.reason == "end" or not (ended.ids or calls) else ()
 
+    def wrote(call: Call) -> Ids:
+        """A call's tokens up to the arrow, which ends what the model writes of it."""
+        return model.encode_parts(CallSyntax.TOKENS.parts(call)[:3])
 
-def _joined(ended: Ended, answered: Sequence[Answered], model: DecodingModel, end: Ids) -> Written:
-    """The text's tokens with its calls among them."""
-    ids: list[int] = []
-    own: list[int] = []
-    before = 0
-    for one in answered:
-        text = ended.ids[before : one.tokens]
-        written, result = _call(one, model)
-        ids += [*text, *written, *result]
-        own += [1] * (len(text) + len(written)) + [0] * len(result)
-        before = one.tokens
-    rest = (*ended.ids[before:], *(end if ended.reason == "end" or not (ended.ids or answered) else ()))
-    return Written((*ids, *rest), (*own, *[1] * len(rest)), model.decode(ended.ids), len(answered))
+    def result(call: Call) -> Ids:
+        return model.encode_parts(CallSyntax.TOKENS.parts(call)[3:])
 
-
-def _call(one: Answered, model: DecodingModel) -> tuple[Ids, Ids]:
-    """A call's tokens: what the model wrote, and what the decoder put behind it."""
-    parts = CallSyntax.TOKENS.parts(one.call)
-    return model.encode_parts(parts[:3]), model.encode_parts(parts[3:])
+    ids = with_calls(ended.ids, calls, lambda call: [*wrote(call), *result(call)])
+    own = with_calls([1] * len(ended.ids), calls, lambda call: [1] * len(wrote(call)) + [0] * len(result(call)))
+    return Written((*ids, *last), (*own, *[1] * len(last)), gathered.text, len(calls))
 
 
 def thrifty(right: float, calls: int, patience: float = 4.0) -> float:
