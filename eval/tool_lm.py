@@ -15,7 +15,7 @@ from typing import Any, Self
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
-from toolformer.calls import Call
+from toolformer.calls import Call, CallSyntax
 from toolformer.decode.decoder import Decoder
 from toolformer.decode.events import Answered, Called, Ended, Event, Opened, Undone
 from toolformer.decode.options import Options
@@ -99,35 +99,44 @@ class ToolLM(LM):  # type: ignore[misc]
         del disable_tqdm
         return [roll(self.model, request.args[0]).log_probability for request in requests]
 
-    def answers(self, requests: Sequence[Instance], *, told: bool = True) -> list[Answer]:
+    def answers(
+        self,
+        requests: Sequence[Instance],
+        *,
+        told: bool = True,
+        base: Options | None = None,
+        syntax: CallSyntax | None = None,
+    ) -> list[Answer]:
         """All that came of the requests. Those with the same settings and tools go through the model together. Each is
-        told, unless it is only a part of an answer."""
+        told, unless it is only a part of an answer. A method may have options of its own, and another spelling."""
         groups: dict[Any, list[int]] = defaultdict(list)
         for place, request in enumerate(requests):
             doc: Mapping[str, Any] = request.doc or {}
             # Our own examples name a rule. An empty line before their answer is passed over; where other tasks' texts
             # end is lm-eval's matter.
-            options = options_of(self._options, request.args[1]).changed(late_stop=bool(doc.get("rule")))
+            options = options_of(base or self._options, request.args[1]).changed(late_stop=bool(doc.get("rule")))
             groups[options, tuple(doc.get("without") or ())].append(place)
         found: dict[int, Answer] = {}
         for (options, without), places in groups.items():
             asked = [requests[place] for place in places]
-            found |= zip(places, self._answers(asked, options, self._toolbox(without), told), strict=True)
+            decoder = self.decoder({"without": without}, syntax)
+            found |= zip(places, self._answers(asked, options, decoder, told), strict=True)
         return [found[place] for place in range(len(requests))]
 
-    def decoder(self, doc: Mapping[str, Any]) -> Decoder:
-        """The model with the tools of an example, for a method that writes by itself."""
-        return Decoder(self.model, self._toolbox(tuple(doc.get("without") or ())), self._syntax, self._calibrated)
+    def decoder(self, doc: Mapping[str, Any], syntax: CallSyntax | None = None) -> Decoder:
+        """The model with the tools of an example."""
+        toolbox = self._toolbox(tuple(doc.get("without") or ()))
+        return Decoder(self.model, toolbox, syntax or self._syntax, self._calibrated)
 
-    def _answers(self, requests: Sequence[Instance], options: Options, toolbox: Toolbox, told: bool) -> list[Answer]:
+    def _answers(self, requests: Sequence[Instance], options: Options, plain: Decoder, told: bool) -> list[Answer]:
         ids = [self.model.encode(request.args[0]).ids for request in requests]
         facts = [facts_of(request.doc or {}) for request in requests]
-        most = self._most(options, toolbox)
-        model, nearest = watched(self.model, self._syntax)
+        most = self._most(options, plain.toolbox)
+        model, nearest = watched(self.model, plain.syntax)
         places: list[Any] = [(request.doc or {}).get("call_at") for request in requests]
         if None not in places:
-            model = forced(model, self._syntax, places)
-        decoder = Decoder(model, toolbox, self._syntax, self._calibrated)
+            model = forced(model, plain.syntax, places)
+        decoder = Decoder(model, plain.toolbox, plain.syntax, plain.calibrated)
         rows = [_Row(decoder, max(0, len(one) - most)) for one in ids]
         for event in decoder.run([one[-most:] for one in ids], options, stride=16, facts=facts):
             rows[event.row].add(event)

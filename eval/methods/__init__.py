@@ -9,6 +9,7 @@ from typing import Any
 
 from toolformer.errors import ConfigError, unknown_name
 from toolformer.eval.examples import Example
+from toolformer.eval.methods.few_shot import few_shot
 from toolformer.eval.methods.prompts import read_prompt
 from toolformer.eval.methods.reflected import reflected
 from toolformer.eval.methods.steps import stepped
@@ -18,7 +19,7 @@ from toolformer.eval.tool_lm import Answer, ToolLM
 
 _KINDS = {"number": "numbers", "qa": "short answers"}
 _WAYS: Mapping[str, Callable[..., list[Answer]]] = {
-    "few-shot": stepped,
+    "few-shot": few_shot,
     "cot": stepped,
     "self-ask": stepped,
     "react": stepped,

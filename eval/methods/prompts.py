@@ -3,10 +3,14 @@
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from toolformer.calls import Call, CallSyntax
+
 SLOT = "{question}"
+_CALL = re.compile(r"\{(\w+)\(([^{}]*)\) = ([^{}]*)\}")
+"""A call that is shown, with its result: {Calculator(7 * 12) = 84}. `CallSyntax` spells it."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Prompt:
     """How a result is put behind the step: {result}."""
     steps: int = 1
     """Maximum number of steps."""
-    reworded: tuple[str, ...] = field(default=())
+    reworded: tuple[str, ...] = ()
     """Other prompts for the same question. A {rewritten} in one is the question in words of the model's own."""
 
     def begin(self, question: str) -> str:
@@ -50,9 +54,14 @@ def read_prompt(toml: str) -> dict[str, Prompt]:
 
 
 def _prompt(table: Mapping[str, Any]) -> Prompt:
+    table = {**table, "shown": _CALL.sub(_spelled, table["shown"])}
     patterns = {name: re.compile(table[name]) for name in ("answer", "action") if name in table}
     lists = {name: tuple(table[name]) for name in ("stop", "tools", "reworded") if name in table}
     return Prompt(**{**table, **patterns, **lists})
+
+
+def _spelled(call: re.Match[str]) -> str:
+    return CallSyntax.TEXT.format(Call(*call.groups()))
 
 
 def question_of(prompt: str, question: str) -> str:

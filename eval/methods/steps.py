@@ -1,4 +1,4 @@
-"""The model writes a step, its tool answers, and it writes on: chains of thought, self-ask, ReAct, calls as text.
+"""The model writes a step, its tool answers, and it writes on: chains of thought, self-ask, ReAct.
 
 Between two steps the text is read again, since its end has changed: a text of n steps costs n times its prompt. All
 texts of a task take a step together.
@@ -6,6 +6,7 @@ texts of a task take a step together.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from lm_eval.api.instance import Instance
@@ -49,14 +50,19 @@ def stepped(
     return [_answer(one) for one in texts]
 
 
-def write(
-    lm: ToolLM, prompts: Sequence[str], stop: Sequence[str], tokens: int, settings: Mapping[str, Any]
-) -> list[str]:
-    """What the model writes behind each prompt. Of the task's settings, those of sampling hold."""
-    sampling = {name: value for name, value in settings.items() if name not in ("until", "max_gen_toks")}
-    given = sampling | {"until": [*stop], "max_gen_toks": tokens}
-    asked = [Instance("generate_until", {"rule": "as ours"}, (prompt, given), 0) for prompt in prompts]
+def write(lm: ToolLM, begun: Sequence[str], prompt: Prompt, settings: Mapping[str, Any]) -> list[str]:
+    """What the model writes behind each of these texts, as far as one step goes."""
+    asked = [request(text, prompt, settings) for text in begun]
     return [answer.text for answer in lm.answers(asked, told=False)]
+
+
+def request(
+    text: str, prompt: Prompt, settings: Mapping[str, Any], doc: Mapping[str, Any] = MappingProxyType({})
+) -> Instance:
+    """To go on from a text. Of the task's settings, those of sampling hold."""
+    sampling = {name: value for name, value in settings.items() if name not in ("until", "max_gen_toks")}
+    given = sampling | {"until": [*prompt.stop], "max_gen_toks": prompt.tokens}
+    return Instance("generate_until", {**doc, "rule": "ours"}, (text, given), 0)
 
 
 def _step(lm: ToolLM, texts: Sequence[_Text], settings: Mapping[str, Any]) -> list[str]:
@@ -68,7 +74,7 @@ def _step(lm: ToolLM, texts: Sequence[_Text], settings: Mapping[str, Any]) -> li
             prompt.begin(question_of(texts[place].example.prompt, texts[place].example.question)) + texts[place].said
             for place in places
         ]
-        written |= zip(places, write(lm, begun, prompt.stop, prompt.tokens, settings), strict=True)
+        written |= zip(places, write(lm, begun, prompt, settings), strict=True)
     return [written[place] for place in range(len(texts))]
 
 

@@ -36,14 +36,14 @@ def reworded(
 def _of_one_kind(lm: ToolLM, examples: Sequence[Example], prompt: Prompt, settings: Mapping[str, Any]) -> list[Answer]:
     questions = [question_of(one.prompt, one.question) for one in examples]
     begun = [prompt.begin(one) for one in questions]
-    others = _written(lm, begun, prompt, settings)
+    others = write(lm, begun, prompt, settings)
     rewritten = [other.strip() or one for other, one in zip(others, questions, strict=True)]
     forms = []
     for form in prompt.reworded:
         asked = [
             form.replace(SLOT, one).replace(_REWRITTEN, other) for one, other in zip(questions, rewritten, strict=True)
         ]
-        forms.append([prompt.final(text) for text in _written(lm, asked, prompt, settings)])
+        forms.append([prompt.final(text) for text in write(lm, asked, prompt, settings)])
     said = [[judge(one.rule, text, one.answers, one.choices).answer for text in texts]
             for one, texts in zip(examples, zip(*forms, strict=True), strict=True)]  # fmt: skip
     chosen = elected(said)
@@ -51,10 +51,6 @@ def _of_one_kind(lm: ToolLM, examples: Sequence[Example], prompt: Prompt, settin
         Answer(forms[form][place], " | ".join(texts[place] for texts in forms), (), (), 0.0, -1, -1, 0)
         for place, form in enumerate(chosen)
     ]
-
-
-def _written(lm: ToolLM, prompts: Sequence[str], prompt: Prompt, settings: Mapping[str, Any]) -> list[str]:
-    return write(lm, prompts, prompt.stop, prompt.tokens, settings)
 
 
 def elected(said: Sequence[Sequence[str]]) -> list[int]:
