@@ -54,10 +54,10 @@ def read_prompt(toml: str) -> dict[str, Prompt]:
 
 
 def _prompt(table: Mapping[str, Any]) -> Prompt:
-    table = {**table, "shown": _CALL.sub(_spelled, table["shown"])}
-    patterns = {name: re.compile(table[name]) for name in ("answer", "action") if name in table}
-    lists = {name: tuple(table[name]) for name in ("stop", "tools", "reworded") if name in table}
-    return Prompt(**{**table, **patterns, **lists})
+    values: dict[str, Any] = {**table, "shown": _CALL.sub(_spelled, table["shown"])}
+    values |= {name: re.compile(table[name]) for name in ("answer", "action") if name in table}
+    values |= {name: tuple(table[name]) for name in ("stop", "tools", "reworded") if name in table}
+    return Prompt(**values)
 
 
 def _spelled(call: re.Match[str]) -> str:

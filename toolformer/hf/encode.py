@@ -161,6 +161,28 @@ class Codec:
         return self.decode([*before, *ids])[len(self.decode(before)) :]
 
 
+class Spells:
+    """Of `lm.DecodingModel`, what a tokenizer answers by itself."""
+
+    _codec: Codec
+
+    def encode(self, text: str) -> Encoded:
+        """See `lm.DecodingModel`. Lone surrogates are encoded as U+FFFD, which is what a decoder makes of them."""
+        return self._codec.encode(text)
+
+    def encode_parts(self, parts: Sequence[Part]) -> tuple[int, ...]:
+        """See `lm.DecodingModel`."""
+        return self._codec.encode_parts(parts)
+
+    def frame_turns(self, roles: Sequence[str]) -> list[tuple[int, ...]] | None:
+        """See `lm.DecodingModel`."""
+        return self._codec.frame_turns(roles)
+
+    def decode(self, ids: Ids) -> str:
+        """See `lm.DecodingModel`."""
+        return self._codec.decode(ids)
+
+
 def _without(recipe: dict[str, Any], control: dict[str, int]) -> dict[str, Any]:
     """The tokenizer without these tokens, neither added nor in reach as ordinary pieces."""
     model = dict(recipe["model"])

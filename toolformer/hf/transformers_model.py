@@ -10,13 +10,12 @@ from typing import Self
 import torch
 from transformers import PreTrainedModel
 
-from toolformer.calls import Part
 from toolformer.errors import ConfigError
 from toolformer.hf.adapter import soft_ids
 from toolformer.hf.cache import KeyValues
 from toolformer.hf.causal_rows import CausalRows
 from toolformer.hf.checkpoint import adapter_mark
-from toolformer.hf.encode import Codec
+from toolformer.hf.encode import Codec, Spells
 from toolformer.hf.network import Network
 from toolformer.hf.openings import Heads, pass_over
 from toolformer.hf.precision import in_fp32, precision, rounding
@@ -32,7 +31,7 @@ _OFF = 0.3
 _FINE = "Models like Llama, Qwen, Gemma, GPT-2, GPT-NeoX, OPT and T5 can."
 
 
-class TransformersModel(ABC):
+class TransformersModel(Spells, ABC):
     """Of `lm.LanguageModel`, what does not depend on how the model reads."""
 
     def __init__(
@@ -62,25 +61,9 @@ class TransformersModel(ABC):
     def _begin(self, prefix: Ids) -> tuple[Ids, tuple[int, ...]]:
         """What an encoder reads of a prefix (nothing, where there is none), and what the row of a text begins with."""
 
-    def encode(self, text: str) -> Encoded:
-        """See `lm.LanguageModel`. Lone surrogates are encoded as U+FFFD, which is what a decoder makes of them."""
-        return self._codec.encode(text)
-
     def encode_behind(self, text: str) -> Encoded:
         """See `lm.LanguageModel`."""
         return self._codec.encode_behind(text)
-
-    def encode_parts(self, parts: Sequence[Part]) -> tuple[int, ...]:
-        """See `lm.LanguageModel`."""
-        return self._codec.encode_parts(parts)
-
-    def frame_turns(self, roles: Sequence[str]) -> list[tuple[int, ...]] | None:
-        """See `lm.LanguageModel`."""
-        return self._codec.frame_turns(roles)
-
-    def decode(self, ids: Ids) -> str:
-        """See `lm.LanguageModel`."""
-        return self._codec.decode(ids)
 
     def log_probabilities(self, texts: Sequence[tuple[int, ...]]) -> list[list[float]]:
         """See `lm.LanguageModel`. An encoder reads an empty prompt."""

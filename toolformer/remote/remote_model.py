@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from toolformer.calls import CallSyntax, Part
 from toolformer.errors import ConfigError
+from toolformer.hf.encode import Spells
 from toolformer.hf.load import Words
-from toolformer.lm import Encoded, Ids, syntax_of
+from toolformer.lm import Ids, syntax_of
 from toolformer.remote.asking import Asker
 from toolformer.remote.dialects import KNOWN, dialect_of
 from toolformer.remote.remote_rows import RemoteRows
@@ -14,7 +15,7 @@ _PROBE = "There are 8 boxes (é, 76 in each), so that is"
 """What the server must spell as the tokenizer does."""
 
 
-class RemoteModel:
+class RemoteModel(Spells):
     """`lm.DecodingModel` for a server that tells the likeliest tokens. Not for several threads at once."""
 
     def __init__(self, asker: Asker, words: Words) -> None:
@@ -38,22 +39,6 @@ class RemoteModel:
                 f"the tokenizer is not that of {self.name}, which reads {meant[:60]!r} as {said[:60]!r}: name the "
                 "model that the server was started with, or one made of it"
             )
-
-    def encode(self, text: str) -> Encoded:
-        """See `lm.DecodingModel`."""
-        return self._codec.encode(text)
-
-    def encode_parts(self, parts: Sequence[Part]) -> tuple[int, ...]:
-        """See `lm.DecodingModel`."""
-        return self._codec.encode_parts(parts)
-
-    def frame_turns(self, roles: Sequence[str]) -> list[tuple[int, ...]] | None:
-        """See `lm.DecodingModel`."""
-        return self._codec.frame_turns(roles)
-
-    def decode(self, ids: Ids) -> str:
-        """See `lm.DecodingModel`."""
-        return self._codec.decode(ids)
 
     def rows(self, prompts: Sequence[Ids]) -> RemoteRows:
         """See `lm.DecodingModel`."""
