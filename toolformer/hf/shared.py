@@ -4,8 +4,8 @@ The base weights are in memory once. An expert's adapter is put on only if its b
 nothing but LoRA: it may not change the vocabulary or a whole layer, which the others share.
 
 peft's own way to go from one adapter to another walks through the whole model and takes as long as a pass does; here
-the layers are known, and each is told. Rows under different adapters in one pass (peft's mixed batches) are no faster,
-and cannot be had where an adapter has trained tokens: docs/experts.md has the figures.
+the layers are known, and each is told. Rows under different adapters in one pass (peft's mixed batches) are no faster:
+docs/experts.md has the figures.
 """
 
 import itertools
@@ -71,7 +71,7 @@ class Shared:
         from peft.tuners.lora import LoraLayer
 
         for layer, own in self._layers:
-            # What is no LoRA, such as trained tokens, belongs to the model's own adapter alone.
+            # What is no LoRA, such as a layer that was trained whole, belongs to the model's own adapter alone.
             there = [adapter] if isinstance(layer, LoraLayer) else []
             layer._active_adapter = own if adapter == OWN else there
         self._on = adapter
