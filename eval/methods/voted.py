@@ -68,7 +68,7 @@ def elected(said: Sequence[Sequence[str]]) -> list[int]:
             break
         trust = [_log_odds([one[form] == win for one, win in zip(said, winners, strict=True) if one[form]])
                  for form in range(forms)]  # fmt: skip
-    return [max(one.index(win), 0) if win else 0 for one, win in zip(said, winners, strict=True)]
+    return [one.index(win) if win else 0 for one, win in zip(said, winners, strict=True)]
 
 
 def _winner(said: Sequence[str], trust: Sequence[float]) -> str:

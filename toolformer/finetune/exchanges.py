@@ -90,8 +90,7 @@ class ExchangeRows:
         return fit
 
     def _row(self, exchange: Exchange) -> TrainingRow:
-        start = [] if self._codec.start is None else [self._codec.start]
-        read = [*start, *self._codec.encode(filled(self._prompt, exchange.input)).ids]
+        read = self._codec.started(self._codec.encode(filled(self._prompt, exchange.input)).ids)
         said = self._codec.encode_parts([Part(" " + exchange.output)])
         ids = array("i", [*read, *said, self._codec.tokenizer.eos_token_id])
         return TrainingRow(ids, frozenset(range(1, len(read))))

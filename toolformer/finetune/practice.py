@@ -92,9 +92,8 @@ class Practice:
             raise ConfigError(f"a prompt is a text here, not a {type(odd).__name__}: write the turns of a chat as text")
         ids = [self._decoder.model.encode(prompt).ids for prompt in prompts]
         written = self._write(ids)
-        start = [] if self._prepared.codec.start is None else [self._prepared.codec.start]
         return {
-            "prompt_ids": [[*start, *one] for one in ids],
+            "prompt_ids": [self._prepared.codec.started(one) for one in ids],
             "completion_ids": [[*one.ids] for one in written],
             "logprobs": None,
             "env_mask": [[*one.own] for one in written],
