@@ -6,6 +6,7 @@
     Dates(days until December 25, 2026)               35
     Dates(10 days after March 1, 2020)                March 11, 2020
     Dates(2020-01-31 + 1 month)                       February 29, 2020
+    Dates(weekday of 10 days ago)                     Tuesday
 
 "Today" is the document's date where the tool is bound to a dated document, and what the clock says at the moment of the
 call otherwise. Years run from 1 to 9999, all of them in the Gregorian calendar, also where people then used another.
@@ -120,28 +121,36 @@ def _days_from(match: re.Match[str], today: datetime.date) -> str:
     return str((_date(ends.get("end", "today"), today) - _date(ends.get("start", "today"), today)).days)
 
 
-def _moved(match: re.Match[str], today: datetime.date) -> str:
+def _date_moved(match: re.Match[str], today: datetime.date) -> str:
+    return written(_moved(match, today))
+
+
+def _moved(match: re.Match[str], today: datetime.date) -> datetime.date:
     parts = match.groupdict()
     back = parts.get("direction", "").casefold() in ("-", "minus", "before", "ago")
     word = parts["number"].casefold().replace(",", "")
     number = int(word) if word.isdigit() else 1 if word in ("a", "an") else _NUMBERS.index(word)
-    return written(_shifted(_date(parts.get("date", "today"), today), -number if back else number, parts["unit"]))
+    return _shifted(_date(parts.get("date", "today"), today), -number if back else number, parts["unit"])
 
 
 def _form(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.ASCII | re.IGNORECASE)
 
 
+_SHIFTS = (
+    _form(rf"(?P<date>.+?) (?P<direction>[-+]|plus|minus) ?{_SPAN}"),
+    _form(rf"{_SPAN} (?P<direction>before|after|from) (?P<date>.+)"),
+    _form(rf"{_SPAN} (?P<direction>ago)"),
+    _form(rf"in {_SPAN}"),
+)
+"""How a date is written by its distance from another one, or from today."""
 _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], datetime.date], str]], ...] = (
     (_form(r"(?:what |which |the )*(?:weekday|day of the week|day)(?: is| was| of| on| for)+ (?P<date>.+)"), _weekday),
     (_form(r"(?:how many |number of |the )*days between (?P<start>.+) and (?P<end>.+)"), _days_between),
     (_form(r"(?:how many |number of |the )*days from (?P<start>.+) (?:to|until|till) (?P<end>.+)"), _days_from),
     (_form(r"(?:how many |number of |the )*days (?:until|till|to) (?P<end>.+)"), _days_from),
     (_form(r"(?:how many |number of |the )*days since (?P<start>.+)"), _days_from),
-    (_form(rf"(?P<date>.+?) (?P<direction>[-+]|plus|minus) ?{_SPAN}"), _moved),
-    (_form(rf"{_SPAN} (?P<direction>before|after|from) (?P<date>.+)"), _moved),
-    (_form(rf"{_SPAN} (?P<direction>ago)"), _moved),
-    (_form(rf"in {_SPAN}"), _moved),
+    *((shift, _date_moved) for shift in _SHIFTS),
     (_form(r"(?P<end>.+) - (?P<start>.+)"), _days_from),
 )
 
@@ -165,15 +174,19 @@ _WRITTEN = (
     _form(rf"{_WEEKDAY}(?P<year>\d{{4}})([-/])(?P<month>\d{{1,2}})\3(?P<day>\d{{1,2}})"),
 )
 _AMBIGUOUS = _form(r"\d{1,2}([-/.])\d{1,2}\1(?:\d{2}|\d{4})")
-_RELATIVE = {"today": 0, "now": 0, "tomorrow": 1, "yesterday": -1}
+_RELATIVE = {
+    "today": 0, "now": 0, "tomorrow": 1, "yesterday": -1, "the day after tomorrow": 2, "the day before yesterday": -2,
+}  # fmt: skip
 
 
 def _date(text: str, today: datetime.date) -> datetime.date:
-    """The date that is written there; only spellings with one meaning are read."""
+    """The date that is written there, or so long before or after one; only spellings with one meaning are read."""
     text = text.strip()
     if (days := _RELATIVE.get(text.casefold())) is not None:
         # A clock may return a datetime, which cannot be subtracted from a date.
         return _shifted(datetime.date(today.year, today.month, today.day), days, "day")
+    if match := next(filter(None, (pattern.fullmatch(text) for pattern in _SHIFTS)), None):
+        return _moved(match, today)
     match = next(filter(None, (pattern.fullmatch(text) for pattern in _WRITTEN)), None)
     if match is None:
         if _AMBIGUOUS.fullmatch(text):

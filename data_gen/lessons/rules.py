@@ -51,9 +51,10 @@ def dated(document: Document) -> bool:
 
 
 def dates(document: Document) -> bool:
-    """A day is written in the text, and another, a weekday or a length of time, which may follow from it."""
-    days = list(itertools.islice(_DAY.finditer(document.text), 2))
-    return len(days) == 2 or (len(days) == 1 and _TIME.search(document.text) is not None)
+    """A day is written in the text or is the text's own, and another, a weekday or a length of time, which may follow
+    from it."""
+    days = len(list(itertools.islice(_DAY.finditer(document.text), 2))) + (document.facts.date is not None)
+    return days > 1 or (days == 1 and _TIME.search(document.text) is not None)
 
 
 def formulas(document: Document) -> bool:

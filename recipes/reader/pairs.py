@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from recipes.reader.templates import NEW, TEMPLATES, Template
-from recipes.smollm2.corpus import WIKIPEDIA, Json, digest, rows, write
+from recipes.smollm2.sources import WIKIPEDIA, Json, digest, rows, write
 from toolformer.builtin import knowledge
 from toolformer.tools.expert_reader import UNKNOWN, reading
 from toolformer.tools.passages import Passage

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from recipes.smollm2.corpus import rows
+from recipes.smollm2.sources import rows
 from toolformer.calls import Call
 from toolformer.data_gen.known import KnownText, known_calls
 from toolformer.data_gen.lessons import builtin_lessons

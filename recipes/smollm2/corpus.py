@@ -11,49 +11,25 @@ DATA holds the files of `SOURCES`; the package's own texts and facts are mixed i
 """
 
 import argparse
-import gzip
-import hashlib
 import json
 import random
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from recipes.builtin.corpus import build, to_jsonl
+from recipes.smollm2 import asked
 from recipes.smollm2.problems import problems
+from recipes.smollm2.sources import BARE, MAWPS, POSTS, SOURCES, WIKIPEDIA, Json, Source, digest, rows, write
 from toolformer.builtin import knowledge
 
 SEED = 16
-Json = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Source:
-    """A file of texts, and how many texts are taken from it."""
-
-    file: str
-    sha256: str
-    texts: int
-    longest: int | None = None
-    """Only texts of at most so many characters."""
-
-
-BARE = Source("gsm8k/train_bare.jsonl", "fc6ad918497a7fd679a66c367ffd9e27c1499f42566234323aa2d7463639e328", 600, 300)
-"""Solved word problems without the expressions before their results. Short ones take one or two steps."""
-WIKIPEDIA = Source(
-    "wikipedia/passages.jsonl.gz", "b9bd4ab634adf009b68b318be28f4543a30cc337de6873975982ee523fccb425", 80
-)
-POSTS = Source("webtext/posts.jsonl.gz", "489fad6d5f2b891c71779c7a3813bf2e3e71f41d94455d45f3b956d967f89f62", 12, 3000)
-"""Web pages with their dates."""
-MAWPS = Source("mawps/trainset.json", "2b64752c55d451a157b6aec2ffddfe67a64ec3a67e3e7c7d4eb7a02ce2ed05dc", 0)
-"""Not learnt from: settings are chosen by it."""
-SOURCES = (BARE, WIKIPEDIA, POSTS, MAWPS)
-PROBLEMS = 700
+PROBLEMS = 1300
 """Short word problems of our own: problems.py."""
-OWN = {"sum": 120, "date": 300, "today": 60, "fact": 360}
+DAYS, FACTS, PAGES = 260, 120, 160
+"""Texts about days, and questions about facts and pages: asked.py."""
+OWN = {"sum": 80, "date": 200, "today": 40, "fact": 260}
 """Texts of each kind of the package's own corpus, which is made again with several seeds."""
 SEEDS = range(6)
 
@@ -85,10 +61,12 @@ def drawn(data: Path) -> tuple[list[Json], list[Json]]:
     texts = [{"id": f"wikipedia-{number}", **row} for number, row in enumerate(introductions[: WIKIPEDIA.texts])]
     posts = [{"id": row["url"], **row} for row in taken(rng, data, POSTS)]
     told = [{"id": row["id"], "text": row["text"]} for row in texts]
-    mixed = [*solved, *told, *posts, *own(rng), *problems("smollm2", PROBLEMS)]
+    left = introductions[WIKIPEDIA.texts :]
+    short = [*asked.days("smollm2", DAYS), *asked.facts("smollm2", FACTS), *asked.pages("smollm2", left, PAGES)]
+    mixed = [*solved, *told, *posts, *own(rng), *problems("smollm2", PROBLEMS), *short]
     rng.shuffle(mixed)
     facts = [{"title": fact.subject, "text": fact.sentences[0]} for fact in knowledge.load()]
-    return mixed, [*introductions[WIKIPEDIA.texts :], *facts]
+    return mixed, [*left, *facts]
 
 
 def taken(rng: random.Random, data: Path, source: Source) -> list[Json]:
@@ -107,22 +85,6 @@ def own(rng: random.Random) -> Iterator[Json]:
         for row in rng.sample([row for row in texts if row["kind"] == kind], count):
             dated: Json = {name: row[name] for name in ("date", "url") if name in row}
             yield {"id": f"own-{row['seed']}-{row['id']}", "text": row["text"], **dated, "calls": row["truth"]}
-
-
-def rows(path: Path) -> Iterator[Json]:
-    """The lines of a file."""
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
-        yield from map(json.loads, file)
-
-
-def write(path: Path, rows: list[Json]) -> None:
-    """A line each."""
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
-
-
-def digest(path: Path) -> str:
-    """The file's hash; nothing, where there is no file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from recipes.smollm2 import prose
-from recipes.smollm2.corpus import POSTS, WIKIPEDIA, Source, digest, drawn, rows, write
+from recipes.smollm2.corpus import drawn
+from recipes.smollm2.sources import POSTS, WIKIPEDIA, Source, digest, rows, write
 
 SEED = "anchor 1"
 WIKITEXT = Source("wikitext2/valid.txt", "f0737ed31fc1329026e95cb8b98e19c2a182c39c240ab909dc31abf2f8af58e8", 160, 350)

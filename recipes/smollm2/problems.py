@@ -14,8 +14,10 @@ from toolformer.tools.calculator import Calculator
 
 Json = dict[str, Any]
 KINDS: Mapping[str, int] = {
-    "a + b": 18, "a - b": 24, "a * b": 14, "a / b": 14, "a + b + c": 5, "a + b - c": 4, "a - b + c": 3, "a - b - c": 4,
+    "a + b": 16, "a - b": 24, "a * b": 14, "a / b": 14, "a + b + c": 4, "a + b - c": 4, "a - b + c": 3, "a - b - c": 4,
     "a - b * c": 3, "a + b * c": 3, "(a + b) * c": 3, "(a - b) * c": 3, "(a + b) / c": 3, "(a - b) / c": 3,
+    "a * b + c": 3, "a * b - c": 3, "a * b * c": 3, "a / b * c": 3, "a / b + c": 1, "a / b - c": 1, "a * b / c": 2,
+    "a% * b": 4,
 }  # fmt: skip
 """The right expression of each kind, and how often it comes."""
 SIZES = (9, 20, 20, 50, 100, 100, 300, 1000, 5000)
@@ -48,8 +50,9 @@ def problem(rng: random.Random, parts: Json, kind: str) -> Json:
     around = parts["around"]
     before = rng.choice(around["before"]) if rng.random() < _BEFORE else ""
     end = said if rng.random() < _SAID else asked + rng.choice(around["answers"])
-    slots = {**words(rng, parts["words"]), **given, "d": str(rng.randint(2, 40))}
-    text = _SLOT.sub(lambda slot: slots.get(slot[1], slot[0]), f"{before}{told} {end}")
+    spare = {"d": str(rng.randint(2, 40)), "e": str(rng.randint(2, rng.choice(SIZES)))}
+    slots = {**words(rng, parts["words"]), **given, **spare}
+    text = _SLOT.sub(lambda slot: slots.get(slot[1], slot[0]), f"{before}{told} {end}".replace("  ", " "))
     text = ". ".join(sentence[:1].upper() + sentence[1:] for sentence in text.split(". "))
     start = text.index("{r}")
     call = {"tool": "Calculator", "input": written, "result": result, "start": start}
@@ -59,21 +62,34 @@ def problem(rng: random.Random, parts: Json, kind: str) -> Json:
 def numbers(rng: random.Random, kind: str, *, cents: bool) -> tuple[str, dict[str, str], str]:
     """The expression, the given numbers, all different, and the answer: above zero, whole unless the given ones are
     not, and of two digits at least where it takes two steps."""
+    small = {name for name in "bc" if re.search(rf"[*/] {name}|{name} \*", kind)}
+    said = ".2f" if cents else ".0f"
     while True:
         most = rng.choice(SIZES)
-        a, b, c = (rng.randint(2, most) + (rng.randint(1, 99) / 100 if cents else 0) for _ in range(3))
-        if "*" in kind or "/" in kind:
-            b, c = (b if "(" in kind else rng.randint(2, 20)), rng.randint(2, 20)
-        if kind == "a / b":
-            a *= b
-        if kind.endswith("/ c"):
-            a += -(a + b if "+" in kind else a - b) % c
-        said = ".2f" if cents else ".0f"
-        given = {"a": format(a, said), "b": format(b, said), "c": format(c, said)}
-        written = "".join(given.get(letter, letter) for letter in kind)
+        given = {name: rng.randint(2, 20 if name in small else most) for name in "abc"}
+        _divide(rng, kind, given)
+        amounts = {name: number + (rng.randint(1, 99) / 100 if cents else 0) for name, number in given.items()}
+        digits = {name: format(number, said) for name, number in amounts.items()}
+        shown = {**digits, "a": f"{given['a'] / 100:g}"} if "%" in kind else digits
+        written = "".join(shown.get(letter, letter) for letter in kind.replace("%", ""))
         value = float(Calculator()(written))
-        if len({a, b, c}) == 3 and value > (9 if "c" in kind else 0):
-            return written, given, format(value, said)
+        if kind == "a - b + c" and given["a"] < given["b"]:
+            continue
+        if len({*given.values()}) == 3 and value > (9 if "c" in kind else 0):
+            return written, digits, format(value, said)
+
+
+def _divide(rng: random.Random, kind: str, given: dict[str, int]) -> None:
+    """Changes the given numbers so that a division has no rest, and a percentage is whole."""
+    a, b, c = given.values()
+    if kind.startswith("a / b"):
+        given["a"] = a * b
+    elif kind == "a * b / c":
+        given["a"] = a * c
+    elif kind.endswith("/ c"):
+        given["a"] = a + -(a + b if "+" in kind else a - b) % c
+    elif "%" in kind:
+        given["a"], given["b"] = 5 * rng.randint(1, 19), 20 * b
 
 
 def words(rng: random.Random, lists: Mapping[str, str]) -> dict[str, str]:

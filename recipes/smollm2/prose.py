@@ -12,7 +12,8 @@ import random
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from recipes.smollm2.corpus import POSTS, WIKIPEDIA, drawn, rows
+from recipes.smollm2.corpus import drawn
+from recipes.smollm2.sources import POSTS, WIKIPEDIA, rows
 from toolformer.builtin.compare import nearest_in, perplexity
 from toolformer.hf import load
 from toolformer.lm import LanguageModel, syntax_of

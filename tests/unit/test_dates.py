@@ -78,6 +78,11 @@ def test_the_calendar_refuses_questions() -> None:
         ("July\u00a04,\u00a02021", "Sunday"),
         ("tomorrow", "Saturday"),
         ("yesterday", "Thursday"),
+        ("weekday of the day after tomorrow", "Sunday"),
+        ("weekday of the day before yesterday", "Wednesday"),
+        ("weekday of 10 days ago", "Tuesday"),
+        ("weekday of 3 weeks after yesterday", "Thursday"),
+        ("what day was 2 years before March 1, 2020", "Thursday"),
         ("February 29, 2000", "Tuesday"),
         ("January 1, 9999", "Friday"),
         ("0001-01-01", "Monday"),
@@ -132,6 +137,7 @@ def test_days_between(question: str, answer: str) -> None:
         ("in twelve months", "November 20, 2027"),
         ("3 days from now", "November 23, 2026"),
         ("0 days after March 1, 2020", "March 1, 2020"),
+        ("a day after 2 weeks before today", "November 7, 2026"),
     ],
 )
 def test_dates_some_time_away(question: str, answer: str) -> None:

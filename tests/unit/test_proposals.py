@@ -40,6 +40,15 @@ def test_days_between_dates_and_dates_some_time_away() -> None:
     assert Dates()("Two weeks after April 5, 2020") == "April 19, 2020"
 
 
+def test_days_are_named_by_their_distance_from_the_texts_own() -> None:
+    text = "The day before yesterday was a Friday. In 3 weeks, on a Sunday, it will be March 24, not April."
+    found = at(list(dates(Document("d", text, DATED))), text)
+    assert found["Friday"][:2] == ["weekday of today", "weekday of the day before yesterday"]
+    assert "weekday of 3 weeks after today" in found["Sunday"]
+    assert {"2 days before today", "3 weeks after today"} <= set(found["March"]) & set(found["April"])
+    assert at(list(dates(Document("d", text))), text) == {}
+
+
 def test_every_input_about_dates_is_one_that_the_tool_takes() -> None:
     text = (
         "On May 2, 2020, a Saturday, and 3 June 2020. A month before, one year after, 12 Days later, 1,234 days on, "
@@ -80,6 +89,14 @@ def test_questions_ask_for_what_the_sentence_says_next() -> None:
     )
     assert found["Lima"] == [f"{word} is the capital of Peru?" for word in ("What", "Who", "Where")]
     assert found["Rome"] == ["Ann was born in?"]
+
+
+def test_behind_a_question_stands_what_it_asks_for() -> None:
+    text = "Who wrote Dune? The answer is Frank Herbert. He wrote Soul Catcher."
+    found = at(list(questions(Document("d", text))), text)
+    assert found["Frank"] == ["Who wrote Dune?"]
+    assert found["Soul"] == ["He wrote?"]
+    assert at(list(queries(Document("d", text))), text)["Frank"] == ["Dune"]
 
 
 def test_a_sentence_that_says_too_little_or_too_much_asks_nothing() -> None:

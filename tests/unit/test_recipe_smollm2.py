@@ -1,5 +1,6 @@
 """The recipe of smollm2-tools: what it draws from public text, and what it puts into the package."""
 
+import datetime
 import gzip
 import importlib.util
 import json
@@ -12,16 +13,22 @@ from typing import Any
 import pytest
 import torch
 
+from recipes.smollm2 import asked
 from recipes.smollm2.problems import KINDS, problems
 from tests.finetune_texts import SMALL, saved, trained
 from toolformer.calls import CallSyntax, Part
 from toolformer.data_gen.lessons.expressions import expressions, numbers
+from toolformer.data_gen.lessons.proposals import dates, today
+from toolformer.data_gen.match import says_next
+from toolformer.data_gen.records import Document
 from toolformer.finetune import TrainConfig
 from toolformer.finetune.prepare import prepare
 from toolformer.hf import load
 from toolformer.hf.adapter import SETTINGS, WEIGHTS
 from toolformer.loading import Loading
+from toolformer.tool import DocumentFacts
 from toolformer.tools.calculator import Calculator
+from toolformer.tools.dates import Calendar, Dates
 
 SIGNS = {"".join(sign for sign in kind if sign in "+-*/") for kind in KINDS}
 """The operators of each kind of problem."""
@@ -59,6 +66,8 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(made, "BARE", replace(made.BARE, texts=9, longest=100))
     monkeypatch.setattr(made, "OWN", {"today": 3, "fact": 2})
     monkeypatch.setattr(made, "PROBLEMS", 4)
+    monkeypatch.setattr(made, "DAYS", 2)
+    monkeypatch.setattr(made, "FACTS", 1)
     monkeypatch.setattr(made, "SOURCES", [made.BARE, made.WIKIPEDIA, made.POSTS, made.MAWPS])
     return made
 
@@ -70,10 +79,10 @@ def test_a_text_is_drawn_once_and_no_passage_is_a_text(
         monkeypatch.setattr("sys.argv", ["corpus.py", str(tmp_path / "data"), str(tmp_path / out)])
         recipe.main()
     texts, passages = ([*recipe.rows(tmp_path / "one" / name)] for name in ("corpus.jsonl", "passages.jsonl"))
-    assert (len(texts), len({row["id"] for row in texts}), len(passages)) == (22, 22, 7 + 3221)
+    assert (len(texts), len({row["id"] for row in texts}), len(passages)) == (25, 25, 7 + 3221)
     assert not {row["text"] for row in texts} & {row["text"] for row in passages}
-    assert sum("calls" in row for row in texts) == 9 + 3 + 2 + 4
-    assert sum("date" in row for row in texts) == 2 + 3
+    assert sum("calls" in row for row in texts) == 9 + 3 + 2 + 4 + 2 + 1
+    assert sum("date" in row for row in texts) == 2 + 3 + 2
     assert "long" not in {row["id"] for row in texts}
     assert (tmp_path / "one" / "corpus.jsonl").read_bytes() == (tmp_path / "two" / "corpus.jsonl").read_bytes()
     assert (tmp_path / "one" / "validation" / "mawps" / "testset.json").exists()
@@ -117,6 +126,30 @@ def test_every_problem_says_the_value_of_its_own_expression() -> None:
         assert one["text"].startswith(call["result"], call["start"])
         assert not set("{}") & set(one["text"])
     assert {"".join(sign for sign in one["calls"][0]["input"] if sign in "+-*/") for one in made} == SIGNS
+
+
+def test_texts_about_days_say_what_the_tool_answers_on_their_day() -> None:
+    made = [*asked.days("test", 300)]
+    assert len({one["text"] for one in made}) == 300
+    for one in made:
+        (call,) = one["calls"]
+        facts = DocumentFacts(date=datetime.date.fromisoformat(one["date"]))
+        tool = Calendar() if call["tool"] == "Calendar" else Dates()
+        assert tool.bind(facts)(call["input"]) == call["result"]
+        proposed = (today if call["tool"] == "Calendar" else dates)(Document("d", one["text"], facts))
+        place = call["start"]
+        assert says_next(call["result"], one["text"][place:])
+        assert any(p.word == place and tool.bind(facts)(p.input) == call["result"] for p in proposed), one
+    assert {call["tool"] for one in made for call in one["calls"]} == {"Calendar", "Dates"}
+
+
+def test_facts_and_pages_are_asked_with_their_answers() -> None:
+    for one in asked.facts("test", 20):
+        (call,) = one["calls"]
+        assert one["text"].startswith(call["answer"], call["start"])
+    pages = [{"title": f"Ann {n} Lee", "text": f"Ann {n} Lee (born May 2, 19{n}) is a singer."} for n in range(10, 30)]
+    (first, *_) = asked.pages("test", pages, 5)
+    assert re.fullmatch(r".*Ann \d+ Lee.*\? .* (?:May 2, )?19\d\d\.", first["text"])
 
 
 def test_a_rule_proposes_the_right_call_of_nearly_every_problem() -> None:

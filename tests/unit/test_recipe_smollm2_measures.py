@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recipes.smollm2 import corpus, plain, prose
+from recipes.smollm2 import plain, prose, sources
 from recipes.smollm2.among import among
 from recipes.smollm2.errors import main, one_step, why
 from tests.fakes import ScriptedLM
@@ -83,8 +83,8 @@ def test_no_text_of_the_recipe_is_measured_on(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(prose, "TEXTS", dict.fromkeys(prose.TEXTS, 1))
     found = prose.texts(tmp_path)
     assert [some[0].split()[0] for some in found.values()][:2] == [
-        Path(corpus.WIKIPEDIA.file).name,
-        Path(corpus.POSTS.file).name,
+        Path(sources.WIKIPEDIA.file).name,
+        Path(sources.POSTS.file).name,
     ]
     assert {len(text) for some in found.values() for text in some} == {prose.LONGEST, 401}
 
@@ -120,7 +120,7 @@ def test_a_piece_is_of_no_text_that_is_learnt_from_otherwise_or_measured_on(
 ) -> None:
     free, learnt, measured = (f"{word} stands here " + "and on " * 50 for word in ("Free", "Learnt", "Measured"))
     (tmp_path / "wiki.txt").write_text("\n".join(["= A heading =", measured, learnt, free]) + "\n")
-    monkeypatch.setattr(plain, "PIECES", (corpus.Source("wiki.txt", "", 1, 10),))
+    monkeypatch.setattr(plain, "PIECES", (sources.Source("wiki.txt", "", 1, 10),))
     monkeypatch.setattr(plain, "drawn", lambda data: ([{"text": learnt.strip()}], []))
     monkeypatch.setattr(prose, "texts", lambda data: {"paragraphs": [measured[:250]]})
     assert [*plain.pieces(tmp_path)] == ["Free stand"]

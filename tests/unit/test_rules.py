@@ -79,7 +79,14 @@ def test_any() -> None:
     ],
 )
 def test_dates(text: str, wanted: bool) -> None:
-    assert wants("dates", text) is wanted
+    assert wants("dates", text, facts=DocumentFacts()) is wanted
+
+
+def test_a_texts_own_date_is_one_of_its_days() -> None:
+    dated = DocumentFacts(date=datetime.date(2020, 1, 2))
+    for text in ("It rained two weeks ago.", "It is a Friday.", "On May 17, 2019 it rained."):
+        assert (wants("dates", text, facts=DocumentFacts()), wants("dates", text, facts=dated)) == (False, True)
+    assert not wants("dates", "It rained.", facts=dated)
 
 
 @pytest.mark.parametrize(
