@@ -1,20 +1,24 @@
 """The commands of a page's `sh` blocks: run on something small, or only read, by the parser that would read them.
 
-A command is run as it stands. What a page has no value for, it names in capitals (CORPUS, DATA): such a name is a file
-or folder beside the command, made by stand_ins.py unless an earlier command of the page has written it. A command whose
-comment says `# needs ...` (a GPU, the network, hours) is only read, so that a wrong flag is seen. So is `make`, which
-sets up an environment: its dry run says whether the target, and all that it depends on, is there.
+A command is run as it stands; one that ends in `&` is a server, which stays until the page ends. What a page has no
+value for, it names in capitals (CORPUS, DATA): such a name is a file or folder beside the command, made by stand_ins.py
+unless an earlier command of the page has written it. A command whose comment says `# needs ...` (a GPU, the network,
+hours) is only read, so that a wrong flag is seen. So is `make`, which sets up an environment: its dry run says whether
+the target, and all that it depends on, is there.
 """
 
 import importlib
 import io
+import itertools
 import re
 import shlex
+import socket
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -54,16 +58,23 @@ def commands(block: str) -> Iterator[Command]:
             yield Command(tuple(words), runs=not NEEDS.search(line))
 
 
-def run(command: Command, folder: Path) -> None:
-    """Run a command in the folder, which is the current one, or read it if it needs more than a test has."""
+def run(command: Command, folder: Path, servers: ExitStack) -> None:
+    """Run a command in the folder, which is the current one, or read it if it needs more than a test has.
+
+    A server is stopped when the stack is closed.
+    """
     match command.words:
+        case [*words, "&"]:
+            make_stand_ins(words, folder)
+            _serve(words, servers)
+            return
         case ["toolformer", name, *given] if command.runs:
             small = SMALL.get(name) or SMALL.get(" ".join((name, *given[:1])), ())
             start = partial(cli.main, [name, *given, *small])
         case ["python", "-m", module, *_] if command.runs:
             start = importlib.import_module(module).main
         case [first, *_]:
-            assert not command.runs or first in ("make", "git", "cd", "pytest"), (
+            assert not command.runs or first in ("make", "git", "cd", "pytest", "kill"), (
                 f"{command}: say what it needs, or have it run"
             )
             read(command)
@@ -73,6 +84,22 @@ def run(command: Command, folder: Path) -> None:
     with redirect_stdout(io.StringIO()) as said, redirect_stderr(said), argv, stdin:
         status = _status(start)
     assert status == 0, f"{command}\n{said.getvalue()}"
+
+
+def _serve(words: list[str], servers: ExitStack) -> None:
+    """Start a server and wait until its port answers."""
+    port = next(int(port) for flag, port in itertools.pairwise(words) if flag in ("--port", "--http"))
+    log_file = Path(f"{port}.log")
+    with log_file.open("wb") as log:
+        server = servers.enter_context(subprocess.Popen(words, stdout=log, stderr=log))
+    servers.callback(server.terminate)
+    for _ in range(300):
+        assert server.poll() is None, f"{shlex.join(words)}\n{log_file.read_text('utf-8')}"
+        with socket.socket() as asking:
+            if asking.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    raise AssertionError(f"{shlex.join(words)} did not start within a minute")
 
 
 def _status(start: Callable[[], object]) -> int:
@@ -104,7 +131,7 @@ def read(command: Command) -> None:
             extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
             assert set(re.findall(r"toolformer(?:-kit)?\[(\w+)\]", " ".join(wanted))) <= extras.keys()
         case _:
-            assert words[0] in ("git", "cd", "nvidia-smi", "export"), f"nothing here can read {command}"
+            assert words[0] in ("git", "cd", "kill", "nvidia-smi", "export"), f"nothing here can read {command}"
 
 
 _READ = """

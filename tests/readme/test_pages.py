@@ -8,8 +8,8 @@ earlier one made. What a block is says how:
     console    is run, command by command, and prints what stands below each ("..." is any text)
     toml       is written to the file that its first line names
     json       the same, without that line
-    sh         is run, command by command; what needs more than a test has says so, `# needs a GPU` (or the network, or
-               hours), and is only read by its own parser: commands.py
+    sh         is run, command by command; one that ends in `&` stays until the page ends, and what needs more than a
+               test has says so, `# needs a GPU` (or the network, or hours), and is only read: commands.py
     text, math, mermaid    are nothing that could be run
 """
 
@@ -20,7 +20,7 @@ import os
 import re
 import shlex
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
 from types import CodeType
@@ -51,6 +51,11 @@ def test_what_a_page_shows_is_what_happens(page: Path, tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")  # of an environment
     monkeypatch.setenv("TOOLFORMER_CACHE", str(tmp_path / "cache"))
+    with ExitStack() as servers:
+        _try_blocks(page, tmp_path, servers)
+
+
+def _try_blocks(page: Path, folder: Path, servers: ExitStack) -> None:
     names: dict[str, Any] = {"__name__": "__main__"}  # so that a worker process gets the functions made here
     for block in FENCED.finditer(page.read_text("utf-8")):
         kind, text = block.groups()
@@ -65,7 +70,7 @@ def test_what_a_page_shows_is_what_happens(page: Path, tmp_path: Path, monkeypat
             _run_console(text)
         elif kind == "sh":
             for command in commands(text):
-                run(command, tmp_path)
+                run(command, folder, servers)
         else:
             assert kind in ("text", "math", "mermaid"), f"what is a block of the kind {kind!r}?"
             assert not re.search(r"^(?:\$ |toolformer |python |make |pip )", text, re.MULTILINE), text

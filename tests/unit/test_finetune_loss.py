@@ -2,7 +2,8 @@
 
 import copy
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -93,6 +94,28 @@ def test_an_opening_is_pushed_down_until_it_is_well_out_of_the_likeliest_tokens(
         assert pushed > 0
         assert pushing(k, row) - pushing(0, row) == pytest.approx(pushed, rel=1e-3)
     assert loss(row) == pytest.approx(pushing(0, row), rel=1e-4)  # nothing is pushed while it is only measured
+
+
+def test_anchored_it_learns_what_the_model_said_before_up_to_the_call_and_instead_of_it() -> None:
+    ids = array("i", [1, 10, 11, OPENING, 13, 14])
+    made = network().train()
+
+    @contextmanager
+    def as_it_was() -> Iterator[None]:
+        made.get_output_embeddings().weight.mul_(0.5)  # type: ignore[no-untyped-call]
+        yield
+        made.get_output_embeddings().weight.mul_(2)  # type: ignore[no-untyped-call]
+
+    with torch.no_grad():
+        logits = network()(torch.tensor([list(ids)])).logits[0].float()
+        was, without = 0.5 * logits, logits.clone()
+        was[:, CONTROL] = without[:, CONTROL] = -1e4
+        now, target = logits.log_softmax(-1), was.softmax(-1)
+        expected = -float((target[:2] * now[:2]).sum())  # before the call
+        expected -= float((target[2] * without[2].log_softmax(-1)).sum())  # instead of it
+        expected -= sum(float(now[place, ids[place + 1]]) for place in (2, 3, 4))  # the call and what stands behind it
+        found = LossAtLabels(made, OPENING, CONTROL, as_it_was)(made, collate([TrainingRow(ids, own=3)], filler=0))
+    assert float(found) == pytest.approx(expected, rel=1e-4)
 
 
 def test_where_nothing_was_decided_an_opening_is_not_pushed() -> None:

@@ -66,7 +66,8 @@ class TrainConfig:
     loss: the model learns neither to call there nor not to."""
     anchor: bool = False
     """Before a text's first call, train towards the base model's own distribution instead of the text, and towards no
-    call: the model stays as it was where it does not call, and learns no text by heart. LoRA only."""
+    call: the model stays as it was where it does not call, and learns no text by heart. Where the call opens, train
+    towards what the base model would say without it, too. LoRA only."""
     keep_out: int = 0
     """Before a text's first call, push the opening of a call out of the likeliest tokens, so many of them. Use the k
     that you will decode with: without this, large k call in texts where nothing is gained."""

@@ -74,13 +74,18 @@ class LossAtLabels:
 
     def _words(self, model: torch.nn.Module, inputs: Inputs, logits: Tensor, said: Tensor, own: Tensor) -> Tensor:
         """The loss of the words: of the text, or of what the model would have said, where a text is its own."""
+        learnt = cross_entropy(logits[~own], said[~own], reduction="sum")
         if self._as_it_was is None:
-            return cross_entropy(logits, said, reduction="sum")
+            return learnt + cross_entropy(logits[own], said[own], reduction="sum")
         with torch.no_grad(), self._as_it_was():
-            before = self._logits(model, inputs)[own]
+            before = self._logits(model, inputs)
         before[:, self._control] = _NEVER
-        kept = cross_entropy(logits[own], before.softmax(dim=-1), reduction="sum")
-        return kept + cross_entropy(logits[~own], said[~own], reduction="sum")
+        # Where the first call opens, what would be said without it is anchored, too. Otherwise the model, when calls are
+        # disabled, writes there what the opening's vector was made of: a bracket, and a call in plain text.
+        opens = (said == self._opening) & own.roll(1) & ~own
+        without = logits[opens].index_fill(1, torch.tensor(self._control, device=logits.device), _NEVER)
+        asked = torch.cat((logits[own], without))
+        return learnt + cross_entropy(asked, torch.cat((before[own], before[opens])).softmax(-1), reduction="sum")
 
     def _intrusion(self, logits: Tensor) -> Tensor:
         """How far the opening stands above the place where it is safely out of the likeliest tokens, summed up.
