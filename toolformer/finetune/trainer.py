@@ -80,8 +80,8 @@ class LossAtLabels:
         with torch.no_grad(), self._as_it_was():
             before = self._logits(model, inputs)
         before[:, self._control] = _NEVER
-        # Where the first call opens, what would be said without it is anchored, too. Otherwise the model, when calls are
-        # disabled, writes there what the opening's vector was made of: a bracket, and a call in plain text.
+        # Where the first call opens, what would be said without it is anchored, too: with calls disabled, the model
+        # would write there what the opening's vector was made of, a bracket, and a call in plain text behind it.
         opens = (said == self._opening) & own.roll(1) & ~own
         without = logits[opens].index_fill(1, torch.tensor(self._control, device=logits.device), _NEVER)
         asked = torch.cat((logits[own], without))
