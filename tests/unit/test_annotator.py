@@ -19,7 +19,7 @@ from toolformer.data_gen.method import PAPER as AS_PAPER
 from toolformer.data_gen.method import Method
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.records import Annotated, Candidate, Document, Losses, Rejected
-from toolformer.lm import Window, window_loss
+from toolformer.lm import WINDOW, Window, window_loss
 from toolformer.tools.calculator import Calculator
 from toolformer.tools.dates import Calendar
 
@@ -305,6 +305,25 @@ def test_of_the_same_call_at_neighbouring_places_the_one_that_gains_most_stays()
     assert {one.reason for one in beaten} == {"the same call gains more at a place nearby"}
 
 
+def test_the_same_call_at_a_place_behind_gives_way_as_well() -> None:
+    gains = {PLACE: 1.9, PLACE + 1: 1.5, PLACE + 4: 1.2, PLACE + 5: 1.1}
+    model = replace(
+        paper_model(),
+        opens=lambda prompt, text, position: 0.9 if position - 1 in gains else 0.0,
+        loss=lambda prefix, text, position: 2.0 - gains.get(position, 0) if "0.29" in prefix else 2.0,
+    )
+    (annotated,), _ = annotate(model, replace(PAPER, positions=4))
+    assert [one.place.start for one in annotated.calls] == [PLACE, PLACE + 5]
+
+
+def test_a_text_that_no_lesson_wants_does_not_end_the_others() -> None:
+    wanted = replace(PAPER, when=lambda document: document.id != "first")
+    with Toolbox([Calculator()]) as box:
+        annotator = Annotator(paper_model(), box, [wanted])
+        annotated, _ = annotator.annotate(annotator.read([Document("first", TEXT), Document("second", TEXT)]))
+    assert [one.document.id for one in annotated] == ["second"]
+
+
 def test_a_tool_answers_for_the_document_it_is_asked_in() -> None:
     calendar = Lesson("Calendar", "Ask.", ("Today is {} Friday.",), filtering_threshold=0.5)
     model = replace(
@@ -356,7 +375,8 @@ def test_calls_at_the_first_and_the_last_token() -> None:
     )
 
 
-def test_a_call_that_does_not_fit_beside_its_text_is_rejected() -> None:
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_a_call_that_does_not_fit_beside_its_text_is_rejected(beyond: int) -> None:
     model = paper_model()
     need = (
         len("".join(part.text for part in PAPER.head(CallSyntax.TEXT)))
@@ -364,13 +384,17 @@ def test_a_call_that_does_not_fit_beside_its_text_is_rejected() -> None:
         + len("Input: \nOutput: ")
         + PAPER.max_tokens
     )
+    digits = need - len(" [Calculator(400 / 1400) -> ]") - PLACE - len(WINDOW) + beyond
     long = tool(name="Calculator", description="Long.", traits=Traits(in_process=True, chars=1_000))(
-        lambda text: "9" * 900
+        lambda text: "9" * digits
     )
     with Toolbox([long]) as box:
         annotator = Annotator(replace(model, context=need), box, [PAPER])
-        _, rejected = annotator.annotate(annotator.read([Document("d", TEXT)]))
-    assert "do not fit" in next(one.reason for one in rejected if one.stage == "score")
+        annotated, rejected = annotator.annotate(annotator.read([Document("d", TEXT)]))
+    assert len(annotated) == 1 - beyond
+    assert [one.reason for one in rejected if one.stage == "score"] == [
+        f"call and text do not fit {need} tokens"
+    ] * beyond
 
 
 def test_rows_and_the_funnel_account_for_every_sample() -> None:
