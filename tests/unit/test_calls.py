@@ -107,9 +107,9 @@ def test_read_what_a_model_wrote_behind_the_opening(syntax: CallSyntax, written:
 
 def test_find_takes_linear_time_on_hostile_text() -> None:
     for piece in ("[A(", "[A(1) ->", "[A(", "[", ")]", "[A(1)]"):
-        start = time.perf_counter()
+        start = time.process_time()
         list(CallSyntax.TEXT.find(piece * (1_000_000 // len(piece))))
-        assert time.perf_counter() - start < 5.0, piece
+        assert time.process_time() - start < 5.0, piece
 
 
 def test_no_other_file_spells_a_marker() -> None:

@@ -22,12 +22,12 @@ def test_without(): ...
 """
 
 
-def run(folder: Path, source: str, **environment: str) -> tuple[int, str]:
+def run(folder: Path, source: str, *flags: str, **environment: str) -> tuple[int, str]:
     shutil.copy(CONFTEST, folder)
     (folder / "test_some.py").write_text(source)
     (folder / "pytest.ini").write_text("[pytest]\nmarkers = needs(name): something outside Python\n")
     kept = {name: value for name, value in os.environ.items() if name not in ("CI", "TOOLFORMER_DATA")}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *flags, str(folder)]
     done = subprocess.run(
         command,
         cwd=folder,
@@ -44,6 +44,12 @@ def test_elsewhere_it_is_left_out_by_name_and_not_skipped(tmp_path: Path) -> Non
     assert status == 0
     assert "1 passed, 1 deselected" in output
     assert "left out: 1 of test_some.py, for want of data (set TOOLFORMER_DATA" in output
+
+
+def test_several_processes_name_it_once(tmp_path: Path) -> None:
+    status, output = run(tmp_path, TESTS, "-p", "xdist", "--numprocesses", "2")
+    assert status == 0
+    assert output.count("left out: 1 of test_some.py, for want of data") == 1
 
 
 def test_under_continuous_integration_it_fails_before_its_fixtures(tmp_path: Path) -> None:

@@ -103,10 +103,10 @@ def test_equal_scores_come_in_the_order_of_the_passages(tmp_path: Path) -> None:
 
 def test_only_the_beginning_of_a_query_counts(folder: Path) -> None:
     index = SearchIndex.open(folder)
-    start = time.perf_counter()
+    start = time.process_time()
     assert index.search("x " * MAX_QUERY + "acorns", 3) == []
     index.search("water " * 200_000, 3)
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def test_words() -> None:

@@ -241,10 +241,10 @@ def test_a_wrong_antiderivative_is_noticed() -> None:
     ],
 )
 def test_hostile_questions_never_get_as_far_as_sympy(question: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ToolError):
         solve(question)
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def test_long_unary_chains_are_read() -> None:
