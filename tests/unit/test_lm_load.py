@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, PromptTuningConfig, TaskType, get_peft_model
+from peft.tuners.lora import LoraLayer
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import BloomConfig, BloomForCausalLM, MambaForCausalLM, PreTrainedModel
 from transformers.utils.logging import set_tqdm_hook
@@ -20,6 +21,7 @@ from tests import tiny_models
 from toolformer.calls import CallSyntax, Part
 from toolformer.errors import ConfigError
 from toolformer.hf import load, load_network
+from toolformer.hf.adapter import unfold
 from toolformer.loading import Loading
 
 # peft asks transformers in a way that is on its way out.
@@ -221,6 +223,23 @@ def test_a_lora_adapter_on_top_or_by_itself(llama: str, tmp_path: Path) -> None:
     for model in (load(llama, adapter=folder), load(folder)):
         assert model.log_probabilities([IDS])[0] == pytest.approx(expected, abs=1e-4)
     assert load(folder).fingerprint != load(llama).fingerprint
+
+
+def test_what_a_lora_has_learnt_stands_in_the_weights_but_not_in_a_table(llama: str, tmp_path: Path) -> None:
+    made = get_peft_model(
+        fresh("llama"), LoraConfig(r=4, target_modules=["q_proj", "lm_head"], init_lora_weights=False)
+    )
+    made.peft_config["default"].base_model_name_or_path = llama
+    made.save_pretrained(str(tmp_path / "lora"), save_embedding_layers=False)
+    model = load(str(tmp_path / "lora"))
+    network: PreTrainedModel = model._network.model  # type: ignore[attr-defined]
+    layers = {name: layer for name, layer in network.named_modules() if isinstance(layer, LoraLayer)}
+    assert {name for name, layer in layers.items() if not layer.merged} == {"lm_head"}
+    expected = plain(made.eval())
+    assert model.log_probabilities([IDS])[0] == pytest.approx(expected, abs=1e-4)
+    unfold(network)
+    assert not any(layer.merged for layer in layers.values())
+    assert model.log_probabilities([IDS])[0] == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["llama", "gemma2", "t5"])

@@ -11,6 +11,7 @@ vocabulary head does not know these ids: they can be read, never said.
 import json
 import re
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from toolformer.reach import is_path
 
 if TYPE_CHECKING:
     from peft import PeftModel
+    from peft.tuners.lora import LoraLayer
 
 SETTINGS = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -181,6 +183,33 @@ def _put_into_tables(model: PreTrainedModel) -> None:
     for name, one in wrapped:
         table = one.unload_and_optionally_merge_module(merge=True, safe_merge=False, adapter_names=None)
         model.set_submodule(name, table)
+
+
+def fold(model: PreTrainedModel) -> None:
+    """Add what a LoRA has learnt to the weights of its layers: a pass then costs what it costs without an adapter.
+
+    Only in float32: in fewer bits, small changes of large weights would be rounded away. Tables stay as they are, since
+    the embeddings and the head may share theirs.
+    """
+    tables = (model.get_input_embeddings(), model.get_output_embeddings())  # type: ignore[no-untyped-call]
+    shared = {id(table.weight) for table in tables if hasattr(table, "weight")}
+    for layer in _lora_layers(model):
+        weight = layer.get_base_layer().weight
+        if weight.dtype == torch.float32 and id(weight) not in shared and not any(layer.lora_bias.values()):
+            layer.merge()
+
+
+def unfold(model: PreTrainedModel) -> None:
+    """Take it out again, but for what rounding leaves. Each layer can then be told which adapter is on."""
+    for layer in _lora_layers(model):
+        if layer.merged:
+            layer.unmerge()
+
+
+def _lora_layers(model: PreTrainedModel) -> "Iterator[LoraLayer]":
+    from peft.tuners.lora import LoraLayer
+
+    return (module for module in model.modules() if isinstance(module, LoraLayer))
 
 
 def merge(model: PreTrainedModel, adapter: Adapter, tokens: int) -> PreTrainedModel:

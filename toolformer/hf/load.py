@@ -26,7 +26,7 @@ from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
 from toolformer.calls import CallSyntax
 from toolformer.errors import ConfigError, first_line
-from toolformer.hf.adapter import Adapter, merge, put_on
+from toolformer.hf.adapter import Adapter, fold, merge, put_on
 from toolformer.hf.checkpoint import NOT_RIGHT, check_size, fingerprint, unreadable
 from toolformer.hf.encode import Codec
 from toolformer.hf.network import ends_of
@@ -63,6 +63,7 @@ def load(
     )
     source, found = find(name_or_path, loading)
     network, tokenizer = _loaded(source, found, loading)
+    fold(network)
     return _asked(network, tokenizer, _called(name_or_path, source, found, loading), source, found)
 
 

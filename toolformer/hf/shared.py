@@ -21,7 +21,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from toolformer.errors import ConfigError, first_line
-from toolformer.hf.adapter import SETTINGS, WEIGHTS, WRONG, Adapter, find_adapter
+from toolformer.hf.adapter import SETTINGS, WEIGHTS, WRONG, Adapter, find_adapter, unfold
 from toolformer.hf.checkpoint import weights_mark
 from toolformer.hf.source import Source, find, placed
 from toolformer.loading import Loading
@@ -111,6 +111,7 @@ class Shared:
         from peft import PeftConfig
         from peft.functional import inject_adapter_in_model
 
+        unfold(self.model)
         own = {id(layer): active for layer, active in self._layers} or {
             id(layer): layer._active_adapter for layer in _layers(self.model)
         }
