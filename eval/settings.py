@@ -39,14 +39,14 @@ class Asking:
     pairs: Path | None = None
     """For the task pairs: a .jsonl file with `prompt` and `references`, to score by ROUGE and BLEU."""
     limit: int | None = None
-    """Maximum number of examples of a task. The seed decides which ones are drawn."""
+    """Maximum number of examples of a task, drawn by the seed."""
     trigger: Trigger | None = None
     """top_k: k alone decides where a call opens; probability: the opening must also reach its tool's threshold. By
     default, probability if the model has been calibrated and k is not given."""
     threshold: float | None = None
     """Open a call where its probability is at least this, whatever the tool. By default, what calibrating found."""
     method: Method = "toolformer"
-    """How the model is asked: docs/eval.md. All but the first and the last are for the groups math and qa."""
+    """How the model is asked: docs/eval.md."""
     need: bool = False
     """Also measure where a call was needed: docs/eval.md."""
     vote: int = 1
