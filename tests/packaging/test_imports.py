@@ -41,7 +41,7 @@ ORDER = [
     "toolformer.tools",
     "toolformer.remote",
     "toolformer.data_gen",
-    *("toolformer.finetune", "toolformer.bootstrap"),
+    *("toolformer.finetune", "toolformer.footprint", "toolformer.bootstrap"),
     *("toolformer.builtin", "toolformer.mcp", "toolformer.other_tools", "toolformer.catalog"),
     *("toolformer.research", "toolformer.model", "toolformer", "toolformer.builtin.compare"),
     *("toolformer.eval", "toolformer.when", "toolformer.serve", "toolformer.export_model"),
