@@ -49,6 +49,8 @@ _SPARE = 1.25
 _FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _ADAM = 16
 """Bytes for each trained number: itself, its gradient, and two moments."""
+_LOSS = 16
+"""Bytes for each logit: of one number in fp32, the loss and its gradient hold four besides the one that is kept."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Shape:
         quantized = precision in ("int8", "nf4")
         # peft widens what is not packed, so that training computes in fp32.
         kept = self.kept["bf16" if precision == "bf16" else "fp32"]
-        return packed + rest * (4 if quantized else width) + kept + _ADAM * self.trained + 4 * self.said
+        return packed + rest * (4 if quantized else width) + kept + _ADAM * self.trained + _LOSS * self.said
 
 
 def shape_of(name: str, loading: Loading = Loading()) -> tuple[Shape, Source]:

@@ -20,8 +20,8 @@ def test_what_is_computed() -> None:
     assert [SMALL.computed(one, "load") for one in ("fp32", "bf16", "int8", "nf4")] == [4_000, 2_000, 1_400, 1_138]
     assert SMALL.computed("fp32", "read") == 4_000 + 4 * 50 + 200
     assert SMALL.computed("bf16", "read") == 2_000 + 2 * 50 + 100
-    assert SMALL.computed("fp32", "train") == 4_000 + 400 + 160 + 160
-    assert SMALL.computed("int8", "train") == 600 + 4 * 400 + 400 + 160 + 160
+    assert SMALL.computed("fp32", "train") == 4_000 + 400 + 160 + 640
+    assert SMALL.computed("int8", "train") == 600 + 4 * 400 + 400 + 160 + 640
 
 
 def test_the_shape_of_a_model_is_that_of_its_base_and_needs_no_weights() -> None:
