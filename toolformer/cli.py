@@ -117,7 +117,7 @@ Environment
   HF_HUB_OFFLINE=1    fetches nothing from the Hugging Face hub
   TOOLFORMER_CACHE    the folder of models from elsewhere
   TOOLFORMER_CONTACT  your mail address or page, which Wikipedia asks for
-  OPENAI_API_KEY, TOOLFORMER_API_KEY  of a server that is asked; of toolformer serve"""
+  OPENAI_API_KEY, TOOLFORMER_API_KEY  keys of a server that is asked; of serve"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

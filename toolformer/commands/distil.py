@@ -11,7 +11,6 @@ from toolformer.catalog import ToolSettings, make_tools
 from toolformer.commands.annotate import Rows
 from toolformer.commands.flags import LoadingFlags, Often
 from toolformer.commands.stopping import stopping
-from toolformer.commands.tools import Settings
 from toolformer.finetune.config import TrainConfig
 from toolformer.loading import Loading
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Distil:
-    """Train a small model on what a larger one, which calls tools, would say.
+    """Train a small model on what a larger one would say.
 
     How it learns, and what came of it: docs/finetune.md.
     """
@@ -43,10 +42,10 @@ class Distil:
     """Texts to train on without calls, such as the annotated corpus, of which only texts that kept no call are used."""
     rows: Annotated[Rows, Often()] = field(default_factory=Rows)
     loading: LoadingFlags = field(default_factory=Loading)
-    config: Annotated[TrainConfig, Often("how", "rank", "learning_rate", "epochs", "batch_size", "device_batch")] = (
-        field(default_factory=TrainConfig)
+    config: Annotated[TrainConfig, Often("how", "learning_rate", "epochs", "batch_size")] = field(
+        default_factory=TrainConfig
     )
-    settings: Settings = field(default_factory=ToolSettings)
+    settings: Annotated[ToolSettings, Often()] = field(default_factory=ToolSettings)
 
     def run(self) -> None:
         """Train, showing how it goes."""

@@ -14,7 +14,7 @@ from toolformer.commands.stopping import stopping
 from toolformer.commands.tools import Settings
 from toolformer.decode.trigger import FILE
 from toolformer.errors import ConfigError
-from toolformer.eval.settings import OURS, Asking
+from toolformer.eval.settings import ENSEMBLE, OURS, Asking
 from toolformer.eval.settings import Settings as Asked
 from toolformer.loading import Loading
 from toolformer.version import DISTRIBUTION
@@ -64,6 +64,8 @@ class Eval:
     row with it. May be given several times."""
     beside: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """Show this folder of results in the same tables; may be given several times."""
+    prompts: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A learned prompt for --method prompt-ensemble; given several times."""
     json: bool = False
     """Print results.json on one line instead of the tables."""
     loading: LoadingFlags = field(default_factory=Loading)
@@ -107,6 +109,7 @@ class Eval:
         from toolformer.eval import evaluating
         from toolformer.eval.eval_display import Display
         from toolformer.eval.eval_report import write_reports
+        from toolformer.eval.methods.ensemble import members_of
         from toolformer.eval.results import results, write_results
         from toolformer.model import find_thresholds
 
@@ -120,6 +123,9 @@ class Eval:
         # Before the model, which may take long: what is missing is said at once.
         for folder in self.beside:
             results(folder)
+        if self.prompts and asking.method != ENSEMBLE:
+            raise ConfigError(f"--prompts goes with --method {ENSEMBLE}, not {asking.method}: leave out one")
+        members = members_of(self.model, self.prompts, self.loading) if asking.method == ENSEMBLE else []
         tasks = evaluating.load_tasks(chosen)
         if odd := evaluating.odd_sizes(tasks):
             print(odd, file=sys.stderr)
@@ -138,6 +144,7 @@ class Eval:
                 about=about,
                 memory=self.settings.memory(),
                 calibrated=find_thresholds(self.model, self.loading, model),
+                members=members,
                 on_progress=display.show,
             )
         write_results(self.out)
@@ -146,7 +153,7 @@ class Eval:
     @staticmethod
     def _by_default(asking: Asking) -> str:
         """The values of k that are asked."""
-        if asking.method != OURS:
+        if asking.way != OURS:
             return "0"
         return _CALIBRATED_K if asking.trigger == "probability" else _PAPER_K
 
