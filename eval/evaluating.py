@@ -28,7 +28,7 @@ from toolformer.eval.outcomes import EXAMPLES, FORCED, Outcome, check_header, re
 from toolformer.eval.plan import Unit, plan
 from toolformer.eval.results import SHARED, Cost, add_cost
 from toolformer.eval.settings import Settings
-from toolformer.eval.tool_lm import ToolLM
+from toolformer.eval.tool_lm import Member, ToolLM
 from toolformer.expert import with_model
 from toolformer.lm import LanguageModel, syntax_of
 from toolformer.lock import sole_writer
@@ -65,17 +65,18 @@ def evaluate(
     about: Mapping[str, str] | None = None,
     memory: ResultMemory | None = None,
     calibrated: Thresholds | None = None,
+    members: Sequence[Member] = (),
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> list[Unit]:
     """Ask everything that is not kept yet. `tasks` are those of the settings, if they were loaded before; `about` says
     more of the model than it knows: its adapter, a label. `memory` is what tools answered before; `calibrated` the
-    thresholds that were found for the model."""
+    thresholds that were found for the model; `members` the learned prompts of the method prompt-ensemble."""
     tools = with_model(tools, model)
-    units = plan(model, tools, settings, out, tasks or load_tasks(settings), about or {}, calibrated)
+    units = plan(model, tools, settings, out, tasks or load_tasks(settings), about or {}, calibrated, members)
     with sole_writer(out):
         todo = _missing(out, units)
         find_held(out, tools, _asked(units))
-        _ask_all(model, tools, settings, out, todo, memory, calibrated, on_progress)
+        _ask_all(model, tools, settings, out, todo, memory, calibrated, members, on_progress)
     return units
 
 
@@ -95,10 +96,11 @@ def _ask_all(
     todo: Sequence[Unit],
     memory: ResultMemory | None,
     calibrated: Thresholds | None,
+    members: Sequence[Member],
     on_progress: Callable[[Progress], None],
 ) -> None:
     """Unit after unit, each kept when it is answered."""
-    progress = Progress(sum(len(unit.examples) * (settings.vote if generates(unit.task) else 1) for unit in todo))
+    progress = Progress(sum(len(unit.examples) * (settings.votes if generates(unit.task) else 1) for unit in todo))
 
     def answered() -> None:
         progress.done += 1
@@ -106,7 +108,7 @@ def _ask_all(
 
     with ExitStack() as stack:
         models = {
-            options: stack.enter_context(ToolLM(model, tools, options, answered, memory, calibrated))
+            options: stack.enter_context(ToolLM(model, tools, options, answered, memory, calibrated, members))
             for options in {_options(unit, settings) for unit in todo}
         }
         for unit in todo:
@@ -136,12 +138,12 @@ def _new(
     if unit.disabled:
         return ask_forced(lm, unit.task, unit.examples, read_outcomes(unit.disabled)[1])
     asked = [example for example, one in zip(unit.examples, known, strict=True) if one is None]
-    return ask(lm, unit.task, asked, settings.vote, settings.method, on_answer)
+    return ask(lm, unit.task, asked, settings.votes, settings.way, on_answer)
 
 
 def _known(unit: Unit, syntax: CallSyntax, settings: Settings) -> list[Outcome | None]:
     """The outcomes that a larger k has found already; None for what is to be asked."""
-    if unit.larger is None or not comparable(unit.task, settings.vote):
+    if unit.larger is None or not comparable(unit.task, settings.votes):
         return [None] * len(unit.examples)
     return carried(unit.larger, unit.k, syntax)
 

@@ -16,6 +16,7 @@ from toolformer.eval.asking import generates
 from toolformer.eval.examples import Example, example_of
 from toolformer.eval.outcomes import Header, path_at, path_disabled, path_forced
 from toolformer.eval.settings import OURS, Settings
+from toolformer.eval.tool_lm import Member
 from toolformer.lm import LanguageModel
 from toolformer.tool import Tool, traits_of
 from toolformer.version import __version__
@@ -48,6 +49,7 @@ def plan(
     tasks: Mapping[str, Any],
     about: Mapping[str, str],
     calibrated: Thresholds | None = None,
+    members: Sequence[Member] = (),
 ) -> list[Unit]:
     """What there is to ask. Perplexity and letters know no calls: they are asked once."""
     if settings.need and not tools:
@@ -55,7 +57,7 @@ def plan(
     units = []
     for name, task in tasks.items():
         examples = _limited([example_of(doc) for doc in task.test_docs()], settings)
-        common = _common(model, tools, settings, about, calibrated) | {
+        common = _common(model, tools, settings, about, calibrated, members) | {
             "task": name,
             "data": _digest(examples),
             "examples": len(examples),
@@ -80,11 +82,14 @@ def _common(
     settings: Settings,
     about: Mapping[str, str],
     calibrated: Thresholds | None,
+    members: Sequence[Member],
 ) -> Header:
     """What all files of one folder say."""
     calls = {name: getattr(settings, name) for name in ("calls_sampled", "choose", "call_temperature")}
-    if settings.method != OURS:
-        calls["method"] = settings.method
+    if settings.way != OURS:
+        calls["method"] = settings.way
+    if members:
+        calls["prompts"] = [one.fingerprint for one in members]
     if thresholds := settings.options(1).thresholds(calibrated):
         calls["thresholds"] = asdict(thresholds)
     return {
@@ -93,7 +98,7 @@ def _common(
         "precision": model.precision,
         "about": dict(about),
         "tools": {tool.name: traits_of(tool).version for tool in tools},
-        "vote": settings.vote,
+        "vote": settings.votes,
         "calls": calls,
         "seed": settings.seed,
         "versions": versions(),

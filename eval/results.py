@@ -41,11 +41,11 @@ def write_results(out: Path) -> Json:
 
 def results(out: Path) -> Json:
     """The numbers of all tasks and k in a folder."""
-    headers, found = _read(out, EXAMPLES)
+    headers, found = read_run(out)
     if not found:
         raise DataError(f"{out} holds no outcomes: `toolformer eval` makes them")
     first = next(iter(headers.values()))
-    forced_headers, forced = _read(out, FORCED)
+    forced_headers, forced = read_run(out, FORCED)
     for name, header in forced_headers.items():
         check_header(path_forced(out, name, 0), header, headers.get(name, {}), _SAME)
     looked_for, seed = read_held(out), int(first["seed"])
@@ -59,7 +59,7 @@ def results(out: Path) -> Json:
     return {**{name: first[name] for name in SHARED}, "hardware": hardware(), "tasks": tasks}
 
 
-def _read(out: Path, folder: str) -> tuple[dict[str, Header], dict[str, dict[int, list[Outcome]]]]:
+def read_run(out: Path, folder: str = EXAMPLES) -> tuple[dict[str, Header], dict[str, dict[int, list[Outcome]]]]:
     """The outcomes in a folder of one run, whole, with what their files say of each task."""
     headers: dict[str, Header] = {}
     found: dict[str, dict[int, list[Outcome]]] = defaultdict(dict)

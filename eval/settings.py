@@ -22,9 +22,13 @@ ALONE = ("mawps_all", "triviaqa_rc", "popqa", "text", "pairs")
 """Tasks of no group: other sets of what a group has, one of a kind, and those that need a file of the user's."""
 OURS = "toolformer"
 """The decoder's own way, with the tasks' own prompts."""
-Method = Literal["toolformer", "few-shot", "cot", "self-ask", "react", "ama", "reflect"]
-"""It, and other ways to ask: `eval/methods`. None of those knows k."""
+VOTE, ENSEMBLE = "vote", "prompt-ensemble"
+"""The same with several samples, of which most decide; and several learned prompts, which vote."""
+Method = Literal["toolformer", "few-shot", "cot", "self-ask", "react", "ama", "reflect", "vote", "prompt-ensemble"]
+"""All ways to ask: `eval/methods`. Only the decoder's own, with or without a vote, know k."""
 METHODS: tuple[str, ...] = get_args(Method)
+_VOTES = 8
+"""Samples of the method vote, if nobody says how many."""
 TASKS = (*(name for names in GROUPS.values() for name in names), *ALONE)
 
 
@@ -39,14 +43,14 @@ class Asking:
     pairs: Path | None = None
     """For the task pairs: a .jsonl file with `prompt` and `references`, to score by ROUGE and BLEU."""
     limit: int | None = None
-    """Maximum number of examples of a task. The seed decides which ones are drawn."""
+    """Maximum number of examples of a task, drawn by the seed."""
     trigger: Trigger | None = None
     """top_k: k alone decides where a call opens; probability: the opening must also reach its tool's threshold. By
     default, probability if the model has been calibrated and k is not given."""
     threshold: float | None = None
     """Open a call where its probability is at least this, whatever the tool. By default, what calibrating found."""
     method: Method = "toolformer"
-    """How the model is asked: docs/eval.md. All but the first and the last are for the groups math and qa."""
+    """How the model is asked: docs/eval.md."""
     need: bool = False
     """Also measure where a call was needed: docs/eval.md."""
     vote: int = 1
@@ -61,6 +65,16 @@ class Asking:
     """Random seed of the samples, and of the examples that a limit leaves."""
     batch: int = 32
     """Number of texts written at a time."""
+
+    @property
+    def way(self) -> str:
+        """The method, with as many samples as it may have."""
+        return OURS if self.method == VOTE else self.method
+
+    @property
+    def votes(self) -> int:
+        """How many texts are sampled for each example; 1 is the likeliest text."""
+        return _VOTES if self.method == VOTE and self.vote == 1 else self.vote
 
 
 @dataclass(frozen=True)
@@ -81,11 +95,11 @@ class Settings(Asking):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ConfigError(f"{name} must be at least 1, not {value}")
 
-        if self.method != OURS and self.k != (0,):
+        if self.way != OURS and self.k != (0,):
             raise ConfigError(f"the method {self.method} makes its calls by itself, so k has no effect: leave it out")
-        if self.method != OURS and self.need:
+        if self.way != OURS and self.need:
             raise ConfigError(f"where a call is needed cannot be told by the method {self.method}: leave out one")
-        if self.need and self.vote > 1:
+        if self.need and self.votes > 1:
             raise ConfigError("where a call is needed is told from one text each: leave out vote, or need")
         self.options(0)  # it refuses what does not go together
 

@@ -62,6 +62,16 @@ class Answer:
     """Tokens that the prompt lost at its front because the context is not long enough."""
 
 
+@dataclass(frozen=True)
+class Member:
+    """A learned prompt of the model, which answers in its own way: `methods/ensemble.py`."""
+
+    name: str
+    fingerprint: str
+    load: Callable[[], LanguageModel]
+    """The model behind this prompt."""
+
+
 class ToolLM(LM):  # type: ignore[misc]
     """What lm-eval asks, answered by a model that may call tools. Close it, or use it in a `with` statement."""
 
@@ -73,9 +83,11 @@ class ToolLM(LM):  # type: ignore[misc]
         on_answer: Callable[[], None] = lambda: None,
         memory: ResultMemory | None = None,
         calibrated: Thresholds | None = None,
+        members: Sequence[Member] = (),
     ) -> None:
         """`on_answer` is called whenever a request is answered. Of the options, tasks choose those of their own."""
         super().__init__()
+        self.members = members
         self.model, self._tools, self._options, self.on_answer = model, tools, options or Options(), on_answer
         self._memory, self._calibrated = memory, calibrated
         self._syntax = syntax_of(model)
@@ -145,6 +157,10 @@ class ToolLM(LM):  # type: ignore[misc]
                 if told:
                     self.on_answer()
         return [row.answer(near) for row, near in zip(rows, nearest, strict=True)]
+
+    def behind(self, member: Member) -> "ToolLM":
+        """The same tools with the model behind a learned prompt; it is loaded for this."""
+        return ToolLM(member.load(), self._tools, self._options, memory=self._memory)
 
     def call(self, tool: str, asked: str, doc: Mapping[str, Any]) -> str:
         """What a tool answers, for a method that reads calls itself; a ToolError where it cannot."""

@@ -24,6 +24,7 @@ API = {
             "toolformer.Research",
             "toolformer.Note",
             "toolformer.Reflection",
+            "toolformer.Draft",
             "toolformer.Review",
             "toolformer.Options",
             "toolformer.chat.Chat",

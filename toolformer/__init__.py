@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from toolformer.hf import load
     from toolformer.model import Toolformer
     from toolformer.other_tools import from_langchain, from_smolagents
-    from toolformer.reflect import Reflection, Review
+    from toolformer.reflection import Draft, Reflection, Review
     from toolformer.research import Note, Research
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "DocumentFacts",
+    "Draft",
     "Ended",
     "Event",
     "Expert",
@@ -88,7 +89,7 @@ _AT_FIRST_USE = {
     **dict.fromkeys(("Generation", "MadeCall"), "toolformer.generation"),
     **dict.fromkeys(("from_langchain", "from_smolagents"), "toolformer.other_tools"),
     **dict.fromkeys(("Note", "Research"), "toolformer.research"),
-    **dict.fromkeys(("Reflection", "Review"), "toolformer.reflect"),
+    **dict.fromkeys(("Draft", "Reflection", "Review"), "toolformer.reflection"),
     "Expert": "toolformer.expert",
     "Options": "toolformer.decode.options",
     "Toolformer": "toolformer.model",

@@ -18,6 +18,8 @@ from toolformer.decode.options import OptionChanges, Options
 from toolformer.errors import ConfigError
 from toolformer.generation import Gathered, Generation, MadeCall, with_calls
 from toolformer.lm import DecodingModel, Ids
+from toolformer.reflect import ROUNDS, Reflector
+from toolformer.reflection import Reflection, Step
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,17 @@ class Chat:
                 yield event
         finally:
             self.turns += [said, Turn("assistant", gathered.text, gathered.calls, self._written(gathered))]
+
+    def reflect(self, text: str, rounds: int = ROUNDS, **changes: Unpack[OptionChanges]) -> Iterator[Step]:
+        """Say something, and see the answer drafted, reviewed and revised. It is a turn once it came to its end."""
+        options = self.options.changed(**changes)
+        said = Turn("user", text)
+        prompt = conversation(self._decoder, [*self.turns, said], options)
+        for step in Reflector(self._decoder, options).steps([prompt], rounds):
+            if isinstance(step, Reflection):
+                ids = None if step.end == "stop" else step.ids
+                self.turns += [said, Turn("assistant", step.text, step.calls, ids)]
+            yield step
 
     def undo(self) -> bool:
         """Take the last question and its answer back; False if there is none."""

@@ -21,6 +21,7 @@ from toolformer.commands.bench import Bench
 from toolformer.commands.bootstrap import Bootstrap
 from toolformer.commands.calibrate import Calibrate
 from toolformer.commands.demo import Demo
+from toolformer.commands.distil import Distil
 from toolformer.commands.doctor import Doctor
 from toolformer.commands.eval import Eval
 from toolformer.commands.expert import Experts
@@ -86,6 +87,7 @@ COMMANDS: dict[str, dict[str, type[Runs]]] = {
         "train": Train,
         "bootstrap": Bootstrap,
         "prefer": Prefer,
+        "distil": Distil,
         "expert": Experts,
         "calibrate": Calibrate,
         "export-model": ExportModel,
@@ -115,8 +117,7 @@ Environment
   HF_HUB_OFFLINE=1    fetches nothing from the Hugging Face hub
   TOOLFORMER_CACHE    the folder of models from elsewhere
   TOOLFORMER_CONTACT  your mail address or page, which Wikipedia asks for
-  OPENAI_API_KEY      the key of a server that samples calls, or is decoded on
-  TOOLFORMER_API_KEY  the key that toolformer serve asks for"""
+  OPENAI_API_KEY, TOOLFORMER_API_KEY  keys of a server that is asked; of serve"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -130,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"toolformer: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        go_on = "demo, annotate, train, bootstrap, prefer, expert train and index build"
+        go_on = "demo, annotate, train, bootstrap, prefer, distil, expert train and index build"
         print(f"toolformer: stopped; {go_on} go on where they were when run again", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:

@@ -22,7 +22,8 @@ from toolformer.hf.load import words_of
 from toolformer.hf.source import folder_of
 from toolformer.lm import DecodingModel, LanguageModel
 from toolformer.loading import Loading, Quantize
-from toolformer.reflect import Reflection, Reflector
+from toolformer.reflect import ROUNDS, Reflector
+from toolformer.reflection import Reflection, Step
 from toolformer.remote.asking import Asker
 from toolformer.remote.remote_model import RemoteModel
 from toolformer.research import Research, Researcher
@@ -156,16 +157,40 @@ class Toolformer:
         options = Options(max_new_tokens=32).changed(**changes)
         return Researcher(self.decoder, question, tool, options, tokens).run(rounds)
 
-    def reflect(self, prompt: str, rounds: int = 2, **changes: Unpack[OptionChanges]) -> Reflection:
-        """Write a draft without calls, review it, and revise it, so often at most.
+    @overload  # as above
+    def reflect(  # type: ignore[overload-overlap]
+        self, prompt: str, rounds: int = ..., options: Options | None = ..., **changes: Unpack[OptionChanges]
+    ) -> Reflection: ...
+
+    @overload
+    def reflect(
+        self, prompt: Sequence[str], rounds: int = ..., options: Options | None = ..., **changes: Unpack[OptionChanges]
+    ) -> list[Reflection]: ...
+
+    def reflect(
+        self,
+        prompt: str | Sequence[str],
+        rounds: int = ROUNDS,
+        options: Options | None = None,
+        **changes: Unpack[OptionChanges],
+    ) -> Reflection | list[Reflection]:
+        """Write a draft behind a text, or each of several, without calls; review it and revise it, so often at most.
 
         In a review the model sees what stands before and behind each place of the draft: it calls where a call is among
-        the k likeliest tokens there, and writes on anew where the result changes the text. `changes` are fields of
-        Options. docs/decode.md says what comes of it.
+        the k likeliest tokens there, and writes on anew where the result changes the text and the model is surer of
+        the new words than of the old ones. `changes` are fields of Options. docs/decode.md says what comes of it.
         """
-        options = Options().changed(**changes)
-        (reflection,) = Reflector(self.decoder, options).run([self.model.encode(prompt).ids], rounds)
-        return reflection
+        reflector = Reflector(self.decoder, (options or Options()).changed(**changes))
+        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        made = reflector.run([self.model.encode(one).ids for one in prompts], rounds)
+        return made[0] if isinstance(prompt, str) else made
+
+    def stream_reflection(
+        self, prompt: str, rounds: int = ROUNDS, options: Options | None = None, **changes: Unpack[OptionChanges]
+    ) -> Iterator[Step]:
+        """The same behind one text, step by step: drafts and reviews as they come, and what came of it."""
+        reflector = Reflector(self.decoder, (options or Options()).changed(**changes))
+        return reflector.steps([self.model.encode(prompt).ids], rounds)
 
     def close(self) -> None:
         """Stop the tools' processes, and hang up on a server."""

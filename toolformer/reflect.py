@@ -2,91 +2,60 @@
 
 The draft is written without calls. Then the model reads all of it, and once more from its beginning: so it knows at
 each place how the text goes on. Where a call is likely there, it is made. If the text would go on in another way behind
-its result, it is cut there and written on with the call in place. This is repeated until nothing changes.
+its result, and the model is surer of that than it was of the draft, the draft is cut there and written on with the call
+in place. This is repeated until nothing changes.
 
 A round reads each draft twice, and its beginning up to each tried place three times more: for the call, for what
-follows its result, and for the new end. Texts take their steps together.
+follows its result, and for the new end. Where the text goes on in another way, it is read twice more, to compare. Texts
+take their steps together.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal, cast
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import cast
 
-from toolformer.calls import Call, Part
+from toolformer.calls import Call, CallSyntax, Part
 from toolformer.decode.decoder import STRIDE, Decoder
-from toolformer.decode.events import Answered, Ended, Undone
+from toolformer.decode.events import Answered, Ended, EndReason, Undone
 from toolformer.decode.options import AT_ONCE, Options
 from toolformer.errors import ConfigError
-from toolformer.generation import with_calls
-from toolformer.lm import Ids, LanguageModel, Prompted
+from toolformer.generation import MadeCall, with_calls
+from toolformer.lm import WINDOW, Ids, LanguageModel, Prompted, Window
+from toolformer.reflection import Draft, Reflection, Review, Step, Verdict, Why
 from toolformer.tool import DocumentFacts
 
+ROUNDS = 2
+"""Reviews of a text at most, where nobody says how many."""
 PLACES = 3
 """Places of a draft that are tried in a round: those where a call is likeliest."""
-_AHEAD = 5
+PAYS = 0.25
+"""How much the loss of the next words must be below what it was in the draft for a revision to pay."""
+_AHEAD = len(WINDOW)
 """Tokens behind a result that tell whether the text goes on in another way."""
-
-Verdict = Literal["changed", "confirmed", "failed"]
-
-
-@dataclass(frozen=True)
-class Review:
-    """A place of a draft at which a call was tried."""
-
-    draft: int
-    """The number of the draft."""
-    start: int
-    """Characters of the draft before it."""
-    probability: float
-    """Of the call's opening, with the whole draft in view."""
-    rank: int
-    call: Call | None
-    verdict: Verdict
-    """Whether the text behind the result is another, or the same (or asks this already); or there was no result."""
-
-
-@dataclass(frozen=True)
-class Reflection:
-    """What a prompt came to."""
-
-    drafts: tuple[str, ...]
-    """The first one, and each revision, with calls in place."""
-    reviews: tuple[Review, ...]
-    text: str
-    """What was written in the end, without calls."""
-    calls: tuple[Call, ...]
-    settled: bool
-    """Whether the last review changed nothing; otherwise as many rounds as were allowed are over."""
-    tokens: int
-    """Those that were read and written."""
-
-    def __str__(self) -> str:
-        """A transcript: draft, reviews, revision."""
-        told = []
-        for number, draft in enumerate(self.drafts):
-            told.append(f"{'revision' if number else 'draft'}: {draft}")
-            for one in self.reviews:
-                if one.draft == number:
-                    call = one.call and f"{one.call.tool}({one.call.input}) gave {one.call.result or 'nothing'}"
-                    told.append(f"  review at {one.start} (rank {one.rank}): {call or 'no call'}: {one.verdict}")
-        return "\n".join(told)
 
 
 @dataclass(eq=False)
 class _Text:
     """One prompt's draft."""
 
+    row: int
     prompt: Ids
     facts: DocumentFacts
     said: tuple[int, ...] = ()
-    calls: tuple[tuple[int, Call], ...] = ()
-    """Each with how many tokens of the draft stand before it."""
+    calls: "tuple[_Try, ...]" = ()
+    """Those that are in the draft, in their order."""
     tried: set[int] = field(default_factory=set)
     """Places whose call would change nothing."""
     drafts: list[str] = field(default_factory=list)
     reviews: list[Review] = field(default_factory=list)
-    settled: bool = False
+    why: Why | None = None
+    end: EndReason = "end"
     tokens: int = 0
+
+    @property
+    def placed(self) -> list[tuple[int, Call]]:
+        """Its calls, each with how many tokens of the draft stand before it."""
+        return [(one.at, one.call) for one in self.calls if one.call]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +67,16 @@ class _Try:
     probability: float
     rank: int
     call: Call | None = None
+    gain: float | None = None
+    """None where the text goes on as it was."""
+
+    @property
+    def verdict(self) -> Verdict:
+        if not self.call or not self.call.result:
+            return "failed"
+        if self.gain is None:
+            return "confirmed"
+        return "changed" if self.gain >= PAYS else "no gain"
 
 
 class Reflector:
@@ -110,41 +89,53 @@ class Reflector:
         self._decoder, self._model, self._options = decoder, cast("LanguageModel", decoder.model), options
         self._opening = self._model.encode_parts([decoder.syntax.opening])
 
-    def run(self, prompts: Sequence[Ids], rounds: int, facts: Sequence[DocumentFacts] = ()) -> list[Reflection]:
+    def run(
+        self, prompts: Sequence[Ids], rounds: int = ROUNDS, facts: Sequence[DocumentFacts] = ()
+    ) -> list[Reflection]:
         """Write and review a text behind each prompt, in so many rounds at most."""
-        known = facts or [DocumentFacts()] * len(prompts)
-        texts = [_Text(prompt, fact) for prompt, fact in zip(prompts, known, strict=True)]
-        self._go_on(texts)
-        for _ in range(rounds):
-            if not (going := [text for text in texts if not text.settled]):
-                break
-            self._revise(going)
-        return [self._told(text) for text in texts]
+        return [step for step in self.steps(prompts, rounds, facts) if isinstance(step, Reflection)]
 
-    def _revise(self, texts: Sequence[_Text]) -> None:
-        """One round: the likeliest call that changes a text is put into it; a text without any is settled."""
-        tries = self._calls(self._places(texts))
-        others = {*self._differ([one for one in tries if one.call and one.call.result and not _known(one)])}
+    def steps(
+        self, prompts: Sequence[Ids], rounds: int = ROUNDS, facts: Sequence[DocumentFacts] = ()
+    ) -> Iterator[Step]:
+        """The same step by step; in the end what each prompt came to, in their order."""
+        known = facts or [DocumentFacts()] * len(prompts)
+        texts = [_Text(row, *given) for row, given in enumerate(zip(prompts, known, strict=True))]
+        yield from self._go_on(texts)
+        for _ in range(rounds):
+            if not (going := [text for text in texts if text.why is None]):
+                break
+            yield from self._revise(going)
+        yield from (self._told(text) for text in texts)
+
+    def _revise(self, texts: Sequence[_Text]) -> Iterator[Step]:
+        """One round: the likeliest call that changes a text and pays is put into it; a text without any is settled."""
+        tries = self._compared(self._calls(self._places(texts)))
         changed: list[_Text] = []
-        for text in texts:
+        for text in (one for one in texts if one.why is None):
             own = [one for one in tries if one.text is text]
-            chosen = max((one for one in own if one in others), key=lambda one: one.probability, default=None)
-            text.reviews += [self._review(one, changed=one in others) for one in own]
-            text.tried |= {one.at for one in own if one not in others}
-            text.settled = chosen is None
-            if chosen and chosen.call:
-                text.said = text.said[: chosen.at]
-                text.calls = (*(one for one in text.calls if one[0] < chosen.at), (chosen.at, chosen.call))
-                text.tried = {at for at in text.tried if at < chosen.at} | {chosen.at}
-                changed.append(text)
-        self._go_on(changed)
+            for one in own:
+                text.reviews.append(self._review(one))
+                yield text.reviews[-1]
+            chosen = max((one for one in own if one.verdict == "changed"), key=_likely, default=None)
+            text.tried |= {one.at for one in own if one.verdict != "changed"}
+            if chosen is None:
+                text.why = "settled"
+                continue
+            text.said = text.said[: chosen.at]
+            text.calls = (*(one for one in text.calls if one.at < chosen.at), chosen)
+            text.tried = {at for at in text.tried if at < chosen.at} | {chosen.at}
+            changed.append(text)
+        yield from self._go_on(changed)
 
     def _places(self, texts: Sequence[_Text]) -> list[_Try]:
         """Where a call is likely in each draft, which the model has read before. A draft that does not fit the context
-        twice has no such places."""
+        twice is not reviewed."""
         newline = self._model.encode_parts([Part("\n")])
         wholes = [(*text.prompt, *text.said) for text in texts]
-        fit = [n for n, whole in enumerate(wholes) if texts[n].said and 2 * len(whole) < self._model.context]
+        fit = [n for n, whole in enumerate(wholes) if 2 * len(whole) < self._model.context]
+        for n in {*range(len(texts))}.difference(fit):
+            texts[n].why = "context"
         prompted = [Prompted((), (*wholes[n], *newline), wholes[n]) for n in fit]
         asked = [
             [len(texts[n].prompt) + at for at in range(len(texts[n].said)) if at not in texts[n].tried] for n in fit
@@ -171,56 +162,111 @@ class Reflector:
                 made[event.row] = event.call
         for one, prompt in zip(tries, prompts, strict=True):
             one.text.tokens += len(prompt)
-        return [_Try(one.text, one.at, one.probability, one.rank, made.get(row)) for row, one in enumerate(tries)]
+        return [replace(one, call=made.get(row)) for row, one in enumerate(tries)]
 
-    def _differ(self, tries: Sequence[_Try]) -> list[_Try]:
-        """Those behind whose result the text goes on in another way."""
-        prompts = [self._written(one.text, one.at, one.call) for one in tries]
+    def _compared(self, tries: Sequence[_Try]) -> list[_Try]:
+        """The same, with the gain of those behind whose result the text goes on in another way.
+
+        The loss of the draft's next words, without the call, less that of the words that the model writes behind the
+        result: a result that the model copies is surer than a guess, and no surer than what is right already.
+        """
+        asked = [one for one in tries if one.call and one.call.result and not _known(one)]
+        prompts = [self._written(one.text, one.at, one) for one in asked]
         ended = self._run(prompts, self._options.changed(k=0, max_new_tokens=_AHEAD, min_new_tokens=None))
-        for one, prompt in zip(tries, prompts, strict=True):
+        gains: dict[_Try, float] = {}
+        for one, prompt, (ids, _) in zip(asked, prompts, ended, strict=True):
             one.text.tokens += len(prompt) + _AHEAD
-        behind = [one.text.said[one.at : one.at + _AHEAD] for one in tries]
-        return [one for one, ids, draft in zip(tries, ended, behind, strict=True) if ids != draft]
+            draft = one.text.said[one.at : one.at + _AHEAD]
+            if (size := min(len(ids), len(draft))) and ids != draft:
+                before, after = self._losses((self._written(one.text, one.at), draft[:size]), (prompt, ids[:size]))
+                one.text.tokens += 2 * (len(prompt) + size)
+                gains[one] = before - after
+        return [replace(one, gain=gains.get(one)) for one in tries]
 
-    def _go_on(self, texts: Sequence[_Text]) -> None:
+    def _losses(self, *written: tuple[Ids, Ids]) -> list[float]:
+        """The weighted loss of words behind what was written."""
+        return self._model.window_losses([Window((), (*before, *words), len(before)) for before, words in written])
+
+    def _go_on(self, texts: Sequence[_Text]) -> Iterator[Step]:
         """Write the rest of these texts, without further calls."""
         prompts = [self._written(text, len(text.said)) for text in texts]
-        for text, prompt, ids in zip(texts, prompts, self._run(prompts, self._options.changed(k=0)), strict=True):
+        for text, prompt, (ids, end) in zip(
+            texts, prompts, self._run(prompts, self._options.changed(k=0)), strict=True
+        ):
             text.tokens += len(prompt) + len(ids)
-            text.said += ids
-            text.drafts.append(self._shown(text))
+            text.said, text.end = (*text.said, *ids)[: self._options.max_new_tokens], end
+            text.drafts.append(self._model.decode(self._with_calls(text)))
+            if not _words(self._model.decode(text.said)):
+                text.why = "no words"
+            yield Draft(text.row, len(text.drafts) - 1, text.drafts[-1])
 
-    def _run(self, prompts: Sequence[Ids], options: Options) -> list[tuple[int, ...]]:
-        ended: dict[int, tuple[int, ...]] = {}
+    def _run(self, prompts: Sequence[Ids], options: Options) -> list[tuple[tuple[int, ...], EndReason]]:
+        ended: dict[int, tuple[tuple[int, ...], EndReason]] = {}
         for event in self._decoder.run(prompts, options, stride=STRIDE):
             if isinstance(event, Ended):
-                ended[event.row] = event.ids
+                ended[event.row] = event.ids, event.reason
         return [ended[row] for row in range(len(prompts))]
 
-    def _written(self, text: _Text, end: int, call: Call | None = None) -> tuple[int, ...]:
+    def _written(self, text: _Text, end: int, one: _Try | None = None) -> tuple[int, ...]:
         """The prompt and the draft up to a place, with its calls, and another one there."""
-        calls = [*(one for one in text.calls if one[0] <= end), *([(end, call)] if call else [])]
+        calls = [call for call in text.placed if call[0] <= end]
+        calls += [(end, one.call)] if one and one.call else []
         return (*text.prompt, *with_calls(text.said[:end], calls, self._encoded))
+
+    def _with_calls(self, text: _Text) -> tuple[int, ...]:
+        return with_calls(text.said, text.placed, self._encoded)
 
     def _encoded(self, call: Call) -> tuple[int, ...]:
         return self._model.encode_parts(self._decoder.syntax.parts(call))
 
-    def _shown(self, text: _Text) -> str:
-        return self._model.decode(with_calls(text.said, text.calls, self._encoded))
+    def _review(self, one: _Try) -> Review:
+        number, start = len(one.text.drafts) - 1, self._start(one)
+        return Review(one.text.row, number, start, one.probability, one.rank, one.call, one.verdict, one.gain or 0.0)
 
-    def _review(self, one: _Try, *, changed: bool) -> Review:
-        verdict: Verdict = "changed" if changed else "confirmed" if one.call and one.call.result else "failed"
-        start = len(self._model.decode(one.text.said[: one.at]))
-        return Review(len(one.text.drafts) - 1, start, one.probability, one.rank, one.call, verdict)
+    def _start(self, one: _Try) -> int:
+        return len(self._model.decode(one.text.said[: one.at]))
 
     def _told(self, text: _Text) -> Reflection:
         said = self._model.decode(text.said)
         for stop in self._options.stop:  # its tokens are among the text's
             said = said.partition(stop)[0] if said.strip() else said
-        calls = tuple(call for _, call in text.calls)
-        return Reflection(tuple(text.drafts), tuple(text.reviews), said, calls, text.settled, text.tokens)
+        calls = tuple(
+            MadeCall(
+                one.call.tool,
+                one.call.input,
+                one.call.result or "",
+                one.probability,
+                one.rank,
+                min(self._start(one), len(said)),
+            )
+            for one in text.calls
+            if one.call
+        )
+        return Reflection(
+            text.row,
+            tuple(text.drafts),
+            tuple(text.reviews),
+            said,
+            calls,
+            text.why or "rounds",
+            text.end,
+            self._with_calls(text),
+            text.tokens,
+        )
+
+
+def _likely(one: _Try) -> float:
+    return one.probability
 
 
 def _known(one: _Try) -> bool:
     """Whether the text asks the same already."""
-    return one.call is not None and one.call.gist in {call.gist for _, call in one.text.calls}
+    return one.call is not None and one.call.gist in {call.gist for _, call in one.text.placed}
+
+
+def _words(text: str) -> str:
+    """What a text says beside calls, in any spelling."""
+    for syntax in (CallSyntax.TEXT, CallSyntax.TOKENS):
+        for found in reversed([*syntax.find(text)]):
+            text = text[: found.start] + text[found.end :]
+    return text.strip()

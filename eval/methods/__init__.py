@@ -9,12 +9,13 @@ from typing import Any
 
 from toolformer.errors import ConfigError, unknown_name
 from toolformer.eval.examples import Example
+from toolformer.eval.methods.ensemble import ensemble
 from toolformer.eval.methods.few_shot import few_shot
 from toolformer.eval.methods.prompts import read_prompt
 from toolformer.eval.methods.reflected import reflected
 from toolformer.eval.methods.steps import stepped
 from toolformer.eval.methods.voted import reworded
-from toolformer.eval.settings import METHODS
+from toolformer.eval.settings import ENSEMBLE, METHODS
 from toolformer.eval.tool_lm import Answer, ToolLM
 
 _KINDS = {"number": "numbers", "qa": "short answers"}
@@ -31,6 +32,8 @@ def answers(method: str, lm: ToolLM, examples: Sequence[Example], settings: Mapp
     """What the model answers to each example by a method. `settings` are the task's, of sampling."""
     if method == "reflect":
         return reflected(lm, examples, settings)
+    if method == ENSEMBLE:
+        return ensemble(lm, examples, settings)
     if method not in _WAYS:
         raise ConfigError(unknown_name("method", method, METHODS))
     prompts = read_prompt(files(__name__).joinpath(f"{method}.toml").read_text("utf-8"))

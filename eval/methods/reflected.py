@@ -8,9 +8,8 @@ from toolformer.calls import Call
 from toolformer.decode.options import Options
 from toolformer.eval.examples import Example
 from toolformer.eval.tool_lm import Answer, Made, ToolLM, facts_of, options_of
-from toolformer.reflect import Reflection, Reflector, Review
-
-_ROUNDS = 2
+from toolformer.reflect import Reflector
+from toolformer.reflection import Reflection
 
 
 def reflected(lm: ToolLM, examples: Sequence[Example], settings: Mapping[str, Any]) -> list[Answer]:
@@ -23,7 +22,7 @@ def reflected(lm: ToolLM, examples: Sequence[Example], settings: Mapping[str, An
         docs = [{"without": examples[place].without, "date": examples[place].date} for place in places]
         reflector = Reflector(lm.decoder(docs[0]), options_of(Options(late_stop=True), settings))
         prompts = [lm.model.encode(examples[place].prompt).ids for place in places]
-        come = reflector.run(prompts, _ROUNDS, [*map(facts_of, docs)])
+        come = reflector.run(prompts, facts=[*map(facts_of, docs)])
         found |= zip(places, map(_answer, come), strict=True)
     for _ in examples:
         lm.on_answer()
@@ -31,20 +30,22 @@ def reflected(lm: ToolLM, examples: Sequence[Example], settings: Mapping[str, An
 
 
 def _answer(come: Reflection) -> Answer:
-    undone = tuple(_made(one, one.call, "no result") for one in come.reviews if one.verdict == "failed")
-    kept = [one for one in come.reviews if one.verdict == "changed" and one.call in come.calls]
-    first = max(kept, key=lambda one: one.probability, default=None)
+    calls = tuple(
+        Made(one.start, Call(one.tool, one.input, one.result), "", one.probability, one.rank) for one in come.calls
+    )
+    undone = tuple(
+        Made(one.start, one.call, "no result", one.probability, one.rank)
+        for one in come.reviews
+        if one.verdict == "failed"
+    )
+    first = max(calls, key=lambda made: made.probability, default=None)
     return Answer(
         come.text,
-        come.drafts[-1],
-        tuple(_made(one, one.call, "") for one in kept),
+        come.raw,
+        calls,
         undone,
         first.probability if first else 0.0,
         first.rank if first else -1,
         -1,
         0,
     )
-
-
-def _made(one: Review, call: Call | None, reason: str) -> Made:
-    return Made(one.start, call, reason, one.probability, one.rank)

@@ -33,6 +33,7 @@ SMALL = {
     "annotate": ("--limit", "12"),
     "eval": ("--limit", "1"),
     "train": ("--steps", "2", "--batch-size", "4"),
+    "distil": ("--steps", "2", "--batch-size", "4"),
     "prefer": ("--steps", "2", "--pairs", "8", "--k", "10000"),
     "expert train": ("--steps", "2", "--batch-size", "4"),
 }

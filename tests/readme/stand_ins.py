@@ -70,6 +70,7 @@ def _lines(*rows: object) -> str:
 STAND_INS: dict[str, Callable[[Path], None]] = {
     "CORPUS": _corpus,
     "OUT": _annotated,
+    "ANNOTATED": _annotated,
     "PASSAGES": _passages,
     "PAIRS": _pairs,
     "DATA": _benchmarks,

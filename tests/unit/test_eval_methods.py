@@ -2,20 +2,25 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.fakes import ScriptedLM, script
+from tests.finetune_texts import SMALL, saved, trained
+from tests.unit.test_cli import status
 from toolformer.errors import ConfigError, DataError
 from toolformer.eval.evaluating import evaluate, load_tasks
 from toolformer.eval.examples import Example
 from toolformer.eval.methods import answers
+from toolformer.eval.methods.ensemble import members_of
 from toolformer.eval.methods.voted import elected
 from toolformer.eval.outcomes import read_outcomes
 from toolformer.eval.settings import METHODS, Settings
-from toolformer.eval.tool_lm import Answer, ToolLM
+from toolformer.eval.tool_lm import Answer, Member, ToolLM
 from toolformer.tools.calculator import Calculator
 
 ASKED = "Ann had 4 eggs and found 3. How many?"
@@ -120,7 +125,63 @@ def test_forms_of_a_question_vote() -> None:
     assert (answer.text, answer.raw) == ("7", "9 | 7 | 12 | 7 | 8")
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if name not in ("toolformer", "reflect")])
+def saying(answer: str) -> ScriptedLM:
+    prompt = str(PROBLEM.prompt)
+    return ScriptedLM(follows=script(f"{prompt} {answer}"))
+
+
+def test_learned_prompts_vote() -> None:
+    members = [Member(str(n), str(n), partial(saying, answer)) for n, answer in enumerate(("9.", "7.", "7 eggs"))]
+    told = []
+    with ToolLM(saying("1"), [Calculator()], on_answer=lambda: told.append(1), members=members) as lm:
+        (answer,) = answers("prompt-ensemble", lm, [PROBLEM], GREEDY)
+    assert (answer.text, answer.raw, len(told)) == (" 7.", " 9. |  7. |  7 eggs", 1)
+    with ToolLM(saying("1")) as lm, pytest.raises(ConfigError, match="needs learned prompts: name two or more"):
+        answers("prompt-ensemble", lm, [PROBLEM], GREEDY)
+
+
+def test_an_ensemble_is_of_several_learned_prompts_of_one_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompts = []
+    for seed in (1, 2):
+        config = replace(SMALL, how="prompt", steps=1, prompt_length=2, seed=seed)
+        prompts.append(str(trained("builtin", tmp_path / str(seed), config).folder))
+    one, other = members_of("builtin", prompts)
+    assert one.fingerprint != other.fingerprint
+    assert one.load().name == prompts[0]
+    with pytest.raises(ConfigError, match="needs two or more learned prompts, not 1"):
+        members_of("builtin", prompts[:1] * 2)
+    with pytest.raises(ConfigError, match="builtin-tools is no learned prompt: train one with how=prompt"):
+        members_of("builtin", [*prompts, "builtin-tools"])
+    with pytest.raises(ConfigError, match="is a learned prompt of builtin, and the model is "):
+        members_of(saved("llama", tmp_path / "other"), prompts)
+    (tmp_path / "svamp").mkdir()
+    row = {"ID": "1", "Body": "Ann had 4 eggs and found 3.", "Question": "How many?", "Answer": 7.0}
+    (tmp_path / "svamp" / "SVAMP.json").write_text(json.dumps([row]), "utf-8")
+    run = ("eval", "--tasks", "svamp", "--data", str(tmp_path), "--out", str(tmp_path / "out"), "--tools", "calculator")
+    named = [word for prompt in prompts for word in ("--prompts", prompt)]
+    assert status(*run, "--method", "prompt-ensemble", *named) == 0
+    assert "| builtin, prompt-ensemble" in capsys.readouterr().out
+    header, _ = read_outcomes(tmp_path / "out" / "examples" / "svamp-k0-000.jsonl")
+    assert header["calls"]["prompts"] == [one.fingerprint, other.fingerprint]
+    assert status(*run, *named) == 2
+    assert "--prompts goes with --method prompt-ensemble" in capsys.readouterr().err
+
+
+def test_a_vote_is_the_decoders_own_way_with_several_samples() -> None:
+    chosen = Settings(tasks=("svamp",), k=(0, 3), method="vote")
+    assert (chosen.way, chosen.votes) == ("toolformer", 8)
+    assert Settings(tasks=("svamp",), method="vote", vote=3).votes == 3
+    assert Settings(tasks=("svamp",), k=(0,), method="cot", vote=3).votes == 3
+    with pytest.raises(ConfigError, match="leave out vote, or need"):
+        Settings(tasks=("svamp",), method="vote", need=True)
+
+
+OWN_PROMPTS = ("toolformer", "reflect", "vote", "prompt-ensemble")
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if name not in OWN_PROMPTS])
 def test_each_prompt_shows_a_question_of_each_kind(method: str) -> None:
     model = behind("\nAnything\n\n")
     with ToolLM(model, [Calculator()]) as lm:

@@ -10,8 +10,8 @@ import torch
 from transformers import PreTrainedModel
 
 from tests import tiny_models
-from toolformer.finetune.batches import collate
-from toolformer.finetune.trainer import LossAtLabels
+from toolformer.finetune.batches import Inputs, collate
+from toolformer.finetune.trainer import LogitsAtLabels, LossAtLabels
 from toolformer.finetune.training_rows import TrainingRow
 
 IDS = array("i", [1, 10, 11, 12, 13, 14])
@@ -68,6 +68,53 @@ def test_where_no_call_is_asked_for_opening_one_has_no_probability() -> None:
 def test_where_the_text_itself_says_what_opens_a_call_it_is_asked_for_as_ever() -> None:
     ids = array("i", [*IDS[:2], OPENING, *IDS[3:]])
     assert loss(TrainingRow(ids, quiet=frozenset({2}))) == pytest.approx(plainly(ids, {}), rel=1e-4)
+
+
+class Other:
+    """A teacher that says what a network would, or something more of it."""
+
+    def __init__(self, made: PreTrainedModel, temperature: float = 1.0, bent: float = 1.0) -> None:
+        self.temperature, self._network, self._bent = temperature, made, bent
+        self._logits = LogitsAtLabels(made)
+
+    def __call__(self, inputs: Inputs) -> torch.Tensor:
+        with torch.no_grad():
+            return torch.nn.functional.pad(self._bent * self._logits(self._network, inputs), (0, 3), value=99.0)
+
+
+def taught(teacher: Other, row: TrainingRow, factor: float = 1.0) -> tuple[float, float]:
+    """The loss of a student behind a teacher, and how strong its gradient is."""
+    made = network().train()
+    with torch.no_grad():
+        made.get_output_embeddings().weight.mul_(factor)  # type: ignore[no-untyped-call]
+    said = LossAtLabels(made, OPENING, CONTROL, teacher=teacher)(made, collate([row], filler=0))
+    said.backward()
+    gradient = made.get_output_embeddings().weight.grad  # type: ignore[no-untyped-call]
+    return float(said.detach()), float(gradient.norm())
+
+
+def test_a_student_that_says_what_its_teacher_would_has_nothing_to_learn() -> None:
+    same, gradient = taught(Other(network()), TrainingRow(IDS))
+    assert (same, gradient) == pytest.approx((0.0, 0.0), abs=1e-3)  # what only fills up the teacher's table counts not
+    assert taught(Other(network()), TrainingRow(IDS), factor=0.5)[0] > 0.1
+
+
+def test_the_divergence_is_that_of_the_two_distributions_at_the_temperature() -> None:
+    with torch.no_grad():
+        logits = network()(torch.tensor([list(IDS)])).logits[0, :-1].float()
+    own, wanted = ((factor * logits / 3).log_softmax(-1) for factor in (0.5, 1.0))
+    plain = float((wanted.exp() * (wanted - own)).sum()) * 9
+    assert taught(Other(network(), 3.0), TrainingRow(IDS), factor=0.5)[0] == pytest.approx(plain, rel=1e-3)
+
+
+def test_where_no_call_is_asked_for_the_teacher_opens_none_either() -> None:
+    quiet = TrainingRow(IDS, quiet=frozenset({2}))
+    with torch.no_grad():
+        logits = network()(torch.tensor([list(IDS)])).logits[0, :-1].float()
+    logits[1, OPENING] = -1e4
+    own, wanted = logits.log_softmax(-1), (2 * logits).log_softmax(-1)
+    plain = float((wanted.exp() * (wanted - own)).sum())
+    assert taught(Other(network(), bent=2.0), quiet)[0] == pytest.approx(plain, rel=1e-3)
 
 
 def test_with_calls_disabled_no_control_token_exists() -> None:

@@ -21,7 +21,8 @@ CORPUS = ROOT / "toolformer" / "builtin" / "corpus.jsonl"
 SECONDS = 2.0
 SAID = "toolformer: stopped; the same command goes on with {} where it was"
 EARLY = (
-    "toolformer: stopped; demo, annotate, train, bootstrap, prefer and index build go on where they were when run again"
+    "toolformer: stopped; demo, annotate, train, bootstrap, prefer, distil, expert train and index build go on where "
+    "they were when run again"
 )
 
 

@@ -85,6 +85,38 @@ def test_calls_are_shown_as_they_happen(monkeypatch: pytest.MonkeyPatch, capsys:
     assert shown == " is [Sum(2 + 2) undone: Sum: no] so.\n"
 
 
+BOXES = "There are 8 boxes with 76 oranges in each, so there are"
+FINAL = "<API> Calculator(76 * 8)→ 608</API> 608 oranges"
+
+
+def test_chat_shows_draft_review_and_revision(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{BOXES}\n"))
+    assert status("chat", "--reflect", "--max-new-tokens", "4") == 0
+    draft, first, *more = capsys.readouterr().out.splitlines()
+    assert draft.startswith("draft: ")
+    assert first.startswith("  review at 0 (rank 0): Calculator(76 * 8) gave 608: changed (gain ")
+    assert any(line.startswith(f"revision: {FINAL}") for line in more)
+
+
+def test_chat_says_why_a_draft_was_not_reviewed(capsys: pytest.CaptureFixture[str]) -> None:
+    with Toolformer(ScriptedLM(), [Fake("Sum", adds)]) as tf:
+        Conversation(tf, tf.chat(), reflect=True)._turn("x")
+    assert capsys.readouterr().out == ("draft: \n  not reviewed: the draft has no words of its own, at most calls\n")
+
+
+def test_generate_prints_what_reflection_comes_to(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{BOXES}\n{'so ' * 3000}\n"))
+    assert status("generate", "--reflect", "--max-new-tokens", "4", "--json") == 2
+    told, wrong = map(json.loads, capsys.readouterr().out.splitlines())
+    assert told["raw"].startswith(FINAL)
+    assert (set(told), [call["result"] for call in told["calls"]]) == ({"text", "calls", "raw", "end"}, ["608"])
+    assert set(wrong) == {"error"}
+
+
 def test_which_earlier_results_a_call_uses_is_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

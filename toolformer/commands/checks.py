@@ -234,17 +234,17 @@ def room() -> Iterator[Finding]:
         else:
             yield Finding(name, "missing", f"{says}, which cannot be written", elsewhere)
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    free = _free_memory() or total
+    free = total if (known := free_memory()) is None else known / 2**30
     yield _enough("memory", free, f"{free:.1f} of {total:.1f} GB free", "end other programs")
 
 
-def _free_memory() -> float | None:
-    """Gigabytes that programs could still take; None where the system, such as macOS, has no file that says so."""
+def free_memory() -> int | None:
+    """Bytes that programs could still take; None where the system, such as macOS, has no file that says so."""
     try:
         said = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
     except OSError:
         return None
-    return int(said[1]) / 2**20 if said else None
+    return int(said[1]) * 1024 if said else None
 
 
 def _enough(name: str, free: float, says: str, advice: str) -> Finding:

@@ -15,6 +15,7 @@ from toolformer.commands.streams import check_text, printable
 from toolformer.decode.events import Answered, Called, Ended, Event, Text, Undone
 from toolformer.errors import ConfigError, DataError, ToolformerError, unknown_name
 from toolformer.model import Toolformer
+from toolformer.reflection import NOT_REVIEWED, Draft, Reflection, Step
 from toolformer.screen import PipeConsole
 
 _CALL, _NOTE, _WRONG = "cyan", "dim", "red"
@@ -24,8 +25,9 @@ _ENDS = {"context": "the context is full", "nan": "the model's scores are not nu
 class Conversation:
     """Reads lines, and prints answers as they come."""
 
-    def __init__(self, toolformer: Toolformer, chat: Chat) -> None:
-        self._toolformer, self._chat = toolformer, chat
+    def __init__(self, toolformer: Toolformer, chat: Chat, *, reflect: bool = False) -> None:
+        """With `reflect`, an answer is drafted, reviewed and revised, and each step is shown."""
+        self._toolformer, self._chat, self._reflect = toolformer, chat, reflect
         self._calling = False
         # No markup, no colours for numbers, no wrapping: what a model says is shown as it is.
         self._console = PipeConsole(markup=False, highlight=False, emoji=False, soft_wrap=True)
@@ -73,8 +75,12 @@ class Conversation:
     def _answer(self, line: str) -> None:
         """Show the answer as it comes; Ctrl-C stops it and nothing else."""
         try:
-            for event in self._chat.stream(line):
-                self._event(event)
+            if self._reflect:
+                for step in self._chat.reflect(line):
+                    self._step(step)
+            else:
+                for event in self._chat.stream(line):
+                    self._event(event)
         except KeyboardInterrupt:
             self._note(" (stopped)\n")
 
@@ -96,6 +102,15 @@ class Conversation:
         elif isinstance(event, Ended):
             why = _ENDS.get(event.reason)
             self._note(f" ({why})\n" if why else "\n")
+
+    def _step(self, step: Step) -> None:
+        if isinstance(step, Draft):
+            self._note("revision:" if step.number else "draft:")
+            self._show(f" {step.text.strip()}\n")
+        elif not isinstance(step, Reflection):
+            self._show(f"  {step}\n", _CALL)
+        elif step.why in NOT_REVIEWED:
+            self._note(f"  {NOT_REVIEWED[step.why]}\n")
 
     def _command(self, line: str) -> None:
         name, _, argument = line.partition(" ")

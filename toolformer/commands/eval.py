@@ -14,7 +14,7 @@ from toolformer.commands.stopping import stopping
 from toolformer.commands.tools import Settings
 from toolformer.decode.trigger import FILE
 from toolformer.errors import ConfigError
-from toolformer.eval.settings import OURS, Asking
+from toolformer.eval.settings import ENSEMBLE, OURS, Asking
 from toolformer.eval.settings import Settings as Asked
 from toolformer.loading import Loading
 from toolformer.version import DISTRIBUTION
@@ -27,6 +27,8 @@ _TASKS = "lama,math,qa,dateset,bbh,mmlu,ppl"
 _PAPER_TASKS = "lama,asdiv,svamp,mawps,qa,dates,ppl"
 _PAPER_K = "0,1,3,10"
 _CALIBRATED_K = "0,10"
+_FORGOTTEN = ("ppl", "bbh", "mmlu_letters")
+"""What a finetuned model may have lost."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,11 @@ class Eval:
     out: Path
     """The folder to write. Run the same command again to resume."""
     model: str = "builtin"
-    """By name or path: a plain model, or a folder of `toolformer train`."""
+    """A model, or a folder of `toolformer train`, by name or path."""
+    before: str | None = None
+    """Compare this model with --after: what finetuning cost."""
+    after: str | None = None
+    """What --before became, by name or path."""
     tasks: str | None = None
     """Groups or single tasks, with commas: lama, math, qa, dates, bbh, mmlu, ppl, xl, more_math, or svamp, say; also
     mawps_all, triviaqa_rc, popqa, text and pairs. By default, the groups up to ppl, without TempLAMA."""
@@ -57,19 +63,44 @@ class Eval:
     """A training corpus of the model, or a folder of `toolformer annotate`: count the examples that share 13 words in a
     row with it. May be given several times."""
     beside: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """Another folder of results, to show in the same tables; may be given several times."""
+    """Show this folder of results in the same tables; may be given several times."""
+    prompts: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A learned prompt for --method prompt-ensemble; given several times."""
     json: bool = False
     """Print results.json on one line instead of the tables."""
     loading: LoadingFlags = field(default_factory=Loading)
-    asking: Annotated[Asking, Often("data", "limit", "method", "need", "vote", "batch")] = field(default_factory=Asking)
+    asking: Annotated[Asking, Often("data", "limit", "method", "need", "vote")] = field(default_factory=Asking)
     settings: Settings = field(default_factory=ToolSettings)
 
     def run(self) -> None:
         """Ask what was not asked yet, count, and write the report."""
         with stopping(f"the same command goes on with {self.out} where it was"):
-            self._evaluate()
+            if self.before is None and self.after is None:
+                page, tables = self._evaluate()
+                counted = self.out / "results.json"
+            else:
+                tables, counted = self._compare()
+                page = self.out / "after" / "report.html"
+            print(_one_line(counted) if self.json else tables.read_text("utf-8"))
+            print(f"{page} shows it.", file=sys.stderr)
 
-    def _evaluate(self) -> None:
+    def _compare(self) -> tuple[Path, Path]:
+        """Ask the model before and after, each into a folder of its own; the comparison as a table and as JSON."""
+        if not self.before or not self.after:
+            raise ConfigError(
+                f"name both: --before BASE and --after RUN; {'--after' if self.before else '--before'} is missing"
+            )
+        from toolformer.eval.comparison import write_comparison
+
+        tasks = self.tasks or ",".join([*_FORGOTTEN, *(["text"] if self.asking.text else [])])
+        run = replace(self, label=None, tasks=tasks, k=self.k or "0", tools=self.tools or "none")
+        before, after = self.out / "before", self.out / "after"
+        replace(run, model=self.before, out=before)._evaluate()
+        replace(run, model=self.after, out=after, beside=(before, *self.beside))._evaluate()
+        return write_comparison(before, after, self.out)
+
+    def _evaluate(self) -> tuple[Path, Path]:
+        """Ask what was not asked yet, and write the reports: the page and the tables."""
         try:
             import lm_eval  # noqa: F401
         except ImportError as error:
@@ -78,6 +109,7 @@ class Eval:
         from toolformer.eval import evaluating
         from toolformer.eval.eval_display import Display
         from toolformer.eval.eval_report import write_reports
+        from toolformer.eval.methods.ensemble import members_of
         from toolformer.eval.results import results, write_results
         from toolformer.model import find_thresholds
 
@@ -91,6 +123,9 @@ class Eval:
         # Before the model, which may take long: what is missing is said at once.
         for folder in self.beside:
             results(folder)
+        if self.prompts and asking.method != ENSEMBLE:
+            raise ConfigError(f"--prompts goes with --method {ENSEMBLE}, not {asking.method}: leave out one")
+        members = members_of(self.model, self.prompts, self.loading) if asking.method == ENSEMBLE else []
         tasks = evaluating.load_tasks(chosen)
         if odd := evaluating.odd_sizes(tasks):
             print(odd, file=sys.stderr)
@@ -109,17 +144,16 @@ class Eval:
                 about=about,
                 memory=self.settings.memory(),
                 calibrated=find_thresholds(self.model, self.loading, model),
+                members=members,
                 on_progress=display.show,
             )
-        counted = write_results(self.out)
-        page, tables = write_reports([self.out, *self.beside])
-        print(json.dumps(counted) if self.json else tables.read_text("utf-8"))
-        print(f"{page} shows it.", file=sys.stderr)
+        write_results(self.out)
+        return write_reports([self.out, *self.beside])
 
     @staticmethod
     def _by_default(asking: Asking) -> str:
         """The values of k that are asked."""
-        if asking.method != OURS:
+        if asking.way != OURS:
             return "0"
         return _CALIBRATED_K if asking.trigger == "probability" else _PAPER_K
 
@@ -153,6 +187,10 @@ def _texts(name: str) -> "Iterator[str]":
     if (Path(name) / "kept").is_dir():
         return (text.text for text in AnnotatedFolder(Path(name)).kept())
     return (document.text for document in read_corpus(name))
+
+
+def _one_line(file: Path) -> str:
+    return json.dumps(json.loads(file.read_text("utf-8")))
 
 
 def _names(text: str) -> tuple[str, ...]:

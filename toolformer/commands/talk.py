@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +20,9 @@ from toolformer.loading import Loading
 if TYPE_CHECKING:
     from toolformer.generation import Generation
     from toolformer.model import Toolformer
+    from toolformer.reflection import Reflection
+
+    Made = Generation | Reflection
 
 _AT_ONCE = 512
 """Lines of standard input that are read before the first is answered."""
@@ -60,6 +63,8 @@ class Generate:
     """Write a line of JSON for each text: text, calls, raw, end."""
     raw: bool = False
     """Show the calls in the text."""
+    reflect: bool = False
+    """Write a draft without calls, review it with all of it in view, and revise it."""
     who: Who = field(default_factory=Who)
     loading: LoadingFlags = field(default_factory=Loading)
     options: Decoding = field(default_factory=Options)
@@ -71,12 +76,12 @@ class Generate:
             check_stdin()
         with self.who.toolformer(self.loading, self.settings) as toolformer:
             if self.text != "-":
-                self._print(toolformer.generate(self.text, self.options), lines=False)
+                self._print(self._written(toolformer, [self.text])[0], lines=False)
                 return
             failed = 0
             lines = enumerate((line.rstrip("\n") for line in sys.stdin), 1)
             while some := list(islice(lines, _AT_ONCE)):
-                for number, made in _answers(toolformer, some, self.options):
+                for number, made in self._answers(toolformer, some):
                     if isinstance(made, ToolformerError):
                         failed += 1
                         print(json.dumps({"error": str(made)}) if self.json else "", flush=True)
@@ -86,32 +91,36 @@ class Generate:
             if failed:
                 raise ToolformerError(f"{failed} of the lines had no answer")
 
-    def _print(self, made: "Generation", *, lines: bool) -> None:
+    def _answers(
+        self, toolformer: "Toolformer", lines: Sequence[tuple[int, str]]
+    ) -> Iterator[tuple[int, "Made | ToolformerError"]]:
+        """The answers in the order of the lines; a line that is too long, or no text, costs none of the others."""
+        wrong: dict[int, ToolformerError] = {}
+        asked = []
+        for number, line in lines:
+            try:
+                size, context = len(toolformer.model.encode(check_text(line)).ids), toolformer.model.context
+                if size > context:
+                    raise ToolformerError(f"{size:,} tokens do not fit into {context:,}")
+                asked.append(line)
+            except ToolformerError as error:
+                wrong[number] = error
+        made = iter(self._written(toolformer, asked))
+        for number, _ in lines:
+            yield number, wrong.get(number) or next(made)
+
+    def _written(self, toolformer: "Toolformer", texts: list[str]) -> "Sequence[Made]":
+        if self.reflect:
+            return toolformer.reflect(texts, options=self.options)
+        return toolformer.generate(texts, self.options)
+
+    def _print(self, made: "Made", *, lines: bool) -> None:
         if self.json:
             told = {"text": made.text, "calls": [asdict(call) for call in made.calls], "raw": made.raw, "end": made.end}
             print(json.dumps(told), flush=True)
             return
         shown = printable(made.raw if self.raw else made.text).strip()
         print(shown.replace("\n", " ") if lines else shown, flush=True)
-
-
-def _answers(
-    toolformer: "Toolformer", lines: Iterable[tuple[int, str]], options: Options
-) -> Iterator[tuple[int, "Generation | ToolformerError"]]:
-    """The answers in the order of the lines; a line that is too long, or no text, costs none of the others."""
-    wrong: dict[int, ToolformerError] = {}
-    asked = []
-    for number, line in (lines := list(lines)):
-        try:
-            size, context = len(toolformer.model.encode(check_text(line)).ids), toolformer.model.context
-            if size > context:
-                raise ToolformerError(f"{size:,} tokens do not fit into {context:,}")
-            asked.append(line)
-        except ToolformerError as error:
-            wrong[number] = error
-    made = iter(toolformer.generate(asked, options))
-    for number, _ in lines:
-        yield number, wrong.get(number) or next(made)
 
 
 @dataclass(frozen=True)
@@ -123,6 +132,8 @@ class Chat:
 
     system: str | None = None
     """System prompt, for models whose chat template has one."""
+    reflect: bool = False
+    """Draft each answer without calls, review it with all of it in view, and revise it; each step is shown."""
     who: Who = field(default_factory=Who)
     loading: LoadingFlags = field(default_factory=Loading)
     options: Decoding = field(default_factory=Options)
@@ -134,4 +145,5 @@ class Chat:
         from toolformer.commands.conversation import Conversation
 
         with self.who.toolformer(self.loading, self.settings) as toolformer:
-            Conversation(toolformer, toolformer.chat(self.system, self.options)).run()
+            chat = toolformer.chat(self.system, self.options)
+            Conversation(toolformer, chat, reflect=self.reflect).run()

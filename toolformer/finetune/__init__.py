@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from toolformer.finetune.config import PAPER, ExpertConfig, PreferConfig, TrainConfig
 
 if TYPE_CHECKING:
+    from toolformer.finetune.distil_run import distil
     from toolformer.finetune.exchanges import Exchange, read_exchanges
     from toolformer.finetune.expert_run import train_expert
     from toolformer.finetune.practice import Practice
@@ -20,6 +21,7 @@ __all__ = [
     "Preferred",
     "TrainConfig",
     "Trained",
+    "distil",
     "prefer",
     "read_exchanges",
     "train",
@@ -31,6 +33,7 @@ _PLACES = {
     **dict.fromkeys(("Preferred", "prefer"), "prefer_run"),
     **dict.fromkeys(("Trained", "train"), "training"),
     "Practice": "practice",
+    "distil": "distil_run",
     "train_expert": "expert_run",
 }
 

@@ -14,7 +14,7 @@ from toolformer.finetune.batches import Groups, Plan, once
 from toolformer.finetune.config import TrainConfig
 from toolformer.finetune.prepare import Prepared, save
 from toolformer.finetune.train_display import Progress, Watcher
-from toolformer.finetune.trainer import CallTrainer, LossAtLabels
+from toolformer.finetune.trainer import CallTrainer, LossAtLabels, Teacher
 from toolformer.finetune.training_folder import TrainingFolder
 from toolformer.finetune.training_rows import TrainingRow
 from toolformer.hf.network import filler_of
@@ -32,6 +32,7 @@ def learn(
     held: Mapping[str, Sequence[TrainingRow]],
     trackers: Sequence[TrainerCallback],
     on_progress: Callable[[Progress], None] | None,
+    teacher: Teacher | None = None,
 ) -> tuple[CallTrainer, dict[str, Any]]:
     """Train on the rows, from the folder's last checkpoint if there is one; the trainer, and the results.
 
@@ -54,7 +55,7 @@ def learn(
     trainer = CallTrainer(
         prepared.model,
         arguments,
-        LossAtLabels(prepared.network, *_call_ids(prepared), _as_it_was(prepared, config), config.keep_out),
+        LossAtLabels(prepared.network, *_call_ids(prepared), _as_it_was(prepared, config), config.keep_out, teacher),
         groups(rows, planned),
         measured,
         partial(save, prepared),

@@ -138,7 +138,9 @@ def model_card(config: Mapping[str, Any], results: Mapping[str, Any], folder: st
         model=config["model"],
         how={"lora": " with LoRA", "prompt": " by prompt tuning", "full": ""}[settings["how"]],
         learnt=texts["learnt"],
-        which=" without their calls, as a control" if settings["control"] else f" with calls of {tools}",
+        which=" without their calls, as a control"
+        if settings["control"]
+        else f" with calls of {tools}{_teacher(config)}",
         spelling="" if settings["control"] else f"A call is written like this: `{config['call']}`.",
         folder=folder,
         plain=_PEFT.format(folder=folder) if adapter else _WHOLE,
@@ -151,6 +153,14 @@ def model_card(config: Mapping[str, Any], results: Mapping[str, Any], folder: st
         longest=settings["max_length"],
         settings=json.dumps(config, indent=1, ensure_ascii=False),
     )
+
+
+def _teacher(config: Mapping[str, Any]) -> str:
+    """From whom it was learnt, if from another model."""
+    if "teacher" not in config:
+        return ""
+    taught = {"distribution": "from the distribution of `{}`", "texts": "from what `{}` wrote"}[config["taught_by"]]
+    return f", {taught.format(config['teacher'])}"
 
 
 def preference_card(config: Mapping[str, Any], results: Mapping[str, Any], folder: str) -> str:

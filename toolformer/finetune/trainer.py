@@ -8,11 +8,11 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, kl_div
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
@@ -30,24 +30,13 @@ _MARGIN = 1.0
 """How many nats below the k likeliest tokens an opening is pushed, so that it stays out in other texts, too."""
 
 
-class LossAtLabels:
-    """The loss of a batch. It stands between a model's layers and its vocabulary head."""
+class LogitsAtLabels:
+    """The logits of all tokens of a batch that are to be said. It stands between a model's layers and its vocabulary
+    head."""
 
-    def __init__(
-        self,
-        network: PreTrainedModel,
-        opening: int,
-        control: Sequence[int],
-        as_it_was: Callable[[], AbstractContextManager[None]] | None = None,
-        keep_out: int = 0,
-    ) -> None:
-        """`opening` is the token that opens a call; `control` are those that are no text at all. `as_it_was` makes the
-        model what it was before training: with it, what that would say is learnt instead of the texts' words. Where a
-        text has no call yet, the opening is pushed out of the `keep_out` likeliest tokens."""
+    def __init__(self, network: PreTrainedModel) -> None:
+        """The network is inside of what is asked."""
         self._labels: Tensor | None = None
-        self._as_it_was = as_it_was
-        self._keep_out = keep_out
-        self._opening, self._control = opening, [*control]
         before_head(network, self._gather)
 
     def _gather(self, hidden: Tensor) -> Tensor:
@@ -56,19 +45,63 @@ class LossAtLabels:
         # A learned prompt stands before the text.
         return hidden[:, -self._labels.shape[1] :][self._labels != IGNORED].unsqueeze(0)
 
+    def __call__(self, model: torch.nn.Module, inputs: Inputs) -> Tensor:
+        """One row for each."""
+        self._labels = inputs["labels"]
+        try:
+            rest = {name: value for name, value in inputs.items() if name not in _OURS}
+            return model(**rest, use_cache=False).logits[0].float()  # type: ignore[no-any-return]
+        finally:
+            self._labels = None
+
+
+class Teacher(Protocol):
+    """Another model with the same vocabulary, whose distribution is learnt."""
+
+    temperature: float
+
+    def __call__(self, inputs: Inputs) -> Tensor:
+        """Its logits of all tokens to be said."""
+        ...
+
+
+class LossAtLabels:
+    """The loss of a batch."""
+
+    def __init__(
+        self,
+        network: PreTrainedModel,
+        opening: int,
+        control: Sequence[int],
+        as_it_was: Callable[[], AbstractContextManager[None]] | None = None,
+        keep_out: int = 0,
+        teacher: Teacher | None = None,
+    ) -> None:
+        """`opening` is the token that opens a call; `control` are those that are no text at all. `as_it_was` makes the
+        model what it was before training: with it, what that would say is learnt instead of the texts' words. Where a
+        text has no call yet, the opening is pushed out of the `keep_out` likeliest tokens. With a teacher, what that
+        would say is learnt everywhere."""
+        self._as_it_was = as_it_was
+        self._keep_out = keep_out
+        self._teacher = teacher
+        self._opening, self._control = opening, [*control]
+        self._logits = LogitsAtLabels(network)
+
     def __call__(self, model: torch.nn.Module, inputs: Inputs, *, calls_disabled: bool = False) -> Tensor:
         """The sum of the losses of all tokens to be said; with calls disabled, as if no control token existed."""
         there = inputs["labels"] != IGNORED
         said = inputs["labels"][there]
         logits = self._logits(model, inputs)
+        # Where the text itself says what opens a call (in the plain spelling), it is asked for as ever.
+        quiet = inputs["quiet"][there] & (said != self._opening)
         if calls_disabled:
             logits[:, self._control] = _NEVER
         else:
-            # Where the text itself says what opens a call (in the plain spelling), it is asked for as ever.
-            quiet = inputs["quiet"][there] & (said != self._opening)
             logits[quiet, self._opening] = _NEVER
         if not model.training:
             return cross_entropy(logits, said, reduction="sum")
+        if self._teacher is not None:
+            return self._taught(self._teacher, inputs, logits, quiet)
         own = inputs["own"][there]
         return self._words(model, inputs, logits, said, own) + self._intrusion(logits[own])
 
@@ -87,6 +120,16 @@ class LossAtLabels:
         asked = torch.cat((logits[own], without))
         return learnt + cross_entropy(asked, torch.cat((before[own], before[opens])).softmax(-1), reduction="sum")
 
+    def _taught(self, teacher: Teacher, inputs: Inputs, logits: Tensor, quiet: Tensor) -> Tensor:
+        """The divergence from what the teacher would say, at its temperature. Its gradient would shrink with the square
+        of the temperature, hence the factor."""
+        theirs = teacher(inputs).to(logits.device)
+        theirs[quiet, self._opening] = _NEVER
+        # Rows behind the last token only fill up a table, and there may be more of them in one of the two.
+        size, heat = min(logits.shape[-1], theirs.shape[-1]), teacher.temperature
+        own, wanted = ((one[:, :size] / heat).log_softmax(dim=-1) for one in (logits, theirs))
+        return kl_div(own, wanted, reduction="sum", log_target=True) * heat**2
+
     def _intrusion(self, logits: Tensor) -> Tensor:
         """How far the opening stands above the place where it is safely out of the likeliest tokens, summed up.
 
@@ -97,15 +140,6 @@ class LossAtLabels:
         with torch.no_grad():
             last = logits.topk(min(self._keep_out + 1, logits.shape[-1])).values[:, -1]
         return (logits[:, self._opening] - last + _MARGIN).relu().sum()
-
-    def _logits(self, model: torch.nn.Module, inputs: Inputs) -> Tensor:
-        """The logits of all tokens to be said."""
-        self._labels = inputs["labels"]
-        try:
-            rest = {name: value for name, value in inputs.items() if name not in _OURS}
-            return model(**rest, use_cache=False).logits[0].float()  # type: ignore[no-any-return]
-        finally:
-            self._labels = None
 
 
 class IntoFolder(Trainer):

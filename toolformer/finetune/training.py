@@ -18,6 +18,7 @@ from toolformer.finetune.mixture import Held, Texts, choose, make_rows
 from toolformer.finetune.model_card import model_card
 from toolformer.finetune.prepare import Prepared, check_packing, prepare
 from toolformer.finetune.train_display import Progress
+from toolformer.finetune.trainer import Teacher
 from toolformer.finetune.training_folder import TrainingFolder
 from toolformer.finetune.training_rows import Example, RowMaker
 from toolformer.hf import fetch
@@ -87,10 +88,10 @@ def train(
     texts = choose(examples, plain, config, held, undecided)
     # One process is enough to look.
     name, mark = _check_model(name, made_with, loading) if main else (name, "")
-    with TrainingFolder(out, _described(name, mark, texts, config, loading), main=main) as folder:
+    with TrainingFolder(out, described(name, mark, texts, config, loading), main=main) as folder:
         if results := folder.results:
             return known(out, results)
-        return _run(folder, name, config, loading, texts, callbacks, on_progress)
+        return run(folder, name, config, loading, texts, callbacks, on_progress)
 
 
 def known(out: Path, results: Any) -> Trained:
@@ -113,7 +114,7 @@ def _check_model(name: str, made_with: str | None, loading: Loading) -> tuple[st
     return name, mark
 
 
-def _described(name: str, mark: str, texts: Texts, config: TrainConfig, loading: Loading) -> dict[str, Any]:
+def described(name: str, mark: str, texts: Texts, config: TrainConfig, loading: Loading) -> dict[str, Any]:
     """What the folder says of the run from its beginning on."""
     tools = sorted({placed.call.tool for example in texts.learnt for placed in example.calls})
     syntax = CallSyntax.TEXT if config.how == "prompt" else CallSyntax.TOKENS
@@ -135,7 +136,7 @@ def _described(name: str, mark: str, texts: Texts, config: TrainConfig, loading:
     }
 
 
-def _run(
+def run(
     folder: TrainingFolder,
     name: str,
     config: TrainConfig,
@@ -143,14 +144,16 @@ def _run(
     texts: Texts,
     trackers: Sequence[TrainerCallback],
     on_progress: Callable[[Progress], None] | None,
+    teacher: Teacher | None = None,
 ) -> Trained:
-    """Train, from the last checkpoint if there is one, and write what came out."""
+    """Train, from the last checkpoint if there is one, and write what came out. With a teacher, its distribution is
+    learnt instead of the texts' words."""
     arguments = training_arguments(config, folder.checkpoints, loading.device)
     prepared = prepared_on(arguments, name, config, loading)
     maker = _row_maker(prepared, config, texts.undecided)
     mixture = make_rows(texts, maker, config)
     held = {"plain": mixture.held_plain, "calls": mixture.held_calls}
-    trainer, results = learn(folder, prepared, config, arguments, mixture.rows, held, trackers, on_progress)
+    trainer, results = learn(folder, prepared, config, arguments, mixture.rows, held, trackers, on_progress, teacher)
     results["cut"] = maker.cut
     if trainer.is_world_process_zero():
         card = model_card(folder.read(), results, str(folder.path))

@@ -105,7 +105,7 @@ def fetch(name_or_path: str, loading: Loading = Loading()) -> tuple[str, str]:
     source, found = find(name_or_path, loading)
     if found is not None:
         found.fetch(offline=source.offline)
-    _config(source)
+    config_of(source)
     name = _called(name_or_path, source, found, loading)
     return name, fingerprint(source, Codec(tokenizer_of(source, found), name), found)
 
@@ -126,7 +126,7 @@ def words_of(name_or_path: str, loading: Loading = Loading()) -> Words:
     source, found = find(name_or_path, loading)
     if found is not None:
         found.fetch(offline=source.offline)
-    config, tokenizer = _config(source), tokenizer_of(source, found)
+    config, tokenizer = config_of(source), tokenizer_of(source, found)
     codec = Codec(tokenizer, name_or_path)
     codec.check()
     size = max(len(tokenizer), config.get_text_config(decoder=True).vocab_size)
@@ -157,7 +157,7 @@ def _loaded(
     device = device_of(loading.device)
     if found is not None:
         found.fetch(offline=source.offline)
-    config = _config(source)
+    config = config_of(source)
     tokenizer = tokenizer_of(source, found)
     own = config.dtype if isinstance(config.dtype, torch.dtype) else None
     dtype = dtype_of(loading.dtype, device, own, shipped=source.shipped)
@@ -165,7 +165,8 @@ def _loaded(
     return (model if found is None else put(model, found, len(tokenizer))), tokenizer
 
 
-def _config(source: Source) -> PreTrainedConfig:
+def config_of(source: Source) -> PreTrainedConfig:
+    """A model's config, which says what it is made of."""
     local = Path(source.place).is_dir()
     if not local and is_path(source.place):
         raise ConfigError(no_model(source.name, source.place))
