@@ -1,4 +1,4 @@
-"""`toolformer annotate`, `report` and `export`: from a plain corpus to one with calls, and out of it."""
+"""`toolformer annotate`, `merge`, `report` and `export`: from a plain corpus to one with calls, and out of it."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -17,6 +17,7 @@ from toolformer.errors import ConfigError
 from toolformer.loading import Loading
 
 if TYPE_CHECKING:
+    from toolformer.data_gen.parts import Part
     from toolformer.data_gen.samplers.server import Server
 
 
@@ -63,6 +64,29 @@ class Sampling:
 
 
 @dataclass(frozen=True)
+class Dividing:
+    """How the corpus is divided."""
+
+    shard: str | None = None
+    """Of every N shards, annotate the I-th alone, given as I/N (3/16): `toolformer merge` joins the parts."""
+    thresholds: Path | None = None
+    """Take the thresholds that were found in this folder, of a run with the same settings."""
+    workers: int = 1
+    """Number of shards annotated at a time, each with its own models, such as one for each GPU. The output is the
+    same."""
+    passage_tokens: int = 1024
+    """Maximum number of tokens of a text. Longer documents are cut at sentence ends."""
+    shard_size: int = 128
+    """Number of texts that are annotated and written together."""
+
+    def part(self) -> "Part":
+        """The part of the corpus that is annotated."""
+        from toolformer.data_gen import Part
+
+        return Part() if self.shard is None else Part.read(self.shard)
+
+
+@dataclass(frozen=True)
 class Annotate:
     """Find the calls that help a model, in a corpus of plain text.
 
@@ -81,13 +105,7 @@ class Annotate:
     """Your own lesson for one of the tools (TOML); may be given several times."""
     limit: int | None = None
     """Stop after this many documents. With a higher limit, the same command resumes."""
-    passage_tokens: int = 1024
-    """Maximum number of tokens of a text. Longer documents are cut at sentence ends."""
-    shard_size: int = 128
-    """Number of texts that are annotated and written together."""
-    workers: int = 1
-    """Number of shards annotated at a time, each with its own models, such as one for each GPU. The output is the
-    same."""
+    dividing: Annotated[Dividing, Often("shard")] = field(default_factory=Dividing)
     rows: Annotated[Rows, Often("text_column")] = field(default_factory=Rows)
     loading: LoadingFlags = field(default_factory=Loading)
     sampling: Annotated[Sampling, Often("sampler")] = field(default_factory=Sampling)
@@ -117,13 +135,33 @@ class Annotate:
                 sampler=self.sampling.made(),
                 lessons=[load_lesson(path) for path in self.lesson],
                 method=self.method,
-                passage_tokens=self.passage_tokens,
-                shard_size=self.shard_size,
+                passage_tokens=self.dividing.passage_tokens,
                 limit=self.limit,
-                workers=self.workers,
+                shard_size=self.dividing.shard_size,
+                workers=self.dividing.workers,
+                part=self.dividing.part(),
+                thresholds=self.dividing.thresholds,
                 memory=self.settings.memory(),
                 on_progress=display.show,
             )
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Join the folders of all parts of an annotated corpus into one."""
+
+    parts: tyro.conf.Positional[tuple[Path, ...]]
+    """The folders of `toolformer annotate --shard`, in any order."""
+    out: Path
+    """The folder to write: it has the same bytes as that of one run over the whole corpus."""
+
+    def run(self) -> None:
+        """Join them, and say how much it is."""
+        from toolformer.data_gen import merge_parts
+
+        corpus = merge_parts(self.parts, self.out)
+        kept = sum(counts["kept"] for counts in corpus.funnel().values())
+        print(f"{self.out}: {corpus.documents() or 0:,} texts, {kept:,} calls kept")
 
 
 @dataclass(frozen=True)
