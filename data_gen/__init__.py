@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from toolformer.data_gen.annotated_folder import AnnotatedFolder
     from toolformer.data_gen.annotating import annotate
     from toolformer.data_gen.documents import read_corpus
+    from toolformer.data_gen.estimating import Estimate, estimate
     from toolformer.data_gen.lessons import Lesson, load_lesson
     from toolformer.data_gen.lessons.proposals import Proposed
     from toolformer.data_gen.method import Method
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AnnotatedFolder",
     "Document",
+    "Estimate",
     "Lesson",
     "Method",
     "Part",
@@ -29,6 +31,7 @@ __all__ = [
     "Proposed",
     "Server",
     "annotate",
+    "estimate",
     "load_lesson",
     "merge_parts",
     "read_corpus",
@@ -37,6 +40,7 @@ __all__ = [
 _PLACES = {
     "AnnotatedFolder": "annotated_folder",
     "Document": "records",
+    "Estimate": "estimating",
     "Lesson": "lessons",
     "Method": "method",
     "Part": "parts",
@@ -44,6 +48,7 @@ _PLACES = {
     "Proposed": "lessons.proposals",
     "Server": "samplers.server",
     "annotate": "annotating",
+    "estimate": "estimating",
     "load_lesson": "lessons",
     "merge_parts": "parts",
     "read_corpus": "documents",

@@ -6,8 +6,9 @@ with the others does not matter to what is written.
 
 import hashlib
 import itertools
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from toolformer.data_gen.calibrate import Calibration, ScoredShard, calibrate, score_shard
@@ -40,6 +41,12 @@ class Progress:
     last_error: str = ""
     """The latest failure of a tool that somebody should look at (`errors.FAULTS`); it cost a call and nothing else."""
     finished: bool = False
+    seconds: float = 0.0
+    """Since the models were loaded."""
+    forwarded: int = 0
+    """Tokens that went through the models of this run, prompts and calls included."""
+    operations: float = 0.0
+    """Floating-point operations of that, about."""
     scored: int = 0
     """Texts that were scored to find the thresholds; what is kept of them is known when those are."""
 
@@ -79,6 +86,7 @@ def run(
     """
     first, corpus = annotators[0], _Corpus(documents, shard_size)
     settings = {**first.config, **settings, "shard_size": shard_size, **({PART: str(part)} if part.of > 1 else {})}
+    cost = _Cost(annotators)
     given = thresholds_in(thresholds, settings) if thresholds is not None else None
     with RunFolder(out, settings) as folder:
         if given is not None:
@@ -102,6 +110,7 @@ def run(
                 kept = (kept_row(one, first.syntax) for one in done.annotated)
                 folder.commit(done.number, kept, map(rejected_row, done.rejected), done.shard)
             _count(progress, done)
+            cost.note(progress)
             if on_progress is not None:
                 on_progress(progress)
         if not corpus.shards:
@@ -111,6 +120,23 @@ def run(
     progress.finished = True
     if on_progress is not None:
         on_progress(progress)
+
+
+class _Cost:
+    """What some annotators have cost since this was made."""
+
+    def __init__(self, annotators: Sequence[Annotator]) -> None:
+        models = {id(model): model for one in annotators for model in (one.model, one.sampler.model)}
+        self._counters = [model.counter for model in models.values()]
+        self._before = [replace(one) for one in self._counters]
+        self._begun = time.monotonic()
+
+    def note(self, progress: Progress) -> None:
+        """Write it down."""
+        both = [*zip(self._counters, self._before, strict=True)]
+        progress.seconds = time.monotonic() - self._begun
+        progress.forwarded = sum(now.tokens - before.tokens for now, before in both)
+        progress.operations = sum(now.operations - before.operations for now, before in both)
 
 
 class _Corpus:

@@ -9,7 +9,7 @@ For an encoder-decoder, a prompt or a prefix is the encoder's input and the text
 
 import bisect
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from toolformer.calls import CallSyntax, Part
@@ -178,6 +178,8 @@ class Counter:
     """Those of them that only padded."""
     head_rows: int = 0
     """Positions for which the vocabulary head was asked."""
+    operations: float = field(default=0.0, compare=False)
+    """Floating-point operations of all that, about: two for each weight that a token meets, and none for attention."""
 
 
 class DecodingModel(Protocol):

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -17,8 +17,10 @@ from toolformer.errors import ConfigError
 from toolformer.loading import Loading
 
 if TYPE_CHECKING:
-    from toolformer.data_gen.parts import Part
-    from toolformer.data_gen.samplers.server import Server
+    from collections.abc import Iterator
+
+    from toolformer.data_gen import Document, Part, Server
+    from toolformer.tool import Tool
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Sampling:
 
     def made(self) -> "str | Server | None":
         """What `data_gen.annotate` takes."""
-        from toolformer.data_gen.samplers.server import Server
+        from toolformer.data_gen import Server
 
         sampler = self.sampler or ""
         if sampler.startswith(("http://", "https://")):
@@ -104,7 +106,11 @@ class Annotate:
     lesson: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """Your own lesson for one of the tools (TOML); may be given several times."""
     limit: int | None = None
-    """Stop after this many documents. With a higher limit, the same command resumes."""
+    """Stop after this many documents. With a higher limit, the command resumes."""
+    estimate: int | None = None
+    """Annotate this many documents alone, and print what the whole corpus takes."""
+    flops: float | None = None
+    """With --estimate: FLOP/s that an accelerator reaches, to print its time as well."""
     dividing: Annotated[Dividing, Often("shard")] = field(default_factory=Dividing)
     rows: Annotated[Rows, Often("text_column")] = field(default_factory=Rows)
     loading: LoadingFlags = field(default_factory=Loading)
@@ -113,37 +119,70 @@ class Annotate:
     settings: Settings = field(default_factory=ToolSettings)
 
     def run(self) -> None:
-        """Annotate, showing how it goes."""
+        """Annotate, or estimate, showing how it goes."""
         if self.corpus == "-":
             check_stdin()
+        if self.estimate is not None:
+            self._estimate(self.estimate)
+            return
+        if self.flops is not None:
+            raise ConfigError("--flops is for --estimate: give both")
         with stopping(f"the same command goes on with {self.out} where it was"):
             self._annotate()
 
     def _annotate(self) -> None:
-        from toolformer.data_gen import annotate, load_lesson, read_corpus
+        from toolformer.data_gen import annotate
         from toolformer.data_gen.annotate_display import Display
         from toolformer.data_gen.corpus_size import documents_in
 
-        corpus = read_corpus(self.corpus, **asdict(self.rows))
         with Display(documents_in(self.corpus, self.limit)) as display:
             annotate(
-                corpus,
-                make_tools(self.settings, self.tools.split(",")),
+                self._documents(),
+                self._tools(),
                 self.out,
-                model=self.model,
-                loading=self.loading,
-                sampler=self.sampling.made(),
-                lessons=[load_lesson(path) for path in self.lesson],
-                method=self.method,
-                passage_tokens=self.dividing.passage_tokens,
                 limit=self.limit,
-                shard_size=self.dividing.shard_size,
                 workers=self.dividing.workers,
                 part=self.dividing.part(),
-                thresholds=self.dividing.thresholds,
-                memory=self.settings.memory(),
                 on_progress=display.show,
+                **self._settings(),
             )
+
+    def _estimate(self, sample: int) -> None:
+        from toolformer.data_gen import estimate
+        from toolformer.data_gen.annotate_display import Display
+
+        if self.flops is not None and not self.flops > 0:
+            raise ConfigError(f"--flops {self.flops}: more than 0 operations a second")
+        with Display(sample) as display:
+            settings = self._settings()
+            said = estimate(
+                self._documents(), self._tools(), sample=sample, limit=self.limit, on_progress=display.show, **settings
+            )
+        print(said.told(self.flops))
+
+    def _documents(self) -> "Iterator[Document]":
+        from toolformer.data_gen import read_corpus
+
+        return read_corpus(self.corpus, **asdict(self.rows))
+
+    def _tools(self) -> "list[Tool]":
+        return make_tools(self.settings, self.tools.split(","))
+
+    def _settings(self) -> dict[str, Any]:
+        """Of the arguments of `data_gen.annotate`, those that decide what is found in a text."""
+        from toolformer.data_gen import load_lesson
+
+        return {
+            "model": self.model,
+            "loading": self.loading,
+            "sampler": self.sampling.made(),
+            "lessons": [load_lesson(path) for path in self.lesson],
+            "method": self.method,
+            "passage_tokens": self.dividing.passage_tokens,
+            "shard_size": self.dividing.shard_size,
+            "thresholds": self.dividing.thresholds,
+            "memory": self.settings.memory(),
+        }
 
 
 @dataclass(frozen=True)
