@@ -18,14 +18,18 @@ from toolformer.data_gen.method import Method
 from toolformer.data_gen.parts import Part
 from toolformer.data_gen.records import Document
 from toolformer.data_gen.samplers.server import Server
-from toolformer.data_gen.samplers.server_client import Client
+from toolformer.data_gen.samplers.server_client import THEN, Client
 from toolformer.data_gen.shards import Progress, run
 from toolformer.data_gen.split import MOST, cut_passages
 from toolformer.errors import ConfigError, unknown_name
 from toolformer.lm import LanguageModel
 from toolformer.loading import Loading
+from toolformer.remote.asking import Asker, base_of
 from toolformer.tool import Tool
 from toolformer.toolbox import ResultMemory, Toolbox
+
+AT_ONCE, DEADLINE = 64, 300.0
+"""Requests to a server that judges at a time, and how long one answer may take, in seconds."""
 
 
 def annotate(
@@ -36,6 +40,7 @@ def annotate(
     model: str | LanguageModel = "builtin",
     loading: Loading = Loading(),
     sampler: str | LanguageModel | Server | None = None,
+    judge: str | None = None,
     lessons: Sequence[Lesson] = (),
     method: Method = Method(),
     passage_tokens: int = MOST,
@@ -61,6 +66,9 @@ def annotate(
         sampler: Who proposes the calls: "self", the model itself, which is the default; "rules", the lessons' rules, of
             whose proposals the model takes the likeliest; both as "rules,self"; another model, by name or path or
             ready, which also ranks what rules propose ("rules,NAME"); or a Server.
+        judge: The URL of a server of vLLM or SGLang with the model's weights, which is asked for the losses instead of
+            the model here. The model here is loaded all the same: it ranks rules' calls, decides where a gain is close
+            to its threshold, and says whether the server is right before the run begins.
         lessons: Lessons of your own. One for a tool that the package teaches too takes the place of the package's.
         method: How calls are found and judged.
         passage_tokens: Longer documents are cut at sentence ends, and shorter still if the models' contexts ask for it.
@@ -88,7 +96,8 @@ def annotate(
         toolbox = stack.enter_context(Toolbox(tools, memory=memory, workers=max(2, workers)))
         chosen = _chosen_lessons(toolbox.names, lessons)
         asked = stack.enter_context(_checked_client(sampler)) if isinstance(sampler, Server) else sampler
-        annotators = list(make_annotators(model, loading, asked, toolbox, chosen, method, workers))
+        server = stack.enter_context(_judging(judge)) if judge is not None else None
+        annotators = list(make_annotators(model, loading, asked, toolbox, chosen, method, workers, server))
         most = min(passage_tokens, annotators[0].longest_text())
         progress = Progress()
 
@@ -135,6 +144,12 @@ def _checked_client(server: Server) -> Iterator[Client]:
     with Client(server) as client:
         client.check()
         yield client
+
+
+def _judging(url: str) -> Asker:
+    """A connection to a server that judges."""
+    base_of(url)
+    return Asker(url, parallel=AT_ONCE, seconds=DEADLINE, then=THEN)
 
 
 def _chosen_lessons(tools: Sequence[str], own: Sequence[Lesson]) -> list[Lesson]:

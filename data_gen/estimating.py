@@ -39,7 +39,7 @@ class Estimate:
     forwarded: float
     """Tokens that go through the models, prompts and calls included."""
     operations: float
-    """Floating-point operations of that, about; 0 where a server does them."""
+    """Floating-point operations of that, about; without those of servers."""
     seconds: float
     """Of this machine."""
     bytes: float

@@ -66,6 +66,14 @@ class Sampling:
 
 
 @dataclass(frozen=True)
+class Elsewhere(Sampling):
+    """What proposes the calls, if not the model that judges them, and where it judges."""
+
+    judge: str | None = None
+    """The URL of a server of vLLM or SGLang that has the weights of the model: it computes the losses."""
+
+
+@dataclass(frozen=True)
 class Dividing:
     """How the corpus is divided."""
 
@@ -114,7 +122,7 @@ class Annotate:
     dividing: Annotated[Dividing, Often("shard")] = field(default_factory=Dividing)
     rows: Annotated[Rows, Often("text_column")] = field(default_factory=Rows)
     loading: LoadingFlags = field(default_factory=Loading)
-    sampling: Annotated[Sampling, Often("sampler")] = field(default_factory=Sampling)
+    sampling: Annotated[Elsewhere, Often("sampler")] = field(default_factory=Elsewhere)
     method: Annotated[Method, Often("in_place")] = field(default_factory=Method)
     settings: Settings = field(default_factory=ToolSettings)
 
@@ -176,6 +184,7 @@ class Annotate:
             "model": self.model,
             "loading": self.loading,
             "sampler": self.sampling.made(),
+            "judge": self.sampling.judge,
             "lessons": [load_lesson(path) for path in self.lesson],
             "method": self.method,
             "passage_tokens": self.dividing.passage_tokens,
