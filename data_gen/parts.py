@@ -29,6 +29,9 @@ class Part:
 
     number: int = 1
     of: int = 1
+    alone: bool = False
+    """Whether the run is given the documents of this part only, as by an engine that has divided them itself. Their
+    shards are numbered as if those of the other parts stood between them."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.number <= self.of:
@@ -37,20 +40,27 @@ class Part:
     @classmethod
     def read(cls, said: str) -> Self:
         """The part that is written as 3/16."""
-        if not (match := re.fullmatch(r"(\d{1,9})/(\d{1,9})", said, re.ASCII)):
+        if not (match := re.fullmatch(r"(\d{1,9})/(\d{1,9})( alone)?", said, re.ASCII)):
             raise ConfigError(f"{said[:60]!r} is no part of a corpus: write 3/16 for the third of sixteen")
-        return cls(int(match[1]), int(match[2]))
+        return cls(int(match[1]), int(match[2]), bool(match[3]))
 
     def __str__(self) -> str:
-        return f"{self.number}/{self.of}"
+        return f"{self.number}/{self.of}{' alone' if self.alone else ''}"
 
-    def has(self, shard: int) -> bool:
-        """Whether the shard of that number, from 0, is one of this part."""
-        return shard % self.of == self.number - 1
+    @property
+    def whole(self) -> bool:
+        """Whether it is the whole corpus."""
+        return self.of == 1 and not self.alone
+
+    def shard(self, read: int) -> int | None:
+        """The number of the shard that is read as the one of this number, from 0; None if it is another part's."""
+        if self.alone:
+            return read * self.of + self.number - 1
+        return read if read % self.of == self.number - 1 else None
 
     def shards(self, count: int) -> range:
-        """The numbers of this part's shards, in a corpus of so many."""
-        return range(self.number - 1, count, self.of)
+        """The numbers of this part's shards, when so many have been read."""
+        return range(self.number - 1, count * self.of if self.alone else count, self.of)
 
 
 @dataclass(frozen=True)
@@ -80,8 +90,9 @@ def merge_parts(folders: Sequence[Path], out: Path) -> AnnotatedFolder:
     with RunFolder(out, settings) as folder:
         if thresholds is not None:
             folder.adopt(thresholds)
-        numbers = range(parts[0].end.shards)
-        shards = [folder.take(number, parts[number % len(parts)].path) for number in numbers]
+        places = {number: one.path for one in parts for number in one.part.shards(one.end.shards)}
+        numbers = sorted(places)
+        shards = [folder.take(number, places[number]) for number in numbers]
         documents = sum(one.documents for one in shards)
         folder.finish(numbers, dataset_card(folder.config(), documents, add_up(one.funnel for one in shards)))
     if unavailable := sum(one.unavailable for one in shards):
@@ -112,7 +123,7 @@ def _check_complete(parts: Sequence[_Finished]) -> None:
     for one in parts:
         if one.part.of != of:
             raise DataError(f"{parts[0].path} is one of {of} parts, and {one.path} one of {one.part.of}")
-        twice = [str(other.path) for other in parts if other.part == one.part]
+        twice = [str(other.path) for other in parts if other.part.number == one.part.number]
         if len(twice) > 1:
             raise DataError(f"part {one.part} is there {len(twice)} times: {', '.join(twice)}")
     there = {one.part.number for one in parts}
@@ -129,7 +140,7 @@ def _check_alike(first: _Finished, other: _Finished) -> None:
             f"{other.path} was made with other settings than {first.path}: {', '.join(names[:5])}. Run one of them "
             "again into a new folder"
         )
-    if first.end != other.end:
+    if first.part.alone != other.part.alone or (first.end != other.end and not first.part.alone):
         raise DataError(
             f"{first.path} and {other.path} are parts of different corpora: of {first.end.shards} and of "
             f"{other.end.shards} shards, or with other texts. Run the wrong one again on the right corpus"

@@ -85,7 +85,7 @@ def run(
     decided which documents these are; `thresholds` is a folder whose thresholds are taken.
     """
     first, corpus = annotators[0], _Corpus(documents, shard_size)
-    settings = {**first.config, **settings, "shard_size": shard_size, **({PART: str(part)} if part.of > 1 else {})}
+    settings = {**first.config, **settings, "shard_size": shard_size, **({} if part.whole else {PART: str(part)})}
     cost = _Cost(annotators)
     given = thresholds_in(thresholds, settings) if thresholds is not None else None
     with RunFolder(out, settings) as folder:
@@ -93,7 +93,9 @@ def run(
             folder.adopt(given)
         calibration, ready = _calibration(annotators, folder, iter(corpus), progress, on_progress)
         shards = enumerate(itertools.chain([one.documents for one in ready], corpus))
-        scored = {number: one for number, one in enumerate(ready[: calibration.shards]) if part.has(number)}
+        tasks = ((number, one) for read, one in shards if (number := part.shard(read)) is not None)
+        numbered = ((part.shard(read), one) for read, one in enumerate(ready[: calibration.shards]))
+        scored = {number: one for number, one in numbered if number is not None}
         del ready  # each shard is let go when it has been written
 
         def work(annotator: Annotator, task: tuple[int, Sequence[Document]]) -> _Done:
@@ -105,7 +107,7 @@ def run(
                 known = score_shard(annotator, shard_documents)
             return _annotated(annotator, task, calibration.values, known)
 
-        for done in in_order(annotators, (one for one in shards if part.has(one[0])), work):
+        for done in in_order(annotators, tasks, work):
             if done.tokens is not None:
                 kept = (kept_row(one, first.syntax) for one in done.annotated)
                 folder.commit(done.number, kept, map(rejected_row, done.rejected), done.shard)
@@ -113,10 +115,10 @@ def run(
             cost.note(progress)
             if on_progress is not None:
                 on_progress(progress)
-        if not corpus.shards:
+        if not corpus.shards and not part.alone:
             raise DataError("the corpus holds no text")
         card = dataset_card(folder.config(), progress.documents, progress.funnel)
-        folder.finish(part.shards(corpus.shards), card, corpus.end() if part.of > 1 else None)
+        folder.finish(part.shards(corpus.shards), card, None if part.whole else corpus.end())
     progress.finished = True
     if on_progress is not None:
         on_progress(progress)
