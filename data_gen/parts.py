@@ -111,9 +111,13 @@ def _finished(folder: Path) -> _Finished:
     if not (folder / END).is_file():
         raise DataError(f"part {part}, {folder}, is not finished: run it again, and it goes on where it was")
     try:
-        return _Finished(folder, part, made_of(End, read_json(folder / END)), config)
+        end = made_of(End, read_json(folder / END))
     except ValueError as error:
         raise DataError(f"{folder / END} is damaged: {error}; run that part again") from error
+    there, due = len(list(folder.glob("shards/*.json"))), end.shards if part.alone else len(part.shards(end.shards))
+    if there != due:
+        raise DataError(f"{folder} holds {there} shards of {due}: it is damaged, or was not copied whole")
+    return _Finished(folder, part, end, config)
 
 
 def _check_complete(parts: Sequence[_Finished]) -> None:

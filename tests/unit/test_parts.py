@@ -175,7 +175,10 @@ def test_damaged_parts_are_refused(tmp_path: Path) -> None:
         merge_parts([one, two], tmp_path / "out")
     kept.write_bytes(whole)
     (one / "shards" / "00004.json").unlink()
-    with pytest.raises(DataError, match="lacks its shard 4"):
+    with pytest.raises(DataError, match="1 holds 3 shards of 4: it is damaged"):
+        merge_parts([one, two], tmp_path / "out")
+    (one / "end.json").write_text(json.dumps({"shards": 10**18, "corpus": ""}))
+    with pytest.raises(DataError, match="1 holds 3 shards of 500000000000000000: it is damaged"):
         merge_parts([one, two], tmp_path / "out")
     (one / "end.json").write_text('{"shards": "many", "corpus": ""}')
     with pytest.raises(DataError, match="end.json is damaged"):
@@ -206,6 +209,26 @@ def test_calls_that_wait_for_the_network_are_tried_again_in_the_joined_folder(
     annotate(sums(12), [OverNetwork()], tmp_path / "out", **settings)
     annotate(sums(12), [OverNetwork()], tmp_path / "whole", **settings)
     assert content(tmp_path / "out") == content(tmp_path / "whole")
+
+
+def test_parts_of_documents_that_somebody_else_divided(tmp_path: Path) -> None:
+    """Their shards stand between each other's, and they are not mixed with parts that have read everything."""
+    given: dict[str, Any] = {"model": Adds(), "lessons": [LESSON], "method": AS_PAPER, "shard_size": 10}
+    texts = sums(72)
+    for number, some in enumerate((texts[:50], texts[50:]), 1):
+        annotate(some, [Calculator()], tmp_path / f"{number}", part=Part(number, 2, alone=True), **given)
+    one, two = tmp_path / "1", tmp_path / "2"
+    assert [path.stem for path in sorted((two / "kept").iterdir())] == ["00001", "00003", "00005"]
+    joined = merge_parts([one, two], tmp_path / "out")
+    whole = tmp_path / "whole"
+    annotate(texts, [Calculator()], whole, **given)
+    assert sorted(text.id for text in joined.kept()) == sorted(text.id for text in AnnotatedFolder(whole).kept())
+    assert (joined.documents(), joined.funnel()) == (72, AnnotatedFolder(whole).funnel())
+    annotate(texts, [Calculator()], tmp_path / "third", part=Part(2, 2), **given)
+    with pytest.raises(DataError, match="parts of different corpora"):
+        merge_parts([one, tmp_path / "third"], tmp_path / "other")
+    with pytest.raises(DataError, match="other settings: part was"):
+        annotate(texts, [Calculator()], one, part=Part(1, 2), **given)
 
 
 @pytest.mark.parametrize("said", ["3", "0/3", "4/3", "a/b", "1/0", "-1/3", "1/3/5", "1/" + 12 * "9"])
