@@ -9,37 +9,48 @@ if __name__ != "toolformer.data_gen":
 
 if TYPE_CHECKING:
     from toolformer.data_gen.annotated_folder import AnnotatedFolder
-    from toolformer.data_gen.annotating import Progress, annotate
+    from toolformer.data_gen.annotating import annotate
     from toolformer.data_gen.documents import read_corpus
+    from toolformer.data_gen.estimating import Estimate, estimate
     from toolformer.data_gen.lessons import Lesson, load_lesson
     from toolformer.data_gen.lessons.proposals import Proposed
     from toolformer.data_gen.method import Method
+    from toolformer.data_gen.parts import Part, merge_parts
     from toolformer.data_gen.records import Document
     from toolformer.data_gen.samplers.server import Server
+    from toolformer.data_gen.shards import Progress
 
 __all__ = [
     "AnnotatedFolder",
     "Document",
+    "Estimate",
     "Lesson",
     "Method",
+    "Part",
     "Progress",
     "Proposed",
     "Server",
     "annotate",
+    "estimate",
     "load_lesson",
+    "merge_parts",
     "read_corpus",
 ]
 
 _PLACES = {
     "AnnotatedFolder": "annotated_folder",
     "Document": "records",
+    "Estimate": "estimating",
     "Lesson": "lessons",
     "Method": "method",
-    "Progress": "annotating",
+    "Part": "parts",
+    "Progress": "shards",
     "Proposed": "lessons.proposals",
     "Server": "samplers.server",
     "annotate": "annotating",
+    "estimate": "estimating",
     "load_lesson": "lessons",
+    "merge_parts": "parts",
     "read_corpus": "documents",
 }
 

@@ -12,8 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from toolformer.data_gen.annotating import Progress
-from toolformer.data_gen.run_folder import FUNNEL
+from toolformer.data_gen.shard_records import FUNNEL
+from toolformer.data_gen.shards import Progress
 from toolformer.screen import Screen, span
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from toolformer.calls import Call
-from toolformer.data_gen.run_folder import FUNNEL, Funnel, add_up
+from toolformer.data_gen.shard_records import FUNNEL, Funnel, add_up
 from toolformer.errors import DataError
 from toolformer.own_json import fits, parse_own, read_own
 

@@ -7,57 +7,29 @@ that lacked the network: the same run again does those shards again in which cal
 
 import gc
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from toolformer.data_gen.annotators import make_annotators, precisions
-from toolformer.data_gen.calibrate import Calibration, ScoredShard, calibrate, score_shard
 from toolformer.data_gen.documents import read_corpus
-from toolformer.data_gen.kept_rows import dataset_card, failures, funnel, kept_row, rejected_row
 from toolformer.data_gen.lessons import Lesson, builtin_lessons
 from toolformer.data_gen.method import Method
-from toolformer.data_gen.pipeline import Annotator
-from toolformer.data_gen.records import Annotated, Document, EncodedText, Rejected
-from toolformer.data_gen.run_folder import Funnel, RunFolder, Shard, add_up, digest
+from toolformer.data_gen.parts import Part
+from toolformer.data_gen.records import Document
 from toolformer.data_gen.samplers.server import Server
-from toolformer.data_gen.samplers.server_client import Client
+from toolformer.data_gen.samplers.server_client import THEN, Client
+from toolformer.data_gen.shards import Progress, run
 from toolformer.data_gen.split import MOST, cut_passages
-from toolformer.data_gen.workers import in_order
-from toolformer.errors import FAULTS, ConfigError, DataError, ToolUnavailable, unknown_name
+from toolformer.errors import ConfigError, unknown_name
 from toolformer.lm import LanguageModel
 from toolformer.loading import Loading
+from toolformer.remote.asking import Asker, base_of
 from toolformer.tool import Tool
 from toolformer.toolbox import ResultMemory, Toolbox
 
-
-@dataclass
-class Progress:
-    """What a run has done so far, for whoever shows it."""
-
-    documents: int = 0
-    """Texts: passages count by themselves."""
-    annotated: int = 0
-    resumed: int = 0
-    """Documents of shards that an earlier run had done."""
-    tokens: int = 0
-    """Tokens of the texts that this run annotated."""
-    funnel: Funnel = field(default_factory=dict)
-    read: int = 0
-    """Documents of the corpus that they come from."""
-    failed: dict[str, int] = field(default_factory=dict)
-    """How many calls have no result, by the kind of the failure."""
-    last_error: str = ""
-    """The latest failure of a tool that somebody should look at (`errors.FAULTS`); it cost a call and nothing else."""
-    finished: bool = False
-    scored: int = 0
-    """Texts that were scored to find the thresholds; what is kept of them is known when those are."""
-
-    @property
-    def unavailable(self) -> int:
-        """How many calls wait for the network: the same run again tries them."""
-        return self.failed.get(ToolUnavailable.kind, 0)
+AT_ONCE, DEADLINE = 64, 300.0
+"""Requests to a server that judges at a time, and how long one answer may take, in seconds."""
 
 
 def annotate(
@@ -68,12 +40,15 @@ def annotate(
     model: str | LanguageModel = "builtin",
     loading: Loading = Loading(),
     sampler: str | LanguageModel | Server | None = None,
+    judge: str | None = None,
     lessons: Sequence[Lesson] = (),
     method: Method = Method(),
     passage_tokens: int = MOST,
     shard_size: int = 128,
     limit: int | None = None,
     workers: int = 1,
+    part: Part = Part(),
+    thresholds: Path | None = None,
     memory: ResultMemory | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Progress:
@@ -91,6 +66,9 @@ def annotate(
         sampler: Who proposes the calls: "self", the model itself, which is the default; "rules", the lessons' rules, of
             whose proposals the model takes the likeliest; both as "rules,self"; another model, by name or path or
             ready, which also ranks what rules propose ("rules,NAME"); or a Server.
+        judge: The URL of a server of vLLM or SGLang with the model's weights, which is asked for the losses instead of
+            the model here. The model here is loaded all the same: it ranks rules' calls, decides where a gain is close
+            to its threshold, and says whether the server is right before the run begins.
         lessons: Lessons of your own. One for a tool that the package teaches too takes the place of the package's.
         method: How calls are found and judged.
         passage_tokens: Longer documents are cut at sentence ends, and shorter still if the models' contexts ask for it.
@@ -98,6 +76,11 @@ def annotate(
         limit: Stop after so many documents. With a higher one, or none, the same again goes on from there.
         workers: Shards that are annotated at a time, each by models of its own, spread over the GPUs where there are
             several. What is written is the same for any number.
+        part: The part of the corpus that is annotated, by default all of it. `merge_parts` joins the folders of all
+            parts, with the bytes of one run.
+        thresholds: The folder of a run with the same settings, of any part or of the beginning of the corpus, whose
+            thresholds are taken. By default each run finds them on the first texts of the corpus, and so does each
+            part: on the same texts, those of the other parts too.
         memory: What tools answered before, and where new answers are kept.
         on_progress: Called after each shard.
     """
@@ -113,7 +96,8 @@ def annotate(
         toolbox = stack.enter_context(Toolbox(tools, memory=memory, workers=max(2, workers)))
         chosen = _chosen_lessons(toolbox.names, lessons)
         asked = stack.enter_context(_checked_client(sampler)) if isinstance(sampler, Server) else sampler
-        annotators = list(make_annotators(model, loading, asked, toolbox, chosen, method, workers))
+        server = stack.enter_context(_judging(judge)) if judge is not None else None
+        annotators = list(make_annotators(model, loading, asked, toolbox, chosen, method, workers, server))
         most = min(passage_tokens, annotators[0].longest_text())
         progress = Progress()
 
@@ -124,7 +108,17 @@ def annotate(
 
         settings = {"passage_tokens": most, "limit": limit, "precision": precisions(annotators[0])}
         stack.enter_context(_old_objects_left_alone())
-        run(annotators, passages(), out, settings, progress, shard_size=shard_size, on_progress=on_progress)
+        run(
+            annotators,
+            passages(),
+            out,
+            settings,
+            progress,
+            shard_size=shard_size,
+            part=part,
+            thresholds=thresholds,
+            on_progress=on_progress,
+        )
         return progress
 
 
@@ -152,6 +146,12 @@ def _checked_client(server: Server) -> Iterator[Client]:
         yield client
 
 
+def _judging(url: str) -> Asker:
+    """A connection to a server that judges."""
+    base_of(url)
+    return Asker(url, parallel=AT_ONCE, seconds=DEADLINE, then=THEN)
+
+
 def _chosen_lessons(tools: Sequence[str], own: Sequence[Lesson]) -> list[Lesson]:
     known = builtin_lessons() | {lesson.tool: lesson for lesson in own}
     for lesson in own:
@@ -163,133 +163,3 @@ def _chosen_lessons(tools: Sequence[str], own: Sequence[Lesson]) -> list[Lesson]
                 f"nothing teaches the tool {name}: give a lesson for it. {unknown_name('lesson', name, known)}"
             )
     return [known[name] for name in tools]
-
-
-@dataclass(frozen=True)
-class _Done:
-    """A shard, and, if it was annotated just now, what came of it."""
-
-    shard: Shard
-    annotated: Sequence[Annotated] = ()
-    rejected: Sequence[Rejected] = ()
-    tokens: int | None = None
-
-
-def run(
-    annotators: Sequence[Annotator],
-    documents: Iterable[Document],
-    out: Path,
-    settings: Mapping[str, object],
-    progress: Progress,
-    *,
-    shard_size: int = 128,
-    on_progress: Callable[[Progress], None] | None = None,
-) -> None:
-    """Annotate a corpus into a folder, or go on where an earlier run stopped. See `run_folder.py` for what is written.
-
-    The annotators, all alike, share the work. `settings` are those that decided which documents these are.
-    """
-    first, shards = annotators[0], _shards(documents, shard_size)
-    with RunFolder(out, {**first.config, **settings, "shard_size": shard_size}) as folder:
-        calibration, ready = _calibration(annotators, folder, shards, progress, on_progress)
-        tasks = itertools.chain([one.documents for one in ready], shards)
-        scored = dict(enumerate(ready[: calibration.shards]))
-        del ready  # each shard is let go when it has been written
-
-        def work(annotator: Annotator, task: tuple[int, Sequence[Document]]) -> _Done:
-            number, shard_documents = task
-            known = scored.pop(number, None)
-            if (shard := folder.settled(number, shard_documents)) is not None:
-                return _Done(shard)
-            if known is None and number < calibration.shards:
-                known = score_shard(annotator, shard_documents)
-            return _annotated(annotator, shard_documents, calibration.values, known)
-
-        number = -1
-        for number, done in enumerate(in_order(annotators, enumerate(tasks), work)):
-            if done.tokens is not None:
-                kept = (kept_row(one, first.syntax) for one in done.annotated)
-                folder.commit(number, kept, map(rejected_row, done.rejected), done.shard)
-            _count(progress, done)
-            if on_progress is not None:
-                on_progress(progress)
-        if number < 0:
-            raise DataError("the corpus holds no text")
-        folder.finish(number + 1, dataset_card(folder.config(), progress.documents, progress.funnel))
-    progress.finished = True
-    if on_progress is not None:
-        on_progress(progress)
-
-
-def _calibration(
-    annotators: Sequence[Annotator],
-    folder: RunFolder,
-    shards: Iterator[list[Document]],
-    progress: Progress,
-    on_progress: Callable[[Progress], None] | None,
-) -> tuple[Calibration, list[ScoredShard]]:
-    """The thresholds that the folder has, or else those of the first shards, which are then there already scored.
-
-    Those that were found while calls failed for want of the network are found again, and hold until no call is missing.
-    """
-    if annotators[0].method.filtering_threshold != "auto":
-        return Calibration(), []
-    known = folder.calibration(annotators[0].lessons)
-    if known is not None and not known.unavailable:
-        return known, []
-
-    def told(documents: int) -> None:
-        progress.scored = documents
-        if on_progress is not None:
-            on_progress(progress)
-
-    calibration, ready = calibrate(annotators, shards, told)
-    if known is not None:
-        for number, one in enumerate(ready):
-            folder.settled(number, one.documents)  # an input that has changed is refused before anything is undone
-        if calibration.unavailable:
-            return known, ready
-        if (known.values, known.shards) != (calibration.values, calibration.shards):
-            folder.begin_again()
-    folder.note(calibration)
-    return calibration, ready
-
-
-def _annotated(
-    annotator: Annotator,
-    documents: Sequence[Document],
-    thresholds: Mapping[str, float],
-    known: ScoredShard | None,
-) -> _Done:
-    if known is None:
-        texts: Sequence[EncodedText] = annotator.read(documents)
-        kept, rejected = annotator.annotate(texts, thresholds)
-    else:
-        texts, rejected = known.texts, known.rejected
-        lessons = annotator.with_thresholds(thresholds)
-        settled = annotator.scorer.settled(known.scored, lessons, rejected)
-        kept = annotator.kept(settled, texts, lessons, rejected)
-    counts = funnel(kept, rejected, annotator.lessons)
-    shard = Shard(len(documents), len(kept), digest(documents), counts, failures(rejected))
-    return _Done(shard, kept, rejected, sum(len(text.encoded.ids) for text in texts))
-
-
-def _count(progress: Progress, done: _Done) -> None:
-    progress.documents += done.shard.documents
-    progress.annotated += done.shard.annotated
-    progress.funnel = add_up([progress.funnel, done.shard.funnel])
-    for kind, count in done.shard.failed.items():
-        progress.failed[kind] = progress.failed.get(kind, 0) + count
-    if done.tokens is None:
-        progress.resumed += done.shard.documents
-        return
-    progress.tokens += done.tokens
-    for record in done.rejected:
-        if record.kind in FAULTS:
-            progress.last_error = record.reason
-
-
-def _shards(documents: Iterable[Document], size: int) -> Iterator[list[Document]]:
-    rest = iter(documents)
-    while shard := list(itertools.islice(rest, size)):
-        yield shard

@@ -15,8 +15,9 @@ from toolformer.data_gen.samplers.rules import RuleSampler
 from toolformer.data_gen.samplers.server_client import Client
 from toolformer.errors import ConfigError, unknown_name
 from toolformer.expert import with_model
-from toolformer.lm import LanguageModel
+from toolformer.lm import Judge, LanguageModel
 from toolformer.loading import Loading
+from toolformer.remote.asking import Asker
 from toolformer.toolbox import Toolbox
 
 RULES, SELF = "rules", "self"
@@ -31,22 +32,38 @@ def make_annotators(
     lessons: Sequence[Lesson],
     method: Method,
     workers: int,
+    server: Asker | None = None,
 ) -> Iterator[Annotator]:
-    """One for each worker, with models of its own."""
+    """One for each worker, with models of its own. Losses are asked of the `server`, where there is one."""
     for number, device in enumerate(_devices(workers, loading.device)):
         own = replace(loading, device=device)
-        judge = _loaded(model, own)
+        filters = _loaded(model, own)
+        judge = _judge_on(server, model, own, filters, lessons) if server is not None else None
         if number == 0:
             # Experts of the first model answer the calls of all of them.
-            toolbox = toolbox.with_tools(with_model(toolbox, judge))
-        # Which revision and which adapter are said of the judge, not of another model.
-        proposer = _sampler(sampler, judge, method, replace(own, adapter=None, revision=None))
-        yield Annotator(judge, toolbox, lessons, method, sampler=proposer)
+            toolbox = toolbox.with_tools(with_model(toolbox, filters))
+        # Which revision and which adapter are said of the model that filters, not of another one.
+        proposer = _sampler(sampler, filters, method, replace(own, adapter=None, revision=None))
+        yield Annotator(filters, toolbox, lessons, method, sampler=proposer, judge=judge)
+
+
+def _judge_on(
+    server: Asker, model: str | LanguageModel, loading: Loading, here: LanguageModel, lessons: Sequence[Lesson]
+) -> Judge:
+    """The model's losses by a server, once that has been held to the model here on the lessons' own texts."""
+    if not isinstance(model, str):
+        raise ConfigError("a server judges for a model by name: its tokenizer is loaded beside it")
+    from toolformer.hf.load import words_of
+    from toolformer.remote.remote_judge import RemoteJudge
+
+    judge = RemoteJudge(server, here, words_of(model, loading).codec)
+    judge.check([here.encode(text).ids for lesson in lessons for _, text, _, _ in lesson.examples()])
+    return judge
 
 
 def precisions(annotator: Annotator) -> dict[str, str]:
     """How exactly is judged and sampled: a run goes on as it was begun."""
-    return {"model": annotator.model.precision, "sampler": annotator.sampler.model.precision}
+    return {"model": annotator.judge.precision, "sampler": annotator.sampler.model.precision}
 
 
 def _sampler(

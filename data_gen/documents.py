@@ -156,10 +156,14 @@ def _shown(value: object) -> str:
 
 
 def _facts(row: FileRow, date_column: str | None, url_column: str | None) -> DocumentFacts:
-    url = row.values.get(url_column) if url_column else None
-    url = storable(url) if isinstance(url, str) and url else None
-    date = _date(row.values.get(date_column)) if date_column else None
-    return DocumentFacts(date or (date_in(url) if url else None), url)
+    date, url = (row.values.get(column) if column else None for column in (date_column, url_column))
+    return facts_of(date, url)
+
+
+def facts_of(date: object, url: object) -> DocumentFacts:
+    """What a row says of its document, as far as it can be read; an address may tell the date."""
+    address = storable(url) if isinstance(url, str) and url else None
+    return DocumentFacts(_date(date) or (date_in(address) if address else None), address)
 
 
 def _date(value: object) -> datetime.date | None:

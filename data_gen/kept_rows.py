@@ -8,7 +8,7 @@ from toolformer.calls import CallSyntax
 from toolformer.data_gen.chain import uses_of
 from toolformer.data_gen.merge import annotate_text
 from toolformer.data_gen.records import Annotated, Document, Losses, Place, Rejected
-from toolformer.data_gen.run_folder import FUNNEL, Funnel, Json
+from toolformer.data_gen.shard_records import FUNNEL, Funnel, Json
 
 NEAR = 40
 """Characters shown on either side of a rejected place."""

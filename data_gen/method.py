@@ -20,7 +20,7 @@ class Method:
     match: bool = False
     """Score only calls whose result shares a word or a number with the following words."""
     in_place: bool = False
-    """Score a call in its place, instead of in front of the whole text as the paper does."""
+    """Score a call in its place, not before the whole text as the paper does."""
     chain: int = 1
     """Rounds over each text: after the first, the calls that it kept stand in it, so that a call can use their
     results."""

@@ -22,7 +22,7 @@ from toolformer.data_gen.samplers.by_model import ModelSampler
 from toolformer.data_gen.score import Scorer
 from toolformer.data_gen.threshold import LEAST
 from toolformer.errors import ConfigError, DataError
-from toolformer.lm import Encoded, LanguageModel, syntax_of
+from toolformer.lm import Encoded, Judge, LanguageModel, syntax_of
 from toolformer.tool import traits_of
 from toolformer.toolbox import Toolbox
 from toolformer.version import __version__
@@ -44,17 +44,22 @@ class Annotator:
         method: Method = Method(),
         *,
         sampler: Sampler | None = None,
+        judge: Judge | None = None,
     ) -> None:
-        """`model` filters, and writes the calls too unless there is a `sampler`, whose model ranks the rules' calls."""
+        """`model` filters, and writes the calls too unless there is a `sampler`, whose model ranks the rules' calls.
+
+        Losses are asked of a `judge` with the same weights, where there is one.
+        """
         for lesson in lessons:
             toolbox[lesson.tool]  # an unknown tool is said now, not after hours
         self.model = model
+        self.judge: Judge = judge or model
         self.toolbox = toolbox
         self.lessons = {lesson.tool: lesson for lesson in lessons}
         self.method = method
         self.sampler = sampler or ModelSampler(model, method)
         self.syntax = syntax_of(model)
-        self.scorer = Scorer(model, self.syntax, in_place=method.in_place)
+        self.scorer = Scorer(model, self.syntax, in_place=method.in_place, judge=self.judge)
         self.ranker = Ranker(self.sampler.model, self.lessons)
         if method.chain < 1:
             raise ConfigError(f"chain={method.chain}: the rounds over a text are 1 at least")
@@ -64,7 +69,12 @@ class Annotator:
     def longest_text(self) -> int:
         """How many tokens a text may have so that every lesson's prompt, the text twice and a call fit the models."""
         lessons = self.lessons.values()
-        room = min([self.model.context - CALL_TOKENS, *(self.sampler.room(lesson) for lesson in lessons)])
+        room = min(
+            [
+                min(self.model.context, self.judge.context) - CALL_TOKENS,
+                *(self.sampler.room(lesson) for lesson in lessons),
+            ]
+        )
         if room < MIN_TEXT:
             raise ConfigError(
                 f"beside the lessons' prompts, the context of {self.model.name} ({self.model.context} tokens), or of "
@@ -96,8 +106,8 @@ class Annotator:
         encoded = [_read(self.model, one.document.text, one.calls) for one in annotated]
         plain: list[tuple[float, ...] | None] = [None] * len(annotated)
         if self.sampler.prunes:
-            plain = [*map(tuple, self.model.log_probabilities([one.ids for one in encoded]))]
-        rounding = self.model.rounding
+            plain = [*map(tuple, self.judge.log_probabilities([one.ids for one in encoded]))]
+        rounding = self.judge.rounding
         return [
             EncodedText(one.document, ids, said, rounding, one.calls)
             for one, ids, said in zip(annotated, encoded, plain, strict=True)
@@ -139,7 +149,7 @@ class Annotator:
             tools.start(self.sampler.calls([*lessons.values()], texts, rejected))
             executed = tools.finish(self.syntax, rejected)
         matching = match(executed, lessons, rejected, ranked=self.sampler.ranked, shared=self.method.match)
-        hopeful = prune(matching, self.model, lessons, rejected)
+        hopeful = prune(matching, self.judge, lessons, rejected)
         likeliest = self.ranker.rank(hopeful, rejected) if self.sampler.ranked else hopeful
         return self.scorer.score(likeliest, lessons, rejected), rejected
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.records import Candidate, EncodedText, Place, Rejected
-from toolformer.lm import WINDOW, LanguageModel
+from toolformer.lm import WINDOW, Judge
 
 HOPELESS = "what follows is too likely already: no result could help"
 
@@ -20,7 +20,7 @@ def hopeless(place: Place, lesson: Lesson) -> bool:
 
 
 def prune(
-    candidates: Iterable[Candidate], model: LanguageModel, lessons: Mapping[str, Lesson], rejected: list[Rejected]
+    candidates: Iterable[Candidate], judge: Judge, lessons: Mapping[str, Lesson], rejected: list[Rejected]
 ) -> list[Candidate]:
     """The candidates at places where a result could help; texts that have not been read are read up to there."""
     some = list(candidates)
@@ -31,7 +31,7 @@ def prune(
         if text.log_probabilities is None:
             unread[text.document.id] = text
             ends[text.document.id] = max(ends.get(text.document.id, 0), one.place.position + len(WINDOW))
-    said = model.log_probabilities([text.encoded.ids[: ends[name]] for name, text in unread.items()])
+    said = judge.log_probabilities([text.encoded.ids[: ends[name]] for name, text in unread.items()])
     read = {
         name: replace(text, log_probabilities=tuple(answers))
         for (name, text), answers in zip(unread.items(), said, strict=True)

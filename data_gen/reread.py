@@ -8,7 +8,7 @@ from pathlib import Path
 from toolformer.data_gen.documents import Columns, documents_and_rows
 from toolformer.data_gen.known import KnownText, known_calls
 from toolformer.data_gen.records import Document
-from toolformer.data_gen.run_folder import digest
+from toolformer.data_gen.shard_records import digest
 from toolformer.errors import ConfigError, DataError
 
 KNOWN = "calls"

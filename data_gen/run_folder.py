@@ -6,50 +6,35 @@
     OUT/shards/NNNNN.json       written last: the shard is done; its counts, and a digest of its documents. One with
                                 calls that failed for want of the network is done again by the next run
     OUT/funnel.json, README.md  written when all shards are done
+    OUT/end.json                the same, of a part of a corpus alone: where the whole corpus ends, and its digest
 
 Every file is written beside its place, synced, and renamed; then its folder is synced. A kill at any moment leaves a
 shard either done or not there. A second run on the folder is refused while the first is alive.
 """
 
-import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from toolformer.data_gen.calibrate import Calibration
 from toolformer.data_gen.records import Document
-from toolformer.errors import DataError, ToolUnavailable
+from toolformer.data_gen.shard_records import End, Json, Shard, add_up, damaged, digest, read_shard
+from toolformer.errors import DataError
 from toolformer.lock import sole_writer
-from toolformer.own_json import made_of, read_own
+from toolformer.own_json import read_own
 from toolformer.same_settings import refuse_changes
 from toolformer.whole_file import make_folder, remove_unfinished, whole_file
 
-Json = Mapping[str, object]
 THRESHOLDS = "thresholds"
 """What was found is kept beside what was set; nobody can set it otherwise."""
-FUNNEL = ("positions", "sampled", "parsed", "executed", "scored", "kept")
-Funnel = dict[str, dict[str, int]]
-
-
-@dataclass(frozen=True)
-class Shard:
-    """What a done shard says of itself."""
-
-    documents: int
-    annotated: int
-    digest: str
-    funnel: Funnel
-    failed: dict[str, int] = field(default_factory=dict)
-    """How many calls have no result, by the kind of the failure; a folder of an earlier program does not say."""
-
-    @property
-    def unavailable(self) -> int:
-        """How many calls wait for the network. The shard is not as it should be until they have been tried again."""
-        return self.failed.get(ToolUnavailable.kind, 0)
+PART = "part"
+"""The setting of the folder of a part of a corpus; that of a whole run has none."""
+END = "end.json"
+SUMS = ("funnel.json", "README.md", END)
+"""What holds only as long as no shard is written."""
 
 
 class RunFolder:
@@ -85,11 +70,11 @@ class RunFolder:
             return
         before, now = read_json(file), json.loads(json.dumps(self._config))
         self._noted = before.pop(THRESHOLDS, None)
-        changed = [name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)]
-        if changed == ["limit"] and _raised(before.get("limit"), now["limit"]):
+        changed = _changed(before, now)
+        if [name for name, _, _ in changed] == ["limit"] and _raised(before.get("limit"), now["limit"]):
             self._write_config()
             return
-        refuse_changes(self.path, ((name, before.get(name), now.get(name)) for name in changed))
+        refuse_changes(self.path, changed)
 
     def _write_config(self) -> None:
         write_file(self.path / "config.json", json.dumps(self.config(), indent=1, ensure_ascii=False) + "\n")
@@ -102,31 +87,25 @@ class RunFolder:
         """The thresholds that this run has found for its tools, if it has."""
         if self._noted is None:
             return None
-        try:
-            found = Calibration.read(self._noted)
-            if found.thresholds.keys() != {*tools}:
-                raise KeyError("other tools")
-            return found
-        except (TypeError, KeyError, AttributeError, ValueError) as error:
-            raise DataError(
-                f"{self.path / 'config.json'} has thresholds that this program did not write; the folder is damaged: "
-                "use another"
-            ) from error
+        found = _thresholds(self._noted, self.path)
+        if found.thresholds.keys() != {*tools}:
+            raise _foreign(self.path)
+        return found
 
     def note(self, calibration: Calibration) -> None:
         """Write down the thresholds, before anything is kept by them."""
         self._noted = json.loads(json.dumps(calibration.settings()))
         self._write_config()
 
+    def adopt(self, found: Calibration) -> None:
+        """Note thresholds that another run has found, as if they had been found here."""
+        if self._noted is not None and _thresholds(self._noted, self.path) != found:
+            raise DataError(f"{self.path} was made by other thresholds than those that are given; use another folder")
+        self.note(found)
+
     def done(self, number: int) -> Shard | None:
         """The shard of that number, if it is done."""
-        file = self.path / "shards" / f"{number:05d}.json"
-        if not file.exists():
-            return None
-        try:
-            return made_of(Shard, read_own(file))
-        except (OSError, ValueError) as error:
-            raise _damaged(file, error) from error
+        return read_shard(self.path, number)
 
     def settled(self, number: int, documents: Sequence[Document]) -> Shard | None:
         """The shard of that number if nothing of it is left to do, made sure that it was made of these documents."""
@@ -150,43 +129,67 @@ class RunFolder:
 
     def commit(self, number: int, kept: Iterable[Json], rejected: Iterable[Json], shard: Shard) -> None:
         """Write a shard. It is done when this returns, and not before; the sum of an earlier end no longer holds."""
-        for name in ("funnel.json", "README.md", f"shards/{number:05d}.json"):
-            remove_file(self.path / name)
+        self._begin(number)
         for name, records in (("kept", kept), ("rejected", rejected)):
             lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
             write_file(self.path / name / f"{number:05d}.jsonl", lines)
+        self._end(number, shard)
+
+    def take(self, number: int, other: Path) -> Shard:
+        """Commit a shard that is done in another folder of the same settings, line for line."""
+        shard, here = read_shard(other, number), self.done(number)
+        if shard is None:
+            raise DataError(f"{other} lacks its shard {number}: the folder is damaged, or was not copied whole")
+        if here is not None and here.digest != shard.digest:
+            raise DataError(f"shard {number} of {self.path} was made of other documents than that of {other}")
+        self._begin(number)
+        kept = _copied(other / "kept" / f"{number:05d}.jsonl", self.path / "kept")
+        _copied(other / "rejected" / f"{number:05d}.jsonl", self.path / "rejected")
+        if kept != shard.annotated:
+            raise DataError(f"shard {number} of {other} holds {kept} texts with calls, not {shard.annotated}: damaged")
+        self._end(number, shard)
+        return shard
+
+    def _begin(self, number: int) -> None:
+        """From here on the shard is not done, and the sums do not hold."""
+        for name in (*SUMS, f"shards/{number:05d}.json"):
+            remove_file(self.path / name)
+
+    def _end(self, number: int, shard: Shard) -> None:
+        """From here on the shard is done."""
         write_file(self.path / "shards" / f"{number:05d}.json", json.dumps(vars(shard)) + "\n")
 
     def begin_again(self) -> None:
         """No shard is done any more: they were kept by thresholds that no longer hold."""
-        for file in (self.path / "funnel.json", self.path / "README.md", *sorted(self.path.glob("shards/*.json"))):
+        for file in (*(self.path / name for name in SUMS), *sorted(self.path.glob("shards/*.json"))):
             remove_file(file)
 
-    def finish(self, shards: int, card: str) -> Funnel:
-        """Sum up all shards, once the input has ended after so many."""
-        if self.done(shards) is not None:
-            raise DataError(f"the input has changed: it ends before shard {shards} of {self.path}; restore it to go on")
-        total = add_up(shard.funnel for n in range(shards) if (shard := self.done(n)) is not None)
+    def finish(self, numbers: Collection[int], card: str, end: End | None = None) -> None:
+        """Sum up the shards, once the input has ended; they have these numbers. `end` is said of a part of a corpus."""
+        known = {f"{number:05d}" for number in numbers}
+        beyond = sorted({file.stem for file in self.path.glob("shards/*.json")} - known)
+        if beyond:
+            raise DataError(
+                f"the input has changed: it ends before shard {beyond[0]} of {self.path}; restore it to go on"
+            )
+        total = add_up(shard.funnel for number in numbers if (shard := self.done(number)) is not None)
         write_file(self.path / "funnel.json", json.dumps(total, indent=1) + "\n")
         write_file(self.path / "README.md", card)
-        return total
+        if end is not None:
+            write_file(self.path / END, json.dumps(vars(end)) + "\n")
 
 
-def add_up(funnels: Iterable[Funnel]) -> Funnel:
-    """The sum of some funnels, tool by tool."""
-    total: Funnel = {}
-    for funnel in funnels:
-        for tool, counts in funnel.items():
-            at = total.setdefault(tool, dict.fromkeys(FUNNEL, 0))
-            for stage, count in counts.items():
-                at[stage] += count
-    return {tool: total[tool] for tool in sorted(total)}
-
-
-def digest(documents: Sequence[Document]) -> str:
-    """A hash of everything a run takes from its documents."""
-    facts = [[one.id, one.text, str(one.facts.date or ""), one.facts.url or ""] for one in documents]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+def thresholds_in(folder: Path, settings: Json) -> Calibration:
+    """The thresholds that another run has found, which must have these settings."""
+    before, now = read_json(folder / "config.json"), json.loads(json.dumps(settings))
+    noted = before.pop(THRESHOLDS, None)
+    refuse_changes(folder, (one for one in _changed(before, now) if one[0] not in ("limit", PART)))
+    if noted is None:
+        raise DataError(f"{folder} has no thresholds that a run has found: run it on, or name another folder")
+    found = _thresholds(noted, folder)
+    if found.unavailable:
+        raise DataError(f"the thresholds of {folder} lack calls that waited for the network: run it again first")
+    return found
 
 
 def write_file(file: Path, text: str) -> None:
@@ -208,11 +211,38 @@ def read_json(file: Path) -> dict[str, Any]:
     try:
         return read_own(file)
     except (OSError, ValueError) as error:
-        raise _damaged(file, error) from error
+        raise damaged(file, error) from error
 
 
-def _damaged(file: Path, error: Exception) -> DataError:
-    return DataError(f"{file} cannot be read ({error}); the folder is damaged: use another")
+def _thresholds(noted: Any, folder: Path) -> Calibration:
+    """What `RunFolder.note` wrote into the settings of a folder."""
+    try:
+        return Calibration.read(noted)
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise _foreign(folder) from error
+
+
+def _foreign(folder: Path) -> DataError:
+    return DataError(
+        f"{folder / 'config.json'} has thresholds that this program did not write; the folder is damaged: use another"
+    )
+
+
+def _copied(file: Path, folder: Path) -> int:
+    """Copy a file of lines into a folder, and count them."""
+    if not file.is_file():
+        raise DataError(f"{file} is missing: the folder is damaged, or was not copied whole")
+    lines = 0
+    with file.open("rb") as source, whole_file(folder / file.name) as target:
+        while chunk := source.read(1 << 20):
+            lines += chunk.count(b"\n")
+            target.write(chunk)
+    return lines
+
+
+def _changed(before: Json, now: Json) -> list[tuple[str, object, object]]:
+    names = sorted(before.keys() | now.keys())
+    return [(name, before.get(name), now.get(name)) for name in names if before.get(name) != now.get(name)]
 
 
 def _raised(before: object, now: int | None) -> bool:

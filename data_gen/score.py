@@ -13,14 +13,18 @@ from dataclasses import replace
 from toolformer.calls import Call, CallSyntax
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.records import Candidate, Losses, Place, Rejected
-from toolformer.lm import LanguageModel, Window
+from toolformer.lm import Judge, LanguageModel, Window
 
 
 class Scorer:
-    """Asks one model for the losses of calls, as one method wants it."""
+    """Asks a judge for the losses of calls, as one method wants it."""
 
-    def __init__(self, model: LanguageModel, syntax: CallSyntax, *, in_place: bool = False) -> None:
+    def __init__(
+        self, model: LanguageModel, syntax: CallSyntax, *, in_place: bool = False, judge: Judge | None = None
+    ) -> None:
+        """The model spells the calls, and judges them unless there is a `judge`."""
         self._model = model
+        self._judge = judge or model
         self._syntax = syntax
         self._in_place = in_place
 
@@ -32,8 +36,8 @@ class Scorer:
         windows: list[Window] = []
         for one in executed:
             window = self._window(one.place, one.call)
-            if len(window.prefix) + window.tokens.stop > self._model.context:
-                reason = f"call and text do not fit {self._model.context} tokens"
+            if len(window.prefix) + window.tokens.stop > self._judge.context:
+                reason = f"call and text do not fit {self._judge.context} tokens"
                 rejected.append(Rejected(one.place, "score", reason, one.call))
             else:
                 calls.append(one)
@@ -55,9 +59,9 @@ class Scorer:
         """What each call would gain with another result in the place of its own; nothing, where that does not fit."""
         calls = [replace(one.call, result=result) for one, result in zip(scored, results, strict=True)]
         windows = [self._window(one.place, call) for one, call in zip(scored, calls, strict=True)]
-        fits = [n for n, one in enumerate(windows) if len(one.prefix) + one.tokens.stop <= self._model.context]
+        fits = [n for n, one in enumerate(windows) if len(one.prefix) + one.tokens.stop <= self._judge.context]
         gains = [-math.inf] * len(scored)
-        for n, loss in zip(fits, self._model.window_losses([windows[n] for n in fits]), strict=True):
+        for n, loss in zip(fits, self._judge.window_losses([windows[n] for n in fits]), strict=True):
             losses = scored[n].losses
             assert losses is not None
             if math.isfinite(loss):
@@ -70,17 +74,17 @@ class Scorer:
         """The losses of all calls; L(e(c, ε)), which can only lower L⁻, where the result would be kept without it."""
         losses = [
             Losses(one.place.text.plain_loss(one.place.position), None, loss)
-            for one, loss in zip(calls, self._model.window_losses(windows), strict=True)
+            for one, loss in zip(calls, self._judge.window_losses(windows), strict=True)
         ]
         open_ = [n for n, one in enumerate(calls) if losses[n].gain >= lessons[one.call.tool].needed]
         empty = [self._window(calls[n].place, replace(calls[n].call, result="")) for n in open_]
-        for n, loss in zip(open_, self._model.window_losses(empty), strict=True):
+        for n, loss in zip(open_, self._judge.window_losses(empty), strict=True):
             losses[n] = replace(losses[n], call=loss)
         return losses
 
     def _in_doubt(self, gain: float, lesson: Lesson) -> bool:
         """Whether a gain could be on the other side: two losses make it, and each may be off by the rounding."""
-        return abs(gain - lesson.needed) < 2 * self._model.rounding
+        return abs(gain - lesson.needed) < 2 * self._judge.rounding
 
     def _exact(self, calls: Sequence[Candidate]) -> Iterator[Losses]:
         """All three losses of each call, in fp32."""
@@ -88,7 +92,7 @@ class Scorer:
         for one in calls:
             windows.append(Window((), one.place.text.encoded.ids, one.place.position))
             windows += [self._window(one.place, call) for call in (replace(one.call, result=""), one.call)]
-        losses = self._model.window_losses(windows, exact=True)
+        losses = self._judge.window_losses(windows, exact=True)
         return map(Losses, losses[::3], losses[1::3], losses[2::3])
 
     def _window(self, place: Place, call: Call) -> Window:

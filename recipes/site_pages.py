@@ -76,6 +76,10 @@ API = {
         "Annotating",
         (
             "toolformer.data_gen.annotate",
+            "toolformer.data_gen.Part",
+            "toolformer.data_gen.merge_parts",
+            "toolformer.data_gen.estimate",
+            "toolformer.data_gen.Estimate",
             "toolformer.data_gen.Document",
             "toolformer.data_gen.read_corpus",
             "toolformer.data_gen.Lesson",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.unit.test_annotator import PAPER, TEXT, paper_model
 from toolformer.data_gen import Document, annotate, read_corpus
-from toolformer.data_gen.annotating import Progress
+from toolformer.data_gen.shards import Progress
 from toolformer.tools.calculator import Calculator
 
 MB = 2**20

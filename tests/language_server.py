@@ -1,4 +1,4 @@
-"""A server on a port of this machine that speaks as vLLM or as llama.cpp does, with one of our models behind it."""
+"""A server on a port of this machine that speaks as vLLM, SGLang or llama.cpp does, one of our models behind it."""
 
 import json
 import threading
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from toolformer.hf.scoring import Question, answers_of
 from toolformer.hf.transformers_model import CausalModel
 
 Json = dict[str, Any]
@@ -23,16 +24,20 @@ class LanguageServer:
     context: int = 512
     changed: Callable[[Json], Json] = lambda reply: reply
     asked: list[Json] = field(default_factory=list)
-    """The bodies of what was asked to go on with a text."""
+    """The bodies of what was asked to go on with a text, or to read one."""
     url: str = ""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def answer(self, path: str, body: Json) -> Json | None:
         if path == "/v1/models":
             card = {"id": "m", "object": "model", "owned_by": OWNERS.get(self.dialect, self.dialect)}
-            return {"data": [card | ({"max_model_len": self.context} if self.dialect == "vllm" else {})]}
+            return {"data": [card | ({"max_model_len": self.context} if self.dialect != "llama.cpp" else {})]}
         if path == "/detokenize":
             return {"prompt" if self.dialect == "vllm" else "content": self.model.decode(body["tokens"])}
+        if self.dialect == "vllm" and path == "/v1/completions" and "prompt_logprobs" in body:
+            return self.changed(self._read_as_vllm(body))
+        if self.dialect == "sglang" and path == "/generate":
+            return self.changed(self._read_as_sglang(body))
         if self.dialect == "vllm" and path == "/v1/completions":
             return self.changed(self._as_vllm(body))
         if self.dialect == "llama.cpp" and path == "/props":
@@ -48,6 +53,27 @@ class LanguageServer:
         tokens = [f"token_id:{written}" for written, _ in places]
         tops = [{f"token_id:{token}": value for token, value in top.items()} for _, top in places]
         return {"choices": [{"text": "…", "logprobs": {"tokens": tokens, "top_logprobs": tops}}]}
+
+    def _read_as_vllm(self, body: Json) -> Json:
+        assert (body["model"], body["prompt_logprobs"]) == ("m", 0)
+        values = self._read(body["prompt"], body["max_tokens"])
+        tokens = map(str, body["prompt"][1:])
+        told = [{token: {"logprob": value, "rank": 1}} for token, value in zip(tokens, values, strict=True)]
+        return {"choices": [{"text": "…", "prompt_logprobs": [None, *told]}]}
+
+    def _read_as_sglang(self, body: Json) -> Json:
+        ids, start = body["input_ids"], body["logprob_start_len"]
+        assert body["return_logprob"]
+        values = [None, *self._read(ids, body["sampling_params"]["max_new_tokens"])[start:]]
+        told = [[value, token, None] for value, token in zip(values, ids[start:], strict=True)]
+        return {"text": "…", "meta_info": {"input_token_logprobs": told}}
+
+    def _read(self, ids: list[int], count: int) -> list[float]:
+        """How likely each token is but the first."""
+        assert len(ids) + count <= self.context
+        with self._lock:
+            self.asked.append({"ids": ids, "count": count})
+            return answers_of(self.model._network, [Question((), tuple(ids), range(1, len(ids)))])[0]
 
     def _as_llama_cpp(self, body: Json) -> Json:
         places = self._places(body["prompt"], body["n_predict"], body["n_probs"])

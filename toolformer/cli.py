@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Protocol, TextIO
 
 import tyro
 
-from toolformer.commands.annotate import Annotate, Export, Report
+from toolformer.commands.annotate import Annotate, Export, Merge, Report
 from toolformer.commands.bench import Bench
 from toolformer.commands.bootstrap import Bootstrap
 from toolformer.commands.calibrate import Calibrate
@@ -82,7 +82,7 @@ class Completion:
 COMMANDS: dict[str, dict[str, type[Runs]]] = {
     "Setup": {"doctor": Doctor, "demo": Demo, "fetch": Fetch, "completion": Completion},
     "Tools": {"tools": ListTools, "call": CallTool, "index": Index, "mcp": Mcp},
-    "Corpora with calls": {"annotate": Annotate, "report": Report, "export": Export},
+    "Corpora with calls": {"annotate": Annotate, "merge": Merge, "report": Report, "export": Export},
     "Models that call tools": {
         "train": Train,
         "bootstrap": Bootstrap,
@@ -100,12 +100,11 @@ COMMANDS: dict[str, dict[str, type[Runs]]] = {
 """Every command by its name, as `toolformer --help` lists them. What each does is the first line of its docstring."""
 
 _HELP = """\
-usage: toolformer COMMAND ...
+usage: toolformer COMMAND ..., or toolformer --version
 Teach a language model to use tools from plain text alone.
 {commands}
 
-toolformer COMMAND --help explains the common flags, --help-all every flag.
-toolformer --version prints the version. With --json, a command prints JSON.
+COMMAND --help explains the common flags, --help-all all; --json prints JSON.
 
 Exit status (0 is success)
   1    a bug in toolformer, with a traceback: please report it

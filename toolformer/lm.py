@@ -9,7 +9,7 @@ For an encoder-decoder, a prompt or a prefix is the encoder's input and the text
 
 import bisect
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from toolformer.calls import CallSyntax, Part
@@ -178,6 +178,8 @@ class Counter:
     """Those of them that only padded."""
     head_rows: int = 0
     """Positions for which the vocabulary head was asked."""
+    operations: float = field(default=0.0, compare=False)
+    """Floating-point operations of all that, about: two for each weight that a token meets, and none for attention."""
 
 
 class DecodingModel(Protocol):
@@ -219,17 +221,39 @@ class DecodingModel(Protocol):
         ...
 
 
-class LanguageModel(DecodingModel, Protocol):
-    """What a model must answer besides, to be judged and taught. Probabilities are plain, log-probabilities and losses
+class Judge(Protocol):
+    """What a model must answer to say which results help. Probabilities are plain, log-probabilities and losses
     natural."""
 
-    fingerprint: str
-    """Which model it is: changes with every weight, with the adapter, the settings, the tokenizer. Not with how it was
-    loaded: what was annotated in one precision may be trained on in another."""
+    context: int
+    """See DecodingModel."""
     precision: str
     """How its weights are held, such as float32 or bfloat16+nf4: that decides answers, too."""
     rounding: float
     """How far a window's loss may be off for want of precision; 0 where asking exactly gives nothing more."""
+
+    def log_probabilities(self, texts: Sequence[tuple[int, ...]]) -> list[list[float]]:
+        """The log-probability of each token of the texts, behind nothing: one pass, and L_i(ε) follows for all i.
+
+        Where a model has no start token, the first token cannot be asked for and counts as certain (0.0), here and in
+        `window_losses` behind an empty prefix.
+        """
+        ...
+
+    def window_losses(self, windows: Sequence[Window], *, exact: bool = False) -> list[float]:
+        """The weighted loss of each window. A row is forwarded to its window's end and no further.
+
+        `exact` is fp32 whatever the model's own precision: slower, for losses that `rounding` leaves in doubt.
+        """
+        ...
+
+
+class LanguageModel(DecodingModel, Judge, Protocol):
+    """What a model must answer besides, to propose calls and to be taught."""
+
+    fingerprint: str
+    """Which model it is: changes with every weight, with the adapter, the settings, the tokenizer. Not with how it was
+    loaded: what was annotated in one precision may be trained on in another."""
     lone_space: bool
     """Whether the model has learnt prompts that end in a space by itself, before a text encoded from its beginning."""
     counter: Counter
@@ -247,21 +271,6 @@ class LanguageModel(DecodingModel, Protocol):
         """How likely the opening's first token is at every position of the texts, or at these `places` in each.
 
         A head is computed once and kept.
-        """
-        ...
-
-    def log_probabilities(self, texts: Sequence[tuple[int, ...]]) -> list[list[float]]:
-        """The log-probability of each token of the texts, behind nothing: one pass, and L_i(ε) follows for all i.
-
-        Where a model has no start token, the first token cannot be asked for and counts as certain (0.0), here and in
-        `window_losses` behind an empty prefix.
-        """
-        ...
-
-    def window_losses(self, windows: Sequence[Window], *, exact: bool = False) -> list[float]:
-        """The weighted loss of each window. A row is forwarded to its window's end and no further.
-
-        `exact` is fp32 whatever the model's own precision: slower, for losses that `rounding` leaves in doubt.
         """
         ...
 

@@ -19,7 +19,8 @@ _HELLO: Mapping[By, Mapping[str, object]] = {
     "completions": {"prompt": "Hello"},
     "chat": {"messages": [{"role": "user", "content": "Hello"}]},
 }
-_THEN = "What was written is kept: when it answers again, run the same to go on"
+THEN = "What was written is kept: when it answers again, run the same to go on"
+"""What a server that is given up means for a run."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Client:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self._asker = Asker(server.url, parallel=server.parallel, seconds=server.seconds, then=_THEN)
+        self._asker = Asker(server.url, parallel=server.parallel, seconds=server.seconds, then=THEN)
 
     def __enter__(self) -> Self:
         self._asker.__enter__()

@@ -120,10 +120,8 @@ NEEDED_BY_OTHERS = {"accelerate", "gguf", "sentencepiece"}
 
 def test_what_is_imported_is_asked_for_and_nothing_else() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    groups = [
-        project["dependencies"],
-        *(project["optional-dependencies"][name] for name in ("eval", "gguf", "mcp", "rl", "serve", "translate")),
-    ]
+    extras = ("datatrove", "eval", "gguf", "mcp", "rl", "serve", "translate")
+    groups = [project["dependencies"], *(project["optional-dependencies"][name] for name in extras)]
     wanted = {_normal(re.split("[^\\w.-]", line)[0]) for group in groups for line in group}
     used = {name.partition(".")[0] for file in modules().values() for name in named(file)}
     used -= {*sys.stdlib_module_names, "toolformer", "deepspeed"}  # deepspeed is its users' own

@@ -16,10 +16,10 @@ from tests.unit.test_run import content
 from toolformer import DataError, Tool, Toolbox, ToolUnavailable, Traits
 from toolformer.data_gen import Document, annotate, calibrate, run_folder
 from toolformer.data_gen import threshold as module
-from toolformer.data_gen.annotating import Progress, run
 from toolformer.data_gen.calibrate import Calibration
 from toolformer.data_gen.method import PAPER as AS_PAPER
 from toolformer.data_gen.pipeline import Annotator
+from toolformer.data_gen.shards import Progress, run
 from toolformer.data_gen.threshold import Threshold, threshold
 from toolformer.tools.calculator import Calculator
 

@@ -122,9 +122,10 @@ def test_flags_stand_in_groups_under_what_they_decide(capsys: pytest.CaptureFixt
     brief = capsys.readouterr().out
     assert brief.startswith("usage: toolformer annotate CORPUS --out PATH [FLAGS]\n\nFind the calls that help a model")
     assert re.findall(r"^[A-Z].*[^.\n]$", brief, re.MULTILINE) == [
+        "How the corpus is divided",
         "Columns of the corpus",
         "How the model is loaded",
-        "What proposes the calls, if not the model that judges them",
+        "What proposes the calls, if not the model that judges them, and where it judges",
         "How calls are found and judged, for all lessons",
         "Settings of the package's tools",
     ]

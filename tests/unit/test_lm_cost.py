@@ -26,6 +26,19 @@ def test_nothing_is_counted_before_the_first_question() -> None:
     assert port("llama").counter == Counter()
 
 
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_operations_are_two_for_each_weight_that_is_met(name: str) -> None:
+    """Each token meets the weights of every layer, and each question those of the head."""
+    model = port(name)
+    network = model._network.model
+    layer = sum(weight.numel() for path, weight in network.named_parameters() if ".1." in path)
+    layers = network.config.num_hidden_layers
+    head = network.get_output_embeddings().weight.numel()
+    model.log_probabilities([(5, 6, 7)])
+    tokens, asked = model.counter.tokens, model.counter.head_rows
+    assert model.counter.operations == pytest.approx(2 * (layers * layer * tokens + head * asked), rel=0.02)
+
+
 def test_a_head_is_forwarded_once_and_a_pass_asks_only_inside_the_texts() -> None:
     model = port("llama")
     texts = [Prompted(HEAD, TAIL, (30, 31, 32)), Prompted(HEAD, TAIL, (40,))]

@@ -10,7 +10,8 @@ from typing import Literal
 import pytest
 
 from toolformer.data_gen.annotated_folder import AnnotatedFolder
-from toolformer.data_gen.run_folder import RunFolder, Shard
+from toolformer.data_gen.run_folder import RunFolder
+from toolformer.data_gen.shard_records import Shard
 from toolformer.errors import DataError
 from toolformer.eval.results import costs
 from toolformer.own_json import made_of, parse_own, read_own

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from toolformer.data_gen.annotate_display import Display
-from toolformer.data_gen.annotating import Progress
+from toolformer.data_gen.shards import Progress
 from toolformer.screen import span
 
 FUNNEL = {"Calculator": {"positions": 9, "sampled": 1234, "parsed": 7, "executed": 6, "scored": 5, "kept": 4}}

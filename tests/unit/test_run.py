@@ -27,10 +27,10 @@ from toolformer import (
     Traits,
 )
 from toolformer.data_gen import Document, Lesson, annotate, run_folder
-from toolformer.data_gen.annotating import Progress
 from toolformer.data_gen.method import PAPER as AS_PAPER
 from toolformer.data_gen.method import Method
 from toolformer.data_gen.run_folder import RunFolder
+from toolformer.data_gen.shards import Progress
 from toolformer.toolbox import ResultMemory
 from toolformer.tools.calculator import Calculator
 

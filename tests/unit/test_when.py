@@ -15,7 +15,7 @@ from toolformer import CallSyntax, ConfigError, DataError
 from toolformer.commands.calibrate import Calibrate
 from toolformer.data_gen.annotated_folder import AnnotatedFolder
 from toolformer.data_gen.records import Document
-from toolformer.data_gen.run_folder import FUNNEL
+from toolformer.data_gen.shard_records import FUNNEL
 from toolformer.decode.trigger import FILE, Bar, Thresholds, log_odds, read_thresholds
 from toolformer.when import calibrating
 from toolformer.when.calibrating import calibrate, measure

@@ -11,10 +11,10 @@ from tests.unit.test_annotator import PAPER, paper_model
 from tests.unit.test_run import content, documents
 from toolformer import ConfigError, Toolbox
 from toolformer.data_gen import annotate
-from toolformer.data_gen.annotating import Progress, run
 from toolformer.data_gen.method import PAPER as AS_PAPER
 from toolformer.data_gen.method import Method
 from toolformer.data_gen.pipeline import Annotator
+from toolformer.data_gen.shards import Progress, run
 from toolformer.data_gen.workers import in_order
 from toolformer.tools.calculator import Calculator
 

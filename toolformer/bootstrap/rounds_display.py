@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from toolformer.bootstrap.rounds import Round, table
 from toolformer.bootstrap.stages import Watch
 from toolformer.data_gen import annotate_display
-from toolformer.data_gen.annotating import Progress
+from toolformer.data_gen.shards import Progress
 from toolformer.finetune import train_display
 
 

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from toolformer.bootstrap.rounds import Round
 from toolformer.bootstrap.rounds_folder import RoundsFolder
 from toolformer.data_gen.annotated_folder import AnnotatedFolder
-from toolformer.data_gen.annotating import Progress, annotate
+from toolformer.data_gen.annotating import annotate
 from toolformer.data_gen.annotators import RULES
 from toolformer.data_gen.calibrate import Calibration
 from toolformer.data_gen.known import judge
 from toolformer.data_gen.reread import Corpus
 from toolformer.data_gen.run_folder import THRESHOLDS
 from toolformer.data_gen.samplers.server import Server
+from toolformer.data_gen.shards import Progress
 from toolformer.data_gen.together import TogetherText, together
 from toolformer.data_gen.undecided import undecided
 from toolformer.errors import ConfigError, DataError

@@ -1,9 +1,9 @@
-"""`toolformer annotate`, `report` and `export`: from a plain corpus to one with calls, and out of it."""
+"""`toolformer annotate`, `merge`, `report` and `export`: from a plain corpus to one with calls, and out of it."""
 
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -17,7 +17,10 @@ from toolformer.errors import ConfigError
 from toolformer.loading import Loading
 
 if TYPE_CHECKING:
-    from toolformer.data_gen.samplers.server import Server
+    from collections.abc import Iterator
+
+    from toolformer.data_gen import Document, Part, Server
+    from toolformer.tool import Tool
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Sampling:
 
     def made(self) -> "str | Server | None":
         """What `data_gen.annotate` takes."""
-        from toolformer.data_gen.samplers.server import Server
+        from toolformer.data_gen import Server
 
         sampler = self.sampler or ""
         if sampler.startswith(("http://", "https://")):
@@ -60,6 +63,37 @@ class Sampling:
         if self.sampler_model is not None:
             raise ConfigError("--sampler-model is one of a server's models: give the server's URL with --sampler")
         return self.sampler
+
+
+@dataclass(frozen=True)
+class Elsewhere(Sampling):
+    """What proposes the calls, if not the model that judges them, and where it judges."""
+
+    judge: str | None = None
+    """The URL of a server of vLLM or SGLang that has the weights of the model: it computes the losses."""
+
+
+@dataclass(frozen=True)
+class Dividing:
+    """How the corpus is divided."""
+
+    shard: str | None = None
+    """Of every N shards, annotate the I-th alone, given as I/N (3/16): `toolformer merge` joins the parts."""
+    thresholds: Path | None = None
+    """Take the thresholds that were found in this folder, of a run with the same settings."""
+    workers: int = 1
+    """Number of shards annotated at a time, each with its own models, such as one for each GPU. The output is the
+    same."""
+    passage_tokens: int = 1024
+    """Maximum number of tokens of a text. Longer documents are cut at sentence ends."""
+    shard_size: int = 128
+    """Number of texts that are annotated and written together."""
+
+    def part(self) -> "Part":
+        """The part of the corpus that is annotated."""
+        from toolformer.data_gen import Part
+
+        return Part() if self.shard is None else Part.read(self.shard)
 
 
 @dataclass(frozen=True)
@@ -80,50 +114,102 @@ class Annotate:
     lesson: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """Your own lesson for one of the tools (TOML); may be given several times."""
     limit: int | None = None
-    """Stop after this many documents. With a higher limit, the same command resumes."""
-    passage_tokens: int = 1024
-    """Maximum number of tokens of a text. Longer documents are cut at sentence ends."""
-    shard_size: int = 128
-    """Number of texts that are annotated and written together."""
-    workers: int = 1
-    """Number of shards annotated at a time, each with its own models, such as one for each GPU. The output is the
-    same."""
+    """Stop after this many documents. With a higher limit, the command resumes."""
+    estimate: int | None = None
+    """Annotate this many documents alone, and print what the whole corpus takes."""
+    flops: float | None = None
+    """With --estimate: FLOP/s that an accelerator reaches, to print its time as well."""
+    dividing: Annotated[Dividing, Often("shard")] = field(default_factory=Dividing)
     rows: Annotated[Rows, Often("text_column")] = field(default_factory=Rows)
     loading: LoadingFlags = field(default_factory=Loading)
-    sampling: Annotated[Sampling, Often("sampler")] = field(default_factory=Sampling)
+    sampling: Annotated[Elsewhere, Often("sampler")] = field(default_factory=Elsewhere)
     method: Annotated[Method, Often("in_place")] = field(default_factory=Method)
     settings: Settings = field(default_factory=ToolSettings)
 
     def run(self) -> None:
-        """Annotate, showing how it goes."""
+        """Annotate, or estimate, showing how it goes."""
         if self.corpus == "-":
             check_stdin()
+        if self.estimate is not None:
+            self._estimate(self.estimate)
+            return
+        if self.flops is not None:
+            raise ConfigError("--flops is for --estimate: give both")
         with stopping(f"the same command goes on with {self.out} where it was"):
             self._annotate()
 
     def _annotate(self) -> None:
-        from toolformer.data_gen import annotate, load_lesson, read_corpus
+        from toolformer.data_gen import annotate
         from toolformer.data_gen.annotate_display import Display
         from toolformer.data_gen.corpus_size import documents_in
 
-        corpus = read_corpus(self.corpus, **asdict(self.rows))
         with Display(documents_in(self.corpus, self.limit)) as display:
             annotate(
-                corpus,
-                make_tools(self.settings, self.tools.split(",")),
+                self._documents(),
+                self._tools(),
                 self.out,
-                model=self.model,
-                loading=self.loading,
-                sampler=self.sampling.made(),
-                lessons=[load_lesson(path) for path in self.lesson],
-                method=self.method,
-                passage_tokens=self.passage_tokens,
-                shard_size=self.shard_size,
                 limit=self.limit,
-                workers=self.workers,
-                memory=self.settings.memory(),
+                workers=self.dividing.workers,
+                part=self.dividing.part(),
                 on_progress=display.show,
+                **self._settings(),
             )
+
+    def _estimate(self, sample: int) -> None:
+        from toolformer.data_gen import estimate
+        from toolformer.data_gen.annotate_display import Display
+
+        if self.flops is not None and not self.flops > 0:
+            raise ConfigError(f"--flops {self.flops}: more than 0 operations a second")
+        with Display(sample) as display:
+            settings = self._settings()
+            said = estimate(
+                self._documents(), self._tools(), sample=sample, limit=self.limit, on_progress=display.show, **settings
+            )
+        print(said.told(self.flops))
+
+    def _documents(self) -> "Iterator[Document]":
+        from toolformer.data_gen import read_corpus
+
+        return read_corpus(self.corpus, **asdict(self.rows))
+
+    def _tools(self) -> "list[Tool]":
+        return make_tools(self.settings, self.tools.split(","))
+
+    def _settings(self) -> dict[str, Any]:
+        """Of the arguments of `data_gen.annotate`, those that decide what is found in a text."""
+        from toolformer.data_gen import load_lesson
+
+        return {
+            "model": self.model,
+            "loading": self.loading,
+            "sampler": self.sampling.made(),
+            "judge": self.sampling.judge,
+            "lessons": [load_lesson(path) for path in self.lesson],
+            "method": self.method,
+            "passage_tokens": self.dividing.passage_tokens,
+            "shard_size": self.dividing.shard_size,
+            "thresholds": self.dividing.thresholds,
+            "memory": self.settings.memory(),
+        }
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Join the folders of all parts of an annotated corpus into one."""
+
+    parts: tyro.conf.Positional[tuple[Path, ...]]
+    """The folders of `toolformer annotate --shard`, in any order."""
+    out: Path
+    """The folder to write: it has the same bytes as that of one run over the whole corpus."""
+
+    def run(self) -> None:
+        """Join them, and say how much it is."""
+        from toolformer.data_gen import merge_parts
+
+        corpus = merge_parts(self.parts, self.out)
+        kept = sum(counts["kept"] for counts in corpus.funnel().values())
+        print(f"{self.out}: {corpus.documents() or 0:,} texts, {kept:,} calls kept")
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,9 @@ class Network:
         self.head_rows = max(64, 2**27 // self.vocabulary)
         self.ends = ends_of(model.generation_config, model.config)
         self.filler = filler_of(model)
+        self._head_weights = sum(weight.numel() for weight in _head(model).parameters())
+        tied = model.config.get_text_config(decoder=True).tie_word_embeddings
+        self._weights = model.num_parameters(exclude_embeddings=True) - (0 if tied else self._head_weights)
         self._wanted: Tensor | None = None
         before_head(model, self._gather)
 
@@ -118,6 +121,7 @@ class Network:
         """Call the model, which counts, and return the logits of the wanted places."""
         self.count(forwarded, real)
         self.counter.head_rows += len(wanted)
+        self.counter.operations += 2.0 * self._head_weights * len(wanted)
         with self.turn():
             self._wanted = wanted
             try:
@@ -130,6 +134,7 @@ class Network:
         """Note that these tokens go through the layers, `real` of them for a purpose."""
         self.counter.tokens += forwarded.numel()
         self.counter.padding += forwarded.numel() - real
+        self.counter.operations += 2.0 * self._weights * forwarded.numel()
 
     def places(self, wanted: Sequence[int]) -> Tensor:
         """Places in a grid as an index."""
@@ -177,8 +182,12 @@ def before_head(model: PreTrainedModel, change: Callable[[Tensor], Tensor]) -> N
     def hook(_: torch.nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return (change(arguments[0]), *arguments[1:])
 
+    _head(model).register_forward_pre_hook(hook)
+
+
+def _head(model: PreTrainedModel) -> torch.nn.Module:
     head: torch.nn.Module = model.get_output_embeddings()  # type: ignore[no-untyped-call]
-    head.register_forward_pre_hook(hook)
+    return head
 
 
 def filler_of(model: PreTrainedModel) -> int:

@@ -24,7 +24,11 @@ class Question:
     """Where in the row these tokens are, in their order; never the first."""
 
 
-def ask(network: Network, questions: Sequence[Question]) -> list[list[float]]:
+Ask = Callable[[Sequence[Question]], list[list[float]]]
+"""Whoever answers, row by row: a network here, or a server."""
+
+
+def answers_of(network: Network, questions: Sequence[Question]) -> list[list[float]]:
     """The log-probabilities, row by row. A row is forwarded up to the last wanted token, which itself is not."""
     rows = [one.row[: max(one.places, default=0)] for one in questions]
     network.check_fits([max(len(one.source), len(row)) for one, row in zip(questions, rows, strict=True)])
@@ -56,16 +60,16 @@ def chosen(logits: Tensor, tokens: Sequence[int], rows: Sequence[int] | None = N
     return answer
 
 
-def log_probabilities(network: Network, begin: Begin, texts: Sequence[tuple[int, ...]]) -> list[list[float]]:
-    """See `lm.LanguageModel.log_probabilities`."""
+def log_probabilities(ask: Ask, begin: Begin, texts: Sequence[tuple[int, ...]]) -> list[list[float]]:
+    """See `lm.Judge.log_probabilities`."""
     source, start = begin(())
     first = max(1, len(start))
-    answers = ask(network, [Question(source, start + text, range(first, len(start + text))) for text in texts])
+    answers = ask([Question(source, start + text, range(first, len(start + text))) for text in texts])
     return [[0.0] * (len(text) - len(answer)) + answer for text, answer in zip(texts, answers, strict=True)]
 
 
-def window_losses(network: Network, begin: Begin, windows: Sequence[Window]) -> list[float]:
-    """See `lm.LanguageModel.window_losses`. Windows over one text behind one prefix are one row."""
+def window_losses(ask: Ask, begin: Begin, windows: Sequence[Window]) -> list[float]:
+    """See `lm.Judge.window_losses`. Windows over one text behind one prefix are one row."""
     tokens: dict[tuple[tuple[int, ...], tuple[int, ...]], set[int]] = defaultdict(set)
     for window in windows:
         tokens[window.prefix, window.text].update(_weighed(window))
@@ -76,7 +80,7 @@ def window_losses(network: Network, begin: Begin, windows: Sequence[Window]) -> 
         asked = sorted(token for token in some if len(before) + token > 0)
         known.append(asked)
         questions.append(Question(source, before + text, [len(before) + token for token in asked]))
-    answers = ask(network, questions)
+    answers = ask(questions)
     said = {
         key: dict(zip(asked, answer, strict=True)) for key, asked, answer in zip(tokens, known, answers, strict=True)
     }

@@ -19,7 +19,7 @@ from toolformer.hf.encode import Codec, Spells
 from toolformer.hf.network import Network
 from toolformer.hf.openings import Heads, pass_over
 from toolformer.hf.precision import in_fp32, precision, rounding
-from toolformer.hf.scoring import log_probabilities, window_losses
+from toolformer.hf.scoring import answers_of, log_probabilities, window_losses
 from toolformer.hf.seq2seq.openings import Seq2SeqOpenings
 from toolformer.hf.seq2seq.seq2seq_rows import Seq2SeqRows
 from toolformer.hf.shared import OWN, Shared
@@ -50,6 +50,7 @@ class TransformersModel(Spells, ABC):
         self._codec = codec
         self._shared = shared or Shared(model, None)
         self._network = Network(model, name, self.counter, partial(self._shared.turn, adapter))
+        self._ask = partial(answers_of, self._network)
         self._soft = soft_ids(model) if adapter == OWN else ()
         self.ends = self._network.ends
         self.rounding = rounding(model)
@@ -66,15 +67,15 @@ class TransformersModel(Spells, ABC):
         return self._codec.encode_behind(text)
 
     def log_probabilities(self, texts: Sequence[tuple[int, ...]]) -> list[list[float]]:
-        """See `lm.LanguageModel`. An encoder reads an empty prompt."""
-        return log_probabilities(self._network, self._begin, texts)
+        """See `lm.Judge`. An encoder reads an empty prompt."""
+        return log_probabilities(self._ask, self._begin, texts)
 
     def window_losses(self, windows: Sequence[Window], *, exact: bool = False) -> list[float]:
-        """See `lm.LanguageModel`."""
+        """See `lm.Judge`."""
         if not (exact and self.rounding):
-            return window_losses(self._network, self._begin, windows)
+            return window_losses(self._ask, self._begin, windows)
         with self._network.turn(), in_fp32(self._network.model):
-            return window_losses(self._network, self._begin, windows)
+            return window_losses(self._ask, self._begin, windows)
 
     def under(self, adapter: str) -> Self:
         """See `lm.LanguageModel`."""

@@ -73,7 +73,7 @@ class VLLM(Dialect):
     def spell(self, ids: Ids) -> Question[str]:
         """See Dialect."""
         body = {"model": self._model, "tokens": list(ids)}
-        return Question(f"{_root(self._base)}/detokenize", body, lambda reply: _text(reply["prompt"]), "text")
+        return Question(f"{root_of(self._base)}/detokenize", body, lambda reply: _text(reply["prompt"]), "text")
 
 
 class LlamaCpp(Dialect):
@@ -88,28 +88,32 @@ class LlamaCpp(Dialect):
             tops = [{top["id"]: top["logprob"] for top in one["top_logprobs"]} for one in told]
             return _places((one["id"] for one in told), tops, count, size)
 
-        return Question(f"{_root(self._base)}/completion", body, read, "completion with log-probabilities")
+        return Question(f"{root_of(self._base)}/completion", body, read, "completion with log-probabilities")
 
     def spell(self, ids: Ids) -> Question[str]:
         """See Dialect."""
-        url = f"{_root(self._base)}/detokenize"
+        url = f"{root_of(self._base)}/detokenize"
         return Question(url, {"tokens": list(ids)}, lambda reply: _text(reply["content"]), "text")
 
 
 def dialect_of(asker: Asker) -> Dialect:
     """The dialect that a server says it speaks."""
-    base = base_of(asker.url)
-    card = asker.need(Question(f"{base}/models", None, _card, "list of models"))
+    base, card = base_of(asker.url), card_of(asker)
     model, owner = str(card["id"]), card.get("owned_by")
     if owner == "vllm":
-        return VLLM(base, model, _context(card.get("max_model_len")))
+        return VLLM(base, model, context_in(card.get("max_model_len")))
     if owner == "llamacpp":
-        props = Question(f"{_root(base)}/props", None, _slot, "settings with its context")
-        return LlamaCpp(base, model, _context(asker.need(props)))
+        props = Question(f"{root_of(base)}/props", None, _slot, "settings with its context")
+        return LlamaCpp(base, model, context_in(asker.need(props)))
     raise ConfigError(
         f"{asker.url} is neither vLLM's nor llama.cpp's server (its model is owned by {str(owner)[:60]!r}): others do "
         "not tell the ids of the likeliest tokens"
     )
+
+
+def card_of(asker: Asker) -> Mapping[str, Any]:
+    """What a server says of its model."""
+    return asker.need(Question(f"{base_of(asker.url)}/models", None, _card, "list of models"))
 
 
 def _card(reply: Any) -> Mapping[str, Any]:
@@ -124,7 +128,8 @@ def _slot(reply: Any) -> object:
     return reply["default_generation_settings"]["n_ctx"]
 
 
-def _context(value: object) -> int:
+def context_in(value: object) -> int:
+    """The tokens of a context, as a server says it."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 2:
         raise ConfigError(
             f"the server says that its context has {str(value)[:60]!r} tokens: start it with a longer one"
@@ -132,7 +137,7 @@ def _context(value: object) -> int:
     return value
 
 
-def _root(base: str) -> str:
+def root_of(base: str) -> str:
     """The address without the version."""
     return base.removesuffix("/v1")
 
