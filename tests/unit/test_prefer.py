@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,11 +21,13 @@ from toolformer.data_gen.records import Document
 from toolformer.errors import ConfigError, DataError
 from toolformer.finetune import PreferConfig, TrainConfig, prefer
 from toolformer.finetune.mixture import PlainText
+from toolformer.finetune.own_calls import Mistake, own_mistakes
 from toolformer.finetune.pairs import PLACES, Pair, PairMaker, draw
 from toolformer.finetune.prepare import Prepared, prepare, show_bias
 from toolformer.finetune.training_folder import TrainingFolder
 from toolformer.hf import load
 from toolformer.loading import Loading
+from toolformer.tools.calculator import Calculator
 
 pytestmark = [
     # peft asks transformers in a way that is on its way out, and TRL uses what transformers is about to rename.
@@ -96,6 +99,44 @@ def test_no_text_becomes_a_control_token(run: Path) -> None:
     assert pair.kind == "no call"
     (other,) = maker.compared("", Preference("A", "<API> Calculator(1)→ 1</API>", "<API> Calculator(2)→ 2</API>"))
     assert other.kind == "which call"
+
+
+def test_of_its_own_call_the_model_learns_what_it_writes_and_no_result(run: Path, tmp_path: Path) -> None:
+    prepared, maker = made(run)
+    first, *_ = annotated(tmp_path / "corpus").kept()
+    (pair,) = maker.own(first, Mistake(0, 0, "Calculator", "9 + 9"))
+    (expected,) = maker.kept(first)
+    assert (pair.kind, pair.prompt) == ("own call", expected.prompt)
+    assert said(prepared, pair.chosen) == "<API> Calculator(0 + 3)→"
+    assert said(prepared, pair.rejected) == "<API> Calculator(9 + 9)→"
+    assert not [*made(run, PreferConfig(max_length=16))[1].own(first, Mistake(0, 0, "Calculator", "9 + 9" * 9))]
+
+
+def test_an_own_call_with_another_result_than_the_kept_one_is_a_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = "There are {} boxes with 76 oranges in each, so there are 608 oranges."
+    rows = [kept(n, one := words.format(n), call(one, " 608", "Calculator", "76 * 8", "608")) for n in ("8", "9")]
+    texts = [*AnnotatedFolder(write_folder(tmp_path / "corpus", rows)).kept()]
+    asked = (tmp_path, "builtin-tools", Loading(), [Calculator()], texts, 1, 0)
+    found = own_mistakes(*asked)
+    assert found == [Mistake(1, 0, "Calculator", "76 * 9")]
+    monkeypatch.setattr("toolformer.finetune.own_calls.load", None)  # it is not asked again
+    assert own_mistakes(*asked) == found
+    (tmp_path / "own_calls.jsonl").write_text("{}\n")
+    with pytest.raises(DataError, match=r"own_calls.jsonl is damaged .*: delete it and run again"):
+        own_mistakes(*asked)
+
+
+def test_it_learns_from_its_own_calls(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, tools = replace(QUICK, own_calls=2, pairs=8), [Calculator()]
+    # The tiny model writes no whole calls.
+    written = [Mistake(n, 0, "Calculator", "9 + 9") for n in range(20)]
+    monkeypatch.setattr("toolformer.finetune.prefer_run.own_mistakes", lambda *_: written)
+    done = prefer(annotated(tmp_path / "corpus"), tmp_path / "out", model=str(run), tools=tools, config=config)
+    assert (done.pairs["own call"], done.held["own call"]) == (8, 2)
+    with pytest.raises(ConfigError, match="own_calls=2: give the tools that answer them"):
+        prefer(annotated(tmp_path / "same"), tmp_path / "other", model=str(run), config=config)
 
 
 def test_some_texts_are_held_out_whole_and_calls_are_no_more_than_places_without() -> None:

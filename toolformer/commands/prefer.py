@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from toolformer.catalog import ToolSettings, make_tools
 from toolformer.commands.annotate import Rows
 from toolformer.commands.flags import LoadingFlags, Often
 from toolformer.commands.stopping import stopping
@@ -31,9 +32,10 @@ class Prefer:
     it learns from the places where it wants to call."""
     rows: Annotated[Rows, Often()] = field(default_factory=Rows)
     loading: LoadingFlags = field(default_factory=Loading)
-    config: Annotated[PreferConfig, Often("beta", "learning_rate", "epochs", "batch_size", "pairs", "k")] = field(
-        default_factory=PreferConfig
-    )
+    config: Annotated[
+        PreferConfig, Often("beta", "learning_rate", "epochs", "batch_size", "pairs", "k", "own_calls")
+    ] = field(default_factory=PreferConfig)
+    settings: Annotated[ToolSettings, Often()] = field(default_factory=ToolSettings)
 
     def run(self) -> None:
         """Train, showing how it goes, and say what came of it."""
@@ -46,12 +48,15 @@ class Prefer:
         from toolformer.finetune import prefer
         from toolformer.finetune.train_display import Display
 
+        corpus = AnnotatedFolder(self.corpus)
+        called = sorted({placed.call.tool for one in corpus.kept() for placed in one.calls})
         with Display() as display:
             done = prefer(
-                AnnotatedFolder(self.corpus),
+                corpus,
                 self.out,
                 model=self.model,
                 plain=list(read_corpus(self.plain, **asdict(self.rows))) if self.plain else (),
+                tools=make_tools(self.settings, called) if self.config.own_calls else (),
                 config=self.config,
                 loading=self.loading,
                 on_progress=display.show,

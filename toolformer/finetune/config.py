@@ -165,6 +165,9 @@ class PreferConfig:
     """Maximum number of pairs of each kind: call, no call, which call."""
     k: int = 10
     """In plain texts, a place is where the opening of a call is among the k likeliest tokens."""
+    own_calls: int = 0
+    """At each kept call's place, let the model write up to this many calls of its own, the likeliest first, until one
+    has another result: the kept call is better than that."""
     held_out: float = 0.1
     """Share of the texts whose pairs are held out for evaluation."""
     save_every: int | None = None
@@ -187,6 +190,8 @@ class PreferConfig:
         ):
             if (value := getattr(self, name)) is not None and not 0 < value < float("inf"):
                 raise ConfigError(f"{name}={value}: it has to be above 0")
+        if not 0 <= self.own_calls <= 1_000:
+            raise ConfigError(f"own_calls={self.own_calls}: from 0 to 1,000")
         if self.batch_size % self.device_batch:
             raise ConfigError(
                 f"batch_size={self.batch_size}: it has to be a multiple of device_batch={self.device_batch}"

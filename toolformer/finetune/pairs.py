@@ -3,6 +3,7 @@
     call         a kept call stands there: its opening is better than the text's next token
     no call      the model wants to call where nothing is gained: the next token, or words, are better than a call
     which call   another call at a kept call's place gained less, or had no result: the kept one is better
+    own call     the model itself writes a call with another result there: the kept one is better
 
 Texts whose calls rules wrote do not say where the model itself wants to call. So the model reads plain texts once.
 Where an opening is among its k likeliest tokens, and annotating neither kept a call nor left the place undecided, the
@@ -21,15 +22,17 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from toolformer.calls import Part
+from toolformer.calls import Call, Part
+from toolformer.data_gen.annotated_folder import KeptText
 from toolformer.data_gen.preference import Preference
 from toolformer.finetune.config import PreferConfig
+from toolformer.finetune.own_calls import Mistake
 from toolformer.finetune.prepare import Prepared
 from toolformer.finetune.training_rows import Example, RowMaker, token_at
 from toolformer.hf.network import batches, context_of, filler_of
 from toolformer.lm import Ids, ranks
 
-Kind = Literal["call", "no call", "which call"]
+Kind = Literal["call", "no call", "which call", "own call"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 PLACES = 4
 """Places of one plain text: those where the opening came closest."""
@@ -67,7 +70,10 @@ class PairMaker:
         self._codec, self._network = prepared.codec, prepared.network
         self._control = prepared.syntax.control_tokens
         self._marker = re.compile("(" + "|".join(map(re.escape, self._control)) + ")")
-        self._opening, self._close = (prepared.codec.encode_parts([Part(self._control[at], True)])[0] for at in (0, 2))
+        self._syntax = prepared.syntax
+        self._opening, self._arrow, self._close = prepared.codec.encode_parts(
+            [Part(one, True) for one in self._control]
+        )
         self._most = min(config.max_length, context_of(prepared.network))
         self._k = config.k
         self._rows = RowMaker(prepared.codec, prepared.syntax, self._most)
@@ -88,6 +94,19 @@ class PairMaker:
             behind = ids.index(self._close, at) + 1
             if at > 0 and behind < len(ids):
                 yield Pair("call", example.text, (*ids[:at],), (self._opening,), (ids[behind],))
+
+    def own(self, text: KeptText, mistake: Mistake) -> Iterator[Pair]:
+        """The pair of a kept call and the model's own in its place, each up to its result, which the tool says."""
+        ids = self._rows.with_calls(text).ids
+        opened = [place for place, id_ in enumerate(ids) if id_ == self._opening]
+        if mistake.call >= len(opened):
+            return  # it was cut off
+        at = opened[mistake.call]
+        parts = self._syntax.parts(Call(mistake.tool, mistake.input, ""))
+        rejected = self._codec.encode_parts(parts)
+        chosen, rejected = (said[: said.index(self._arrow) + 1] for said in ((*ids[at:],), rejected))
+        if len(ids[:at]) + max(len(chosen), len(rejected)) <= self._most:
+            yield Pair("own call", text.text, (*ids[:at],), chosen, rejected)
 
     def needless(self, examples: Sequence[Example], undecided: Mapping[str, Collection[int]]) -> Iterator[Pair]:
         """A pair for each place in texts without calls where the model wants to open one."""

@@ -18,6 +18,7 @@ from toolformer.finetune.arguments import device_kind
 from toolformer.finetune.config import PreferConfig, TrainConfig
 from toolformer.finetune.mixture import PlainText, without_calls
 from toolformer.finetune.model_card import preference_card
+from toolformer.finetune.own_calls import Mistake, own_mistakes
 from toolformer.finetune.pairs import KINDS, Drawn, Pair, PairMaker, draw, log_probabilities
 from toolformer.finetune.prepare import Prepared, prepare, save
 from toolformer.finetune.train_display import Progress, Watcher
@@ -26,6 +27,7 @@ from toolformer.hf import fetch
 from toolformer.hf.source import lasting
 from toolformer.loading import Loading
 from toolformer.own_json import made_of
+from toolformer.tool import Tool
 from toolformer.version import DISTRIBUTION, __version__
 
 
@@ -55,6 +57,8 @@ class _Sources:
     """Texts, and what annotating found better and worse in them."""
     plain: Sequence[PlainText]
     undecided: Undecided
+    mistakes: Sequence[Mistake] = ()
+    """Calls of the model's own in the place of kept ones."""
 
     @property
     def digest(self) -> str:
@@ -73,6 +77,7 @@ def prefer(
     *,
     model: str,
     plain: Sequence[Document] = (),
+    tools: Sequence[Tool] = (),
     config: PreferConfig = PreferConfig(),
     loading: Loading = Loading(),
     on_progress: Callable[[Progress], None] | None = None,
@@ -85,11 +90,14 @@ def prefer(
         model: By name or path: a model that calls tools, such as a folder of `train`. LoRA goes on from it.
         plain: Texts in which the model should not call, but for those that kept a call and for places that are
             undecided. They are read by the model: what it learns from are the places where it wants to call.
+        tools: Those that the model's own calls ask, if `config.own_calls` wants some.
         config: The settings.
         loading: How the model is loaded.
         on_progress: Called after each step.
     """
     config.check()
+    if config.own_calls and not tools:
+        raise ConfigError(f"own_calls={config.own_calls}: give the tools that answer them")
     device_kind(loading.device)
     _check_installed()
     name, mark = fetch(lasting(model), loading)
@@ -106,7 +114,9 @@ def prefer(
     with TrainingFolder(out, described) as folder:
         if folder.results:
             return _known(folder)
-        return _run(folder, name, config, loading, sources, on_progress)
+        own = (folder.path, name, loading, tools, sources.kept, config.own_calls, config.seed)
+        mistakes = own_mistakes(*own) if config.own_calls else []
+        return _run(folder, name, config, loading, replace(sources, mistakes=mistakes), on_progress)
 
 
 def _check_installed() -> None:
@@ -187,12 +197,14 @@ def _drawn(prepared: Prepared, config: PreferConfig, sources: _Sources) -> Drawn
     maker = PairMaker(prepared, config)
     found: list[Pair] = [pair for one in sources.kept for pair in maker.kept(one)]
     found += [pair for text, one in sources.compared for pair in maker.compared(text, one)]
+    found += [pair for one in sources.mistakes for pair in maker.own(sources.kept[one.text], one)]
     found += maker.needless(sources.plain, sources.undecided)
     drawn = draw(found, config)
     if not drawn.learnt:
         raise DataError(
             f"the model wants to call nowhere where it should not, in {len(sources.plain)} plain texts and "
-            f"{len(sources.kept)} with calls: there is nothing to learn. Give it more plain texts, or a higher k"
+            f"{len(sources.kept)} with calls: there is nothing to learn. Give it more plain texts, a higher k, or "
+            "own_calls"
         )
     return drawn
 
