@@ -1,6 +1,7 @@
 """The method, stage by stage, on a scripted model with worked numbers."""
 
 import datetime
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -173,6 +174,30 @@ def test_a_threshold_that_is_found_later_has_its_own_borderline() -> None:
             lessons = annotator.with_thresholds({"Calculator": threshold})
             settled = annotator.scorer.settled(scored, lessons, rejected)
             assert [one.gain for one in settled] == [pytest.approx(gain)]
+
+
+def test_calls_that_are_asked_again_keep_their_own_losses() -> None:
+    def loss(prefix: str, text: str, position: int) -> float:
+        return 2.0 if "-> " not in prefix else 1.31 if text == TEXT else 1.36
+
+    paper = paper_model()
+    model = HalfLM(opens=paper.opens, says=paper.says, loss=loss)
+    model.rounding = 0.2
+    with Toolbox([Calculator()]) as box:
+        annotator = Annotator(model, box, [PAPER], AS_PAPER)
+        texts = annotator.read([Document("d", TEXT), Document("e", f"{TEXT} Well.")])
+        scored, _ = annotator.scored(texts, annotator.lessons)
+    assert [losses(one).result for one in scored] == pytest.approx([1.31, 1.36])
+
+
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_a_decoy_that_does_not_fit_gains_nothing(beyond: int) -> None:
+    with Toolbox([Calculator()]) as box:
+        annotator = Annotator(paper_model(), box, [PAPER], AS_PAPER)
+        scored, _ = annotator.scored(annotator.read([Document("d", TEXT)]), annotator.open_ended())
+        room = annotator.model.context - len(" [Calculator(400 / 1400) -> ]") - PLACE - len(WINDOW)
+        (gain,) = annotator.scorer.decoys(scored, ["9" * (room + beyond)])
+    assert gain == pytest.approx(-math.inf if beyond else 1.3)
 
 
 @pytest.mark.parametrize(("result", "off", "kept"), [(1.31, 0.02, 0), (1.29, -0.02, 1)])

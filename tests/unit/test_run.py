@@ -1,5 +1,6 @@
 """A run's folder: what is done stays done, whatever happens, and belongs to one run."""
 
+import datetime
 import gc
 import json
 import multiprocessing
@@ -19,6 +20,7 @@ from tests.unit.test_annotator import PAPER, TEXT, paper_model
 from toolformer import (
     ConfigError,
     DataError,
+    DocumentFacts,
     Tool,
     ToolError,
     ToolNothing,
@@ -30,6 +32,7 @@ from toolformer.data_gen import Document, Lesson, annotate, run_folder
 from toolformer.data_gen.method import PAPER as AS_PAPER
 from toolformer.data_gen.method import Method
 from toolformer.data_gen.run_folder import RunFolder
+from toolformer.data_gen.shard_records import digest
 from toolformer.data_gen.shards import Progress
 from toolformer.toolbox import ResultMemory
 from toolformer.tools.calculator import Calculator
@@ -54,6 +57,18 @@ def run(
 def content(folder: Path) -> dict[str, bytes]:
     files = (file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != ".lock")
     return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+
+
+def test_a_shard_is_known_by_everything_that_a_run_takes_from_its_documents() -> None:
+    one = Document("a", "2 and 2", DocumentFacts(datetime.date(2020, 1, 2), "https://example.org"))
+    others = [
+        replace(one, id="b"),
+        replace(one, text="2 and 3"),
+        replace(one, facts=replace(one.facts, date=None)),
+        replace(one, facts=replace(one.facts, url=None)),
+    ]
+    assert len({digest([document]) for document in (one, *others)}) == 5
+    assert digest([one]) == digest([replace(one)])
 
 
 def test_what_a_run_writes(tmp_path: Path) -> None:
