@@ -119,7 +119,8 @@ def _shares(
     """Means of values by weights in two runs, and how they differ, each with the interval of 95% of resamples."""
     import numpy
 
-    data, parts = numpy.asarray(values, dtype=float), numpy.asarray(weights, dtype=float)
+    data: Any = numpy.asarray(values, dtype=float)
+    parts: Any = numpy.asarray(weights, dtype=float)
     draw, count = numpy.random.default_rng(seed), data.shape[1]
     chosen = [numpy.arange(count), *(draw.integers(0, count, count) for _ in range(RESAMPLES))]
     means = numpy.array([data[:, some].sum(1) / numpy.maximum(parts[:, some].sum(1), 1) for some in chosen])

@@ -44,6 +44,8 @@ PRECISIONS: Mapping[str, Loading] = {
 }
 Use = Literal["load", "read", "train"]
 USES: tuple[Use, ...] = ("load", "read", "train")
+_TOGETHER: tuple[tuple[Use, ...], ...] = (("load", "read"), ("train",))
+"""What one process does, one after the other: training loads the model in its own way."""
 _SPARE = 1.25
 """How much more than was computed must be free for a measurement to be tried."""
 _FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -127,7 +129,7 @@ def shape_of(name: str, loading: Loading = Loading()) -> tuple[Shape, Source]:
 
 def _without_weights(config: Any, dtype: torch.dtype) -> Any:
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config, dtype=dtype)
+        return AutoModelForCausalLM.from_config(config, dtype=dtype)  # type: ignore[no-untyped-call]
 
 
 def _kept(network: Any, tokens: int) -> tuple[int, int]:
@@ -167,7 +169,7 @@ def footprints(
         asked = replace(loading, dtype=how.dtype, quantize=how.quantize, adapter=None, revision=source.revision)
         computed = {use: shape.computed(precision, use) for use in USES}
         sizes: dict[Use, Size] = {}
-        for uses in (("load", "read"), ("train",)):
+        for uses in _TOGETHER:
             why = _why_not(source, max(computed[use] for use in uses), free)
             peaks, why = ([], why) if why else _measured(source.name, asked, uses, shape.tokens)
             for place, use in enumerate(uses):
@@ -231,5 +233,6 @@ def _train(name: str, loading: Loading, tokens: int) -> None:
     loss = LossAtLabels(prepared.network, 0, ())
     inputs = collate([TrainingRow(array("i", [0] * (tokens + 1)))], filler_of(prepared.network))
     optimizer = torch.optim.AdamW(one for one in model.parameters() if one.requires_grad)
-    loss(model, {name: value.to(prepared.network.device) for name, value in inputs.items()}).backward()
+    there = {name: value.to(prepared.network.device) for name, value in inputs.items()}
+    loss(model, there).backward()  # type: ignore[no-untyped-call]
     optimizer.step()

@@ -28,8 +28,9 @@ ROUNDS = 2
 """Reviews of a text at most, where nobody says how many."""
 PLACES = 3
 """Places of a draft that are tried in a round: those where a call is likeliest."""
-PAYS = 0.25
-"""How much the loss of the next words must be below what it was in the draft for a revision to pay."""
+PAYS = 0.5
+"""How much the loss of the next words must be below what it was in the draft for a revision to pay: as much as the
+paper's filter asks of a calculation."""
 _AHEAD = len(WINDOW)
 """Tokens behind a result that tell whether the text goes on in another way."""
 
@@ -194,7 +195,8 @@ class Reflector:
             texts, prompts, self._run(prompts, self._options.changed(k=0)), strict=True
         ):
             text.tokens += len(prompt) + len(ids)
-            text.said, text.end = (*text.said, *ids)[: self._options.max_new_tokens], end
+            whole, most = (*text.said, *ids), self._options.max_new_tokens
+            text.said, text.end = whole[:most], end if len(whole) <= most else "length"
             text.drafts.append(self._model.decode(self._with_calls(text)))
             if not _words(self._model.decode(text.said)):
                 text.why = "no words"

@@ -113,7 +113,7 @@ def test_a_draft_with_nothing_to_review_says_why(draft: str, why: str) -> None:
 def test_a_revision_is_no_longer_than_was_allowed() -> None:
     model = reviewer(" 8 eggs, yes", " 8 <API> Calculator(4 + 3)→ 7</API>", "of them all", {3: 0.9})
     found = reflect(model, max_new_tokens=12, k=10_000, rounds=1)
-    assert (found.text, len(found.drafts)) == (" 8 of them a", 2)
+    assert (found.text, found.end, len(found.drafts)) == (" 8 of them a", "length", 2)
 
 
 def test_a_chat_keeps_what_reflection_came_to() -> None:
