@@ -21,7 +21,7 @@ from tests import tiny_models
 from toolformer.calls import CallSyntax, Part
 from toolformer.errors import ConfigError
 from toolformer.hf import load, load_network
-from toolformer.hf.adapter import unfold
+from toolformer.hf.adapted import unfold
 from toolformer.loading import Loading
 
 # peft asks transformers in a way that is on its way out.

@@ -26,7 +26,8 @@ from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
 from toolformer.calls import CallSyntax
 from toolformer.errors import ConfigError, first_line
-from toolformer.hf.adapter import Adapter, fold, merge, put_on
+from toolformer.hf.adapted import fold, merge, put_on
+from toolformer.hf.adapter import Adapter
 from toolformer.hf.checkpoint import NOT_RIGHT, check_size, fingerprint, unreadable
 from toolformer.hf.encode import Codec
 from toolformer.hf.network import ends_of

@@ -21,7 +21,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from toolformer.errors import ConfigError, first_line
-from toolformer.hf.adapter import SETTINGS, WEIGHTS, WRONG, Adapter, find_adapter, unfold
+from toolformer.hf.adapted import unfold
+from toolformer.hf.adapter import SETTINGS, WEIGHTS, WRONG, Adapter, find_adapter
 from toolformer.hf.checkpoint import weights_mark
 from toolformer.hf.source import Source, find, placed
 from toolformer.loading import Loading

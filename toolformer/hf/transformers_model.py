@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel
 
 from toolformer.errors import ConfigError
-from toolformer.hf.adapter import soft_ids
+from toolformer.hf.adapted import soft_ids
 from toolformer.hf.cache import KeyValues
 from toolformer.hf.causal_rows import CausalRows
 from toolformer.hf.checkpoint import adapter_mark
