@@ -29,7 +29,7 @@ from toolformer.text_file import storable
 from toolformer.tool import Tool
 
 
-class Annotate(PipelineStep):
+class Annotate(PipelineStep):  # type: ignore[misc]
     """Passes on the texts that kept calls. Holds settings only: the model is loaded where a task runs.
 
     Of a row, its text, its id and the `date` and `url` of its metadata are taken. Rows without a word of text are
