@@ -77,6 +77,17 @@ def test_the_interval_holds_the_truth_in_about_95_of_100_samples(rate: float, mo
     assert held >= 0.9 * 300
 
 
+def test_a_sample_with_too_few_calls_for_a_threshold_says_so() -> None:
+    """60 are needed: 40 texts have one call each, and 80 have enough."""
+    settings: dict[str, Any] = {"model": Adds(), "lessons": [LESSON], "shard_size": 10}
+    few = estimate(sums(100), [Calculator()], sample=40, **settings)
+    assert few.unsettled == ("Calculator",)
+    assert few.told().splitlines()[-1].startswith("Too few calls of Calculator to find a threshold")
+    assert estimate(sums(100), [Calculator()], sample=80, **settings).unsettled == ()
+    assert estimate(sums(40), [Calculator()], sample=40, **settings).unsettled == ()  # nor will the run find any
+    assert estimate(sums(100), [Calculator()], sample=40, **{**settings, "method": AS_PAPER}).unsettled == ()
+
+
 def test_what_is_told() -> None:
     one = Estimate(12_960, 200, 1.2e6, 2.5e7, 6e15, 12_960, 1.2e8, 1020, (860.4, 1200))
     assert one.told().splitlines() == [
