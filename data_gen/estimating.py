@@ -87,6 +87,8 @@ def estimate(
     """
     if sample < 2:
         raise ConfigError(f"an estimate from {sample} documents: take 2 at least")
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit={limit}: it must be 1 at least")
     documents, characters, drawn = _drawn(itertools.islice(corpus, limit), sample)
     if not drawn:
         raise DataError("the corpus holds no document")
@@ -145,7 +147,7 @@ def _between(calls: Sequence[int]) -> tuple[float, float]:
     """Limits for the calls of as many other documents: Byar's for a Poisson number, wider where calls stand in few."""
     total = sum(calls)
     mean = total / len(calls)
-    spread = max(1.0, variance(calls) / mean) if mean else 1.0
+    spread = max(1.0, variance(calls) / mean) if mean and len(calls) > 1 else 1.0
     events = total / spread
     low = events * (1 - 1 / (9 * events) - Z / (3 * sqrt(events))) ** 3 if events else 0.0
     high = (events + 1) * (1 - 1 / (9 * (events + 1)) + Z / (3 * sqrt(events + 1))) ** 3

@@ -46,6 +46,11 @@ def test_a_sample_that_is_all_of_the_corpus_is_no_guess(tmp_path: Path) -> None:
     assert said.kept_between == (kept, kept)
 
 
+def test_a_corpus_of_one_document_is_known_too() -> None:
+    said = estimate(sums(108)[-1:], [Calculator()], model=Adds(), **SETTINGS)
+    assert (said.documents, said.kept, said.kept_between) == (1, 1, (1, 1))
+
+
 def test_the_sample_is_drawn_from_everywhere_and_not_from_beyond_the_limit() -> None:
     early = [Document(f"e{n}", "x" * 50) for n in range(100)]
     late = [Document(f"l{n}", "x" * 150) for n in range(100)]
@@ -103,6 +108,8 @@ def test_what_is_told() -> None:
 def test_what_cannot_be_estimated() -> None:
     with pytest.raises(ConfigError, match="from 1 documents: take 2 at least"):
         estimate(mixed(9), [Calculator()], sample=1, model=Adds(), **SETTINGS)
+    with pytest.raises(ConfigError, match="limit=-1: it must be 1 at least"):
+        estimate(mixed(9), [Calculator()], limit=-1, model=Adds(), **SETTINGS)
     with pytest.raises(DataError, match="the corpus holds no document"):
         estimate([], [Calculator()], model=Adds(), **SETTINGS)
 
