@@ -21,7 +21,7 @@ from toolformer.data_gen.method import Method
 from toolformer.data_gen.parts import Part
 from toolformer.data_gen.records import Document
 from toolformer.data_gen.samplers.server import Server
-from toolformer.data_gen.shards import Progress
+from toolformer.data_gen.shards import ALONE, Progress
 from toolformer.data_gen.split import MOST
 from toolformer.errors import ConfigError
 from toolformer.loading import Loading
@@ -29,7 +29,7 @@ from toolformer.text_file import storable
 from toolformer.tool import Tool
 
 
-class Annotate(PipelineStep):
+class Annotate(PipelineStep):  # type: ignore[misc]
     """Passes on the texts that kept calls. Holds settings only: the model is loaded where a task runs.
 
     Of a row, its text, its id and the `date` and `url` of its metadata are taken. Rows without a word of text are
@@ -62,10 +62,7 @@ class Annotate(PipelineStep):
         """
         super().__init__()
         if method.filtering_threshold == "auto" and thresholds is None:
-            raise ConfigError(
-                "each task would find thresholds of its own: annotate the beginning of the corpus, and name that "
-                'folder as thresholds; or take the lessons\' own, Method(filtering_threshold="lesson")'
-            )
+            raise ConfigError(ALONE)
         self.out = out
         self.tools = tools
         self.thresholds = thresholds

@@ -17,7 +17,9 @@ from typing import Any
 
 from toolformer.data_gen.annotated_folder import AnnotatedFolder
 from toolformer.data_gen.annotating import annotate
+from toolformer.data_gen.calibrate import Calibration
 from toolformer.data_gen.records import Document
+from toolformer.data_gen.run_folder import THRESHOLDS, read_json
 from toolformer.errors import ConfigError, DataError
 from toolformer.screen import span
 from toolformer.tool import Tool
@@ -47,6 +49,9 @@ class Estimate:
     """Calls."""
     kept_between: tuple[float, float]
     """An interval for them: 95% of samples of this size have the number of the whole corpus in theirs."""
+    unsettled: tuple[str, ...] = ()
+    """Tools with too few calls in the sample to find a threshold, which the whole corpus may have. Theirs was the
+    lesson's."""
 
     def told(self, flops: float | None = None) -> str:
         """In words, a line for each cost; `flops` are the operations a second of an accelerator, whose time it adds."""
@@ -60,6 +65,11 @@ class Estimate:
         ]
         if flops is not None:
             lines.insert(3, f"          {span(self.operations / flops)} at {flops:.3g} FLOP/s")
+        if self.unsettled:
+            lines.append(
+                f"Too few calls of {', '.join(self.unsettled)} to find a threshold, so the lesson's own was used: the "
+                "whole corpus may keep more or fewer. Take more documents"
+            )
         return "\n".join(lines)
 
 
@@ -77,6 +87,8 @@ def estimate(
     """
     if sample < 2:
         raise ConfigError(f"an estimate from {sample} documents: take 2 at least")
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit={limit}: it must be 1 at least")
     documents, characters, drawn = _drawn(itertools.islice(corpus, limit), sample)
     if not drawn:
         raise DataError("the corpus holds no document")
@@ -84,7 +96,7 @@ def estimate(
         out = Path(place)
         progress = annotate(drawn, tools, out, **settings)
         written = sum(file.stat().st_size for file in out.glob("*/*.json*"))
-        calls = _calls(out, drawn)
+        calls, unsettled = _calls(out, drawn), _unsettled(out)
     times = characters / sum(len(one.text) for one in drawn)
     low, high = _between(calls)
     return Estimate(
@@ -97,6 +109,7 @@ def estimate(
         times * written,
         times * sum(calls),
         (sum(calls) + (times - 1) * low, sum(calls) + (times - 1) * high),
+        unsettled if documents > len(drawn) else (),
     )
 
 
@@ -123,11 +136,18 @@ def _calls(folder: Path, documents: Sequence[Document]) -> list[int]:
     return [*found.values()]
 
 
+def _unsettled(folder: Path) -> tuple[str, ...]:
+    """The tools whose thresholds a run looked for and did not find."""
+    noted = read_json(folder / "config.json").get(THRESHOLDS)
+    found = Calibration.read(noted).thresholds if noted is not None else {}
+    return tuple(tool for tool, one in found.items() if not one.found)
+
+
 def _between(calls: Sequence[int]) -> tuple[float, float]:
     """Limits for the calls of as many other documents: Byar's for a Poisson number, wider where calls stand in few."""
     total = sum(calls)
     mean = total / len(calls)
-    spread = max(1.0, variance(calls) / mean) if mean else 1.0
+    spread = max(1.0, variance(calls) / mean) if mean and len(calls) > 1 else 1.0
     events = total / spread
     low = events * (1 - 1 / (9 * events) - Z / (3 * sqrt(events))) ** 3 if events else 0.0
     high = (events + 1) * (1 - 1 / (9 * (events + 1)) + Z / (3 * sqrt(events + 1))) ** 3

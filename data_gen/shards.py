@@ -19,7 +19,12 @@ from toolformer.data_gen.records import Annotated, Document, EncodedText, Reject
 from toolformer.data_gen.run_folder import PART, RunFolder, thresholds_in
 from toolformer.data_gen.shard_records import End, Funnel, Shard, add_up, digest
 from toolformer.data_gen.workers import in_order
-from toolformer.errors import FAULTS, DataError, ToolUnavailable
+from toolformer.errors import FAULTS, ConfigError, DataError, ToolUnavailable
+
+ALONE = (
+    "each part would find thresholds of its own, on other documents: annotate the beginning of the corpus, and name "
+    'that folder as thresholds; or take the lessons\' own, Method(filtering_threshold="lesson")'
+)
 
 
 @dataclass
@@ -88,6 +93,8 @@ def run(
     settings = {**first.config, **settings, "shard_size": shard_size, **({} if part.whole else {PART: str(part)})}
     cost = _Cost(annotators)
     given = thresholds_in(thresholds, settings) if thresholds is not None else None
+    if part.alone and given is None and first.method.filtering_threshold == "auto":
+        raise ConfigError(ALONE)
     with RunFolder(out, settings) as folder:
         if given is not None:
             folder.adopt(given)

@@ -117,7 +117,7 @@ def test_dates_and_addresses_are_taken_from_the_metadata(tmp_path: Path) -> None
 
 
 def test_thresholds_are_given_or_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="each task would find thresholds of its own"):
+    with pytest.raises(ConfigError, match="each part would find thresholds of its own"):
         Annotate(str(tmp_path), [Calculator()])
     settings = {**SETTINGS, "method": Method()}
     texts = list(read_corpus(CORPUS, limit=8))

@@ -46,6 +46,11 @@ def test_a_sample_that_is_all_of_the_corpus_is_no_guess(tmp_path: Path) -> None:
     assert said.kept_between == (kept, kept)
 
 
+def test_a_corpus_of_one_document_is_known_too() -> None:
+    said = estimate(sums(108)[-1:], [Calculator()], model=Adds(), **SETTINGS)
+    assert (said.documents, said.kept, said.kept_between) == (1, 1, (1, 1))
+
+
 def test_the_sample_is_drawn_from_everywhere_and_not_from_beyond_the_limit() -> None:
     early = [Document(f"e{n}", "x" * 50) for n in range(100)]
     late = [Document(f"l{n}", "x" * 150) for n in range(100)]
@@ -77,6 +82,17 @@ def test_the_interval_holds_the_truth_in_about_95_of_100_samples(rate: float, mo
     assert held >= 0.9 * 300
 
 
+def test_a_sample_with_too_few_calls_for_a_threshold_says_so() -> None:
+    """60 are needed: 40 texts have one call each, and 80 have enough."""
+    settings: dict[str, Any] = {"model": Adds(), "lessons": [LESSON], "shard_size": 10}
+    few = estimate(sums(100), [Calculator()], sample=40, **settings)
+    assert few.unsettled == ("Calculator",)
+    assert few.told().splitlines()[-1].startswith("Too few calls of Calculator to find a threshold")
+    assert estimate(sums(100), [Calculator()], sample=80, **settings).unsettled == ()
+    assert estimate(sums(40), [Calculator()], sample=40, **settings).unsettled == ()  # nor will the run find any
+    assert estimate(sums(100), [Calculator()], sample=40, **{**settings, "method": AS_PAPER}).unsettled == ()
+
+
 def test_what_is_told() -> None:
     one = Estimate(12_960, 200, 1.2e6, 2.5e7, 6e15, 12_960, 1.2e8, 1020, (860.4, 1200))
     assert one.told().splitlines() == [
@@ -92,6 +108,8 @@ def test_what_is_told() -> None:
 def test_what_cannot_be_estimated() -> None:
     with pytest.raises(ConfigError, match="from 1 documents: take 2 at least"):
         estimate(mixed(9), [Calculator()], sample=1, model=Adds(), **SETTINGS)
+    with pytest.raises(ConfigError, match="limit=-1: it must be 1 at least"):
+        estimate(mixed(9), [Calculator()], limit=-1, model=Adds(), **SETTINGS)
     with pytest.raises(DataError, match="the corpus holds no document"):
         estimate([], [Calculator()], model=Adds(), **SETTINGS)
 

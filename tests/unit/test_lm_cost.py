@@ -33,7 +33,7 @@ def test_operations_are_two_for_each_weight_that_is_met(name: str) -> None:
     network = model._network.model
     layer = sum(weight.numel() for path, weight in network.named_parameters() if ".1." in path)
     layers = network.config.num_hidden_layers
-    head = network.get_output_embeddings().weight.numel()
+    head = network.get_output_embeddings().weight.numel()  # type: ignore[no-untyped-call]
     model.log_probabilities([(5, 6, 7)])
     tokens, asked = model.counter.tokens, model.counter.head_rows
     assert model.counter.operations == pytest.approx(2 * (layers * layer * tokens + head * asked), rel=0.02)

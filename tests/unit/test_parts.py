@@ -229,6 +229,9 @@ def test_parts_of_documents_that_somebody_else_divided(tmp_path: Path) -> None:
         merge_parts([one, tmp_path / "third"], tmp_path / "other")
     with pytest.raises(DataError, match="other settings: part was"):
         annotate(texts, [Calculator()], one, part=Part(1, 2), **given)
+    with pytest.raises(ConfigError, match="each part would find thresholds of its own"):
+        annotate(texts, [Calculator()], tmp_path / "auto", part=Part(1, 2, alone=True), model=Adds(), lessons=[LESSON])
+    assert not (tmp_path / "auto").exists()
 
 
 @pytest.mark.parametrize("said", ["3", "0/3", "4/3", "a/b", "1/0", "-1/3", "1/3/5", "1/" + 12 * "9"])
