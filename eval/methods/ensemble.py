@@ -18,6 +18,7 @@ from toolformer.eval.examples import Example
 from toolformer.eval.methods.voted import elected
 from toolformer.eval.tool_lm import Answer, Member, ToolLM
 from toolformer.hf import fetch, load
+from toolformer.hf.shared import same_weights
 from toolformer.hf.source import find
 from toolformer.loading import Loading
 
@@ -37,7 +38,7 @@ def members_of(model: str, prompts: Sequence[str], loading: Loading = Loading())
         source, adapter = find(name, loading)
         if adapter is None or adapter.kind != "PROMPT_TUNING":
             raise ConfigError(f"{name} is no learned prompt: train one with how=prompt")
-        if source.place != base.place:
+        if not same_weights(source, base):
             raise ConfigError(
                 f"{name} is a learned prompt of {source.name}, and the model is {base.name}: name that one"
             )

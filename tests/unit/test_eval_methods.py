@@ -21,6 +21,8 @@ from toolformer.eval.methods.voted import elected
 from toolformer.eval.outcomes import read_outcomes
 from toolformer.eval.settings import METHODS, Settings
 from toolformer.eval.tool_lm import Answer, Member, ToolLM
+from toolformer.hf.source import find
+from toolformer.loading import Loading
 from toolformer.tools.calculator import Calculator
 
 ASKED = "Ann had 4 eggs and found 3. How many?"
@@ -150,6 +152,8 @@ def test_an_ensemble_is_of_several_learned_prompts_of_one_model(
     one, other = members_of("builtin", prompts)
     assert one.fingerprint != other.fingerprint
     assert one.load().name == prompts[0]
+    (tmp_path / "same").symlink_to(find("builtin", Loading())[0].place)
+    assert members_of(str(tmp_path / "same"), prompts)[1].fingerprint == other.fingerprint
     with pytest.raises(ConfigError, match="needs two or more learned prompts, not 1"):
         members_of("builtin", prompts[:1] * 2)
     with pytest.raises(ConfigError, match="builtin-tools is no learned prompt: train one with how=prompt"):

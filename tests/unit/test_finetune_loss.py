@@ -4,6 +4,7 @@ import copy
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
@@ -84,12 +85,12 @@ class Other:
 
 def taught(teacher: Other, row: TrainingRow, factor: float = 1.0) -> tuple[float, float]:
     """The loss of a student behind a teacher, and how strong its gradient is."""
-    made = network().train()
+    made: Any = network().train()
     with torch.no_grad():
-        made.get_output_embeddings().weight.mul_(factor)  # type: ignore[no-untyped-call]
-    said = LossAtLabels(made, OPENING, CONTROL, teacher=teacher)(made, collate([row], filler=0))
+        made.get_output_embeddings().weight.mul_(factor)
+    said: Any = LossAtLabels(made, OPENING, CONTROL, teacher=teacher)(made, collate([row], filler=0))
     said.backward()
-    gradient = made.get_output_embeddings().weight.grad  # type: ignore[no-untyped-call]
+    gradient = made.get_output_embeddings().weight.grad
     return float(said.detach()), float(gradient.norm())
 
 

@@ -90,13 +90,13 @@ class Eval:
             raise ConfigError(
                 f"name both: --before BASE and --after RUN; {'--after' if self.before else '--before'} is missing"
             )
-        from toolformer.eval.comparison import write_comparison
-
         tasks = self.tasks or ",".join([*_FORGOTTEN, *(["text"] if self.asking.text else [])])
         run = replace(self, label=None, tasks=tasks, k=self.k or "0", tools=self.tools or "none")
         before, after = self.out / "before", self.out / "after"
         replace(run, model=self.before, out=before)._evaluate()
         replace(run, model=self.after, out=after, beside=(before, *self.beside))._evaluate()
+        from toolformer.eval.comparison import write_comparison
+
         return write_comparison(before, after, self.out)
 
     def _evaluate(self) -> tuple[Path, Path]:

@@ -100,7 +100,7 @@ class Shared:
             what = "trains tokens of its own" if found.tokens else "is a learned prompt"
             raise ConfigError(f"{name} {what}, which an expert cannot: train one with `toolformer expert train`")
         of, _ = find(name, Loading(offline=offline))
-        if not _same(of, self._base):
+        if not same_weights(of, self._base):
             raise ConfigError(
                 f"{name} is an expert of {of.name}, and this model is {self._base.name}: train it on that one, or load "
                 f"{of.name}"
@@ -163,7 +163,7 @@ def _named(key: str, called: str) -> str:
     return f"{stem}.{called}.{last}"
 
 
-def _same(one: Source, other: Source) -> bool:
+def same_weights(one: Source, other: Source) -> bool:
     """Whether both are the same weights, wherever they lie."""
     if (one.place, one.revision) == (other.place, other.revision):
         return True
