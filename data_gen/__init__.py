@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from toolformer.data_gen.lessons import Lesson, load_lesson
     from toolformer.data_gen.lessons.proposals import Proposed
     from toolformer.data_gen.method import Method
-    from toolformer.data_gen.parts import Part, merge_parts
+    from toolformer.data_gen.parts import CorpusPart, merge_parts
     from toolformer.data_gen.records import Document
     from toolformer.data_gen.samplers.server import Server
     from toolformer.data_gen.shards import Progress
 
 __all__ = [
     "AnnotatedFolder",
+    "CorpusPart",
     "Document",
     "Estimate",
     "Lesson",
     "Method",
-    "Part",
     "Progress",
     "Proposed",
     "Server",
@@ -43,7 +43,7 @@ _PLACES = {
     "Estimate": "estimating",
     "Lesson": "lessons",
     "Method": "method",
-    "Part": "parts",
+    "CorpusPart": "parts",
     "Progress": "shards",
     "Proposed": "lessons.proposals",
     "Server": "samplers.server",

@@ -15,7 +15,7 @@ from toolformer.data_gen.annotators import make_annotators, precisions
 from toolformer.data_gen.documents import read_corpus
 from toolformer.data_gen.lessons import Lesson, builtin_lessons
 from toolformer.data_gen.method import Method
-from toolformer.data_gen.parts import Part
+from toolformer.data_gen.parts import CorpusPart
 from toolformer.data_gen.records import Document
 from toolformer.data_gen.samplers.server import Server
 from toolformer.data_gen.samplers.server_client import THEN, Client
@@ -47,7 +47,7 @@ def annotate(
     shard_size: int = 128,
     limit: int | None = None,
     workers: int = 1,
-    part: Part = Part(),
+    part: CorpusPart = CorpusPart(),
     thresholds: Path | None = None,
     memory: ResultMemory | None = None,
     on_progress: Callable[[Progress], None] | None = None,

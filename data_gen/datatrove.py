@@ -18,7 +18,7 @@ from toolformer.data_gen.annotating import annotate
 from toolformer.data_gen.documents import facts_of
 from toolformer.data_gen.lessons import Lesson
 from toolformer.data_gen.method import Method
-from toolformer.data_gen.parts import Part
+from toolformer.data_gen.parts import CorpusPart
 from toolformer.data_gen.records import Document
 from toolformer.data_gen.samplers.server import Server
 from toolformer.data_gen.shards import ALONE, Progress
@@ -80,7 +80,7 @@ class Annotate(PipelineStep):  # type: ignore[misc]
     def run(self, data: Iterable[Row], rank: int = 0, world_size: int = 1) -> Iterator[Row]:
         """Annotate the documents of a task, and then pass on what is in its folder."""
         folder = Path(self.out, f"{rank:05d}")
-        part = Part(rank + 1, world_size, alone=True)
+        part = CorpusPart(rank + 1, world_size, alone=True)
         with self.track_time("task"):
             thresholds = Path(self.thresholds) if self.thresholds is not None else None
             documents = self._documents(data)

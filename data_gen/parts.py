@@ -24,7 +24,7 @@ log = logging.getLogger("toolformer")
 
 
 @dataclass(frozen=True)
-class Part:
+class CorpusPart:
     """Which shards of a corpus a run annotates: of every `of` shards, the one of that number, from 1."""
 
     number: int = 1
@@ -68,7 +68,7 @@ class _Finished:
     """The folder of a part that is done."""
 
     path: Path
-    part: Part
+    part: CorpusPart
     end: End
     config: Json
     """Without the part: the settings of one run of the whole corpus."""
@@ -107,7 +107,7 @@ def _finished(folder: Path) -> _Finished:
     said = config.pop(PART, None)
     if said is None:
         raise DataError(f"{folder} is no part but a whole corpus: there is nothing to merge it with")
-    part = Part.read(str(said))
+    part = CorpusPart.read(str(said))
     if not (folder / END).is_file():
         raise DataError(f"part {part}, {folder}, is not finished: run it again, and it goes on where it was")
     try:
@@ -131,7 +131,7 @@ def _check_complete(parts: Sequence[_Finished]) -> None:
         if len(twice) > 1:
             raise DataError(f"part {one.part} is there {len(twice)} times: {', '.join(twice)}")
     there = {one.part.number for one in parts}
-    missing = (str(Part(number, of)) for number in range(1, of + 1) if number not in there)
+    missing = (str(CorpusPart(number, of)) for number in range(1, of + 1) if number not in there)
     if some := list(itertools.islice(missing, 8)):
         raise DataError(f"{of - len(there)} of {of} parts are missing, {', '.join(some)} first")
 

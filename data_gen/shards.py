@@ -1,6 +1,6 @@
 """The shards of a corpus through annotators into a folder: each is annotated by itself, and is then done.
 
-Knows nothing of machines: which of the shards are annotated here is said by a `Part`, and what another process does
+Knows nothing of machines: which of the shards are annotated here is said by a `CorpusPart`, and what another process does
 with the others does not matter to what is written.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from toolformer.data_gen.calibrate import Calibration, ScoredShard, calibrate, score_shard
 from toolformer.data_gen.kept_rows import dataset_card, failures, funnel, kept_row, rejected_row
-from toolformer.data_gen.parts import Part
+from toolformer.data_gen.parts import CorpusPart
 from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.records import Annotated, Document, EncodedText, Rejected
 from toolformer.data_gen.run_folder import PART, RunFolder, thresholds_in
@@ -80,7 +80,7 @@ def run(
     progress: Progress,
     *,
     shard_size: int = 128,
-    part: Part = Part(),
+    part: CorpusPart = CorpusPart(),
     thresholds: Path | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> None:

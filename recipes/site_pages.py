@@ -76,7 +76,7 @@ API = {
         "Annotating",
         (
             "toolformer.data_gen.annotate",
-            "toolformer.data_gen.Part",
+            "toolformer.data_gen.CorpusPart",
             "toolformer.data_gen.merge_parts",
             "toolformer.data_gen.estimate",
             "toolformer.data_gen.Estimate",

@@ -15,7 +15,7 @@ from tests.unit.test_calibrate import LESSON, Adds, sums
 from tests.unit.test_run import AWAY, OverNetwork, content
 from toolformer import ConfigError, DataError
 from toolformer.cli import main
-from toolformer.data_gen import AnnotatedFolder, Document, Part, annotate, calibrate, merge_parts
+from toolformer.data_gen import AnnotatedFolder, CorpusPart, Document, annotate, calibrate, merge_parts
 from toolformer.data_gen import threshold as module
 from toolformer.data_gen.method import PAPER as AS_PAPER
 from toolformer.data_gen.shards import Progress
@@ -32,7 +32,13 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def annotated(out: Path, part: str = "1/1", corpus: list[Document] | None = None, **more: Any) -> Progress:
-    settings: dict[str, Any] = {"model": Adds(), "lessons": [LESSON], "shard_size": 10, "part": Part.read(part), **more}
+    settings: dict[str, Any] = {
+        "model": Adds(),
+        "lessons": [LESSON],
+        "shard_size": 10,
+        "part": CorpusPart.read(part),
+        **more,
+    }
     return annotate(corpus or sums(72), [Calculator()], out, **settings)
 
 
@@ -86,7 +92,13 @@ def test_a_stopped_part_goes_on_and_is_done_once(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         annotate(
-            stopped(), [Calculator()], tmp_path, model=Adds(), lessons=[LESSON], shard_size=10, part=Part.read("1/2")
+            stopped(),
+            [Calculator()],
+            tmp_path,
+            model=Adds(),
+            lessons=[LESSON],
+            shard_size=10,
+            part=CorpusPart.read("1/2"),
         )
     assert not (tmp_path / "end.json").exists()
     with pytest.raises(DataError, match=r"part 1/2, .*, is not finished: run it again"):
@@ -104,7 +116,13 @@ def test_a_part_that_grows_is_not_finished_meanwhile(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         annotate(
-            stopped(), [Calculator()], tmp_path, model=Adds(), lessons=[LESSON], shard_size=10, part=Part.read("1/2")
+            stopped(),
+            [Calculator()],
+            tmp_path,
+            model=Adds(),
+            lessons=[LESSON],
+            shard_size=10,
+            part=CorpusPart.read("1/2"),
         )
     assert not (tmp_path / "end.json").exists()
 
@@ -203,7 +221,7 @@ def test_calls_that_wait_for_the_network_are_tried_again_in_the_joined_folder(
     settings: dict[str, Any] = {"model": Adds(), "lessons": [LESSON], "method": AS_PAPER, "shard_size": 4}
     for number in (1, 2):
         tool = OverNetwork(0, error=AWAY) if number == 1 else OverNetwork()
-        annotate(sums(12), [tool], tmp_path / f"{number}", part=Part(number, 2), **settings)
+        annotate(sums(12), [tool], tmp_path / f"{number}", part=CorpusPart(number, 2), **settings)
     merge_parts([tmp_path / "1", tmp_path / "2"], tmp_path / "out")
     assert "1 calls wait for the network" in caplog.text
     annotate(sums(12), [OverNetwork()], tmp_path / "out", **settings)
@@ -216,7 +234,7 @@ def test_parts_of_documents_that_somebody_else_divided(tmp_path: Path) -> None:
     given: dict[str, Any] = {"model": Adds(), "lessons": [LESSON], "method": AS_PAPER, "shard_size": 10}
     texts = sums(72)
     for number, some in enumerate((texts[:50], texts[50:]), 1):
-        annotate(some, [Calculator()], tmp_path / f"{number}", part=Part(number, 2, alone=True), **given)
+        annotate(some, [Calculator()], tmp_path / f"{number}", part=CorpusPart(number, 2, alone=True), **given)
     one, two = tmp_path / "1", tmp_path / "2"
     assert [path.stem for path in sorted((two / "kept").iterdir())] == ["00001", "00003", "00005"]
     joined = merge_parts([one, two], tmp_path / "out")
@@ -224,20 +242,22 @@ def test_parts_of_documents_that_somebody_else_divided(tmp_path: Path) -> None:
     annotate(texts, [Calculator()], whole, **given)
     assert sorted(text.id for text in joined.kept()) == sorted(text.id for text in AnnotatedFolder(whole).kept())
     assert (joined.documents(), joined.funnel()) == (72, AnnotatedFolder(whole).funnel())
-    annotate(texts, [Calculator()], tmp_path / "third", part=Part(2, 2), **given)
+    annotate(texts, [Calculator()], tmp_path / "third", part=CorpusPart(2, 2), **given)
     with pytest.raises(DataError, match="parts of different corpora"):
         merge_parts([one, tmp_path / "third"], tmp_path / "other")
     with pytest.raises(DataError, match="other settings: part was"):
-        annotate(texts, [Calculator()], one, part=Part(1, 2), **given)
+        annotate(texts, [Calculator()], one, part=CorpusPart(1, 2), **given)
     with pytest.raises(ConfigError, match="each part would find thresholds of its own"):
-        annotate(texts, [Calculator()], tmp_path / "auto", part=Part(1, 2, alone=True), model=Adds(), lessons=[LESSON])
+        annotate(
+            texts, [Calculator()], tmp_path / "auto", part=CorpusPart(1, 2, alone=True), model=Adds(), lessons=[LESSON]
+        )
     assert not (tmp_path / "auto").exists()
 
 
 @pytest.mark.parametrize("said", ["3", "0/3", "4/3", "a/b", "1/0", "-1/3", "1/3/5", "1/" + 12 * "9"])
 def test_what_is_no_part(said: str) -> None:
     with pytest.raises(ConfigError, match="part"):
-        Part.read(said)
+        CorpusPart.read(said)
 
 
 def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ from toolformer.loading import Loading
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from toolformer.data_gen import Document, Part, Server
+    from toolformer.data_gen import CorpusPart, Document, Server
     from toolformer.tool import Tool
 
 
@@ -89,11 +89,11 @@ class Dividing:
     shard_size: int = 128
     """Number of texts that are annotated and written together."""
 
-    def part(self) -> "Part":
+    def part(self) -> "CorpusPart":
         """The part of the corpus that is annotated."""
-        from toolformer.data_gen import Part
+        from toolformer.data_gen import CorpusPart
 
-        return Part() if self.shard is None else Part.read(self.shard)
+        return CorpusPart() if self.shard is None else CorpusPart.read(self.shard)
 
 
 @dataclass(frozen=True)
