@@ -1,7 +1,7 @@
 """The shards of a corpus through annotators into a folder: each is annotated by itself, and is then done.
 
-Knows nothing of machines: a `CorpusPart` says which of the shards are annotated here. What another process does with the
-others does not matter to what is written.
+Knows nothing of machines: a `CorpusPart` says which of the shards are annotated here. What another process does with
+the others does not matter to what is written.
 """
 
 import hashlib
