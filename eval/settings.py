@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 from toolformer.decode.options import Choose, Options, Trigger
 from toolformer.errors import ConfigError, unknown_name
@@ -24,9 +23,8 @@ OURS = "toolformer"
 """The decoder's own way, with the tasks' own prompts."""
 VOTE, ENSEMBLE = "vote", "prompt-ensemble"
 """The same with several samples, of which most decide; and several learned prompts, which vote."""
-Method = Literal["toolformer", "few-shot", "cot", "self-ask", "react", "ama", "reflect", "vote", "prompt-ensemble"]
+METHODS = (OURS, "few-shot", "cot", "self-ask", "react", "ama", "reflect", VOTE, ENSEMBLE)
 """All ways to ask: `eval/methods`. Only the decoder's own, with or without a vote, know k."""
-METHODS: tuple[str, ...] = get_args(Method)
 _VOTES = 8
 """Samples of the method vote, if nobody says how many."""
 TASKS = (*(name for names in GROUPS.values() for name in names), *ALONE)
@@ -49,8 +47,8 @@ class Asking:
     default, probability if the model has been calibrated and k is not given."""
     threshold: float | None = None
     """Open a call where its probability is at least this, whatever the tool. By default, what calibrating found."""
-    method: Method = "toolformer"
-    """How the model is asked: docs/eval.md."""
+    method: str = OURS
+    """toolformer, few-shot, cot, self-ask, react, ama, vote, prompt-ensemble, reflect: docs/eval.md."""
     need: bool = False
     """Also measure where a call was needed: docs/eval.md."""
     vote: int = 1
@@ -91,6 +89,8 @@ class Settings(Asking):
             raise ConfigError(f"name at least one task or group: {', '.join(GROUPS)}")
         if not self.k or min(self.k) < 0 or len(set(self.k)) < len(self.k):
             raise ConfigError(f"k is a list of different numbers, none below 0, not {','.join(map(str, self.k))}")
+        if self.method not in METHODS:
+            raise ConfigError(unknown_name("method", self.method, METHODS))
         for name in ("limit", "vote", "batch"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ConfigError(f"{name} must be at least 1, not {value}")

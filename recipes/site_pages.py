@@ -101,6 +101,7 @@ API = {
             "toolformer.finetune.prefer",
             "toolformer.finetune.PreferConfig",
             "toolformer.finetune.Preferred",
+            "toolformer.finetune.distil",
             "toolformer.finetune.train_expert",
             "toolformer.finetune.read_exchanges",
             "toolformer.finetune.Exchange",

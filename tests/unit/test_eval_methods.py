@@ -213,6 +213,8 @@ def test_a_run_by_a_method_counts_as_any_other(tmp_path: Path) -> None:
 
 
 def test_what_does_not_go_together_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no method is called 'vot': did you mean vote?"):
+        Settings(tasks=("svamp",), method="vot")
     with pytest.raises(ConfigError, match="k has no effect"):
         Settings(tasks=("svamp",), method="react")
     with pytest.raises(ConfigError, match="leave out one"):

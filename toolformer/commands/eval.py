@@ -65,7 +65,7 @@ class Eval:
     beside: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """Show this folder of results in the same tables; may be given several times."""
     prompts: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """A learned prompt for --method prompt-ensemble; given several times."""
+    """A learned prompt, for --method prompt-ensemble; repeat it."""
     json: bool = False
     """Print results.json on one line instead of the tables."""
     loading: LoadingFlags = field(default_factory=Loading)
