@@ -52,7 +52,7 @@ def day(rng: random.Random, told: tuple[str, Sequence[str]]) -> Json:
     way, _, said = kind.partition(" ")
     shift = NEAR[slots["D"]] if way == "near" else f"{slots['n']} {way}"
     tool, asked = _call(way, said, shift, slots)
-    result = {"Calendar": Calendar(lambda: today), "Dates": Dates(lambda: today)}[tool](asked)
+    result = (Calendar if tool == "Calendar" else Dates)(lambda: today)(asked)
     slots["r"] = _part(result, said)
     template = rng.choice(texts)
     text = _SLOT.sub(lambda slot: slots[slot[1]], template)
