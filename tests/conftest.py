@@ -5,6 +5,7 @@ Where it is missing, those tests are left out and the summary says what to insta
 """
 
 import functools
+import io
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from absl import logging as absl_logging
 
 # Before anything imports torch: its threads wait for each other at every step, and beside another busy process that
 # takes many times as long. The models here are too small to gain from a second thread.
@@ -115,6 +117,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for (name, file), count in sorted(config.stash.get(LEFT_OUT, Counter()).items()):
         terminalreporter.line(f"left out: {count} of {file}, for want of {name} ({NEEDS[name].advice})", yellow=True)
 
+
+# rouge-score imports absl, which remembers what standard error is then, and closes it when uvicorn sets up logging. That
+# would be where pytest collects the output.
+absl_logging.get_absl_handler().python_handler.stream = io.StringIO()
 
 # A shell has Ctrl-C ignored by what it runs in the background, and by all that this starts; some tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
