@@ -118,7 +118,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.line(f"left out: {count} of {file}, for want of {name} ({NEEDS[name].advice})", yellow=True)
 
 
-# rouge-score imports absl, which remembers what standard error is then, and closes it when uvicorn sets up logging. That
+# rouge-score imports absl, which remembers what standard error is then and closes it when uvicorn sets up logging. That
 # would be where pytest collects the output.
 absl_logging.get_absl_handler().python_handler.stream = io.StringIO()
 
