@@ -20,7 +20,8 @@ IDS = array("i", [1, 10, 11, 12, 13, 14])
 
 def network() -> PreTrainedModel:
     """A tiny model that is sure of what it says."""
-    made = copy.deepcopy(tiny_models.model("llama"))
+    # Whoever else has asked the tiny model may have frozen it.
+    made = copy.deepcopy(tiny_models.model("llama")).requires_grad_(True)
     with torch.no_grad():
         made.get_output_embeddings().weight.mul_(20)  # type: ignore[no-untyped-call]
     return made
