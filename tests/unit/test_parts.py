@@ -4,7 +4,7 @@ import json
 import multiprocessing
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(one, "FEWEST", 20)
 
 
-def annotated(out: Path, part: str = "1/1", corpus: list[Document] | None = None, **more: Any) -> Progress:
+def annotated(out: Path, part: str = "1/1", corpus: Iterable[Document] | None = None, **more: Any) -> Progress:
     settings: dict[str, Any] = {
         "model": Adds(),
         "lessons": [LESSON],
@@ -85,21 +85,19 @@ def test_a_part_is_every_so_manieth_shard_and_says_so(tmp_path: Path) -> None:
     assert AnnotatedFolder(tmp_path).documents() == 22
 
 
-def test_a_stopped_part_goes_on_and_is_done_once(tmp_path: Path) -> None:
+def interrupted(out: Path, texts: int) -> None:
+    """The first of two parts, stopped when so many texts of the corpus have been read."""
+
     def stopped() -> Iterator[Document]:
-        yield from sums(72)[:55]
+        yield from sums(72)[:texts]
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        annotate(
-            stopped(),
-            [Calculator()],
-            tmp_path,
-            model=Adds(),
-            lessons=[LESSON],
-            shard_size=10,
-            part=CorpusPart.read("1/2"),
-        )
+        annotated(out, "1/2", stopped())
+
+
+def test_a_stopped_part_goes_on_and_is_done_once(tmp_path: Path) -> None:
+    interrupted(tmp_path, 55)
     assert not (tmp_path / "end.json").exists()
     with pytest.raises(DataError, match=r"part 1/2, .*, is not finished: run it again"):
         merge_parts([tmp_path], tmp_path / "out")
@@ -110,20 +108,7 @@ def test_a_stopped_part_goes_on_and_is_done_once(tmp_path: Path) -> None:
 def test_a_part_that_grows_is_not_finished_meanwhile(tmp_path: Path) -> None:
     annotated(tmp_path, "1/2", sums(42))
 
-    def stopped() -> Iterator[Document]:
-        yield from sums(72)[:69]
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        annotate(
-            stopped(),
-            [Calculator()],
-            tmp_path,
-            model=Adds(),
-            lessons=[LESSON],
-            shard_size=10,
-            part=CorpusPart.read("1/2"),
-        )
+    interrupted(tmp_path, 69)
     assert not (tmp_path / "end.json").exists()
 
 

@@ -18,7 +18,7 @@ from toolformer.hf.adapter import WRONG, Adapter
 
 if TYPE_CHECKING:
     from peft import PeftModel
-    from peft.tuners.lora import LoraLayer
+    from peft.tuners.lora import Linear
 
 
 def put_on(model: PreTrainedModel, adapter: Adapter, tokens: int) -> PreTrainedModel:
@@ -64,10 +64,11 @@ def unfold(model: PreTrainedModel) -> None:
             layer.unmerge()
 
 
-def _lora_layers(model: PreTrainedModel) -> "Iterator[LoraLayer]":
-    from peft.tuners.lora import LoraLayer
+def _lora_layers(model: PreTrainedModel) -> "Iterator[Linear]":
+    """Those on plain linear layers: what packs its weights, and what has none of its own, is of another kind."""
+    from peft.tuners.lora import Linear
 
-    return (module for module in model.modules() if isinstance(module, LoraLayer))
+    return (module for module in model.modules() if isinstance(module, Linear))
 
 
 def merge(model: PreTrainedModel, adapter: Adapter, tokens: int) -> PreTrainedModel:
