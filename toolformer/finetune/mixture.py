@@ -6,6 +6,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 from toolformer.calls import Call
@@ -115,17 +116,23 @@ def _limited(examples: Sequence[Example], most: int | None) -> list[Example]:
 def make_rows(texts: Texts, maker: RowMaker, config: TrainConfig) -> Mixture:
     """The rows of a run. A text's forms are rows of their own, so that they meet in a batch only by chance."""
     rng = random.Random(f"{config.seed} copies")
-    plain = [maker.without_calls(example, f"plain {n}") for n, example in enumerate(texts.plain)]
+    turns = partial(_drawn, random.Random(f"{config.seed} turns"), config.turns)
+    plain = [maker.without_calls(example, f"plain {n}", turns=turns()) for n, example in enumerate(texts.plain)]
     held_plain = [*texts.held_plain] or [*texts.held]
     held = [maker.without_calls(_bare(example)) for example in held_plain]
     if config.control:
-        return Mixture([*(maker.without_calls(_bare(e), str(n)) for n, e in enumerate(texts.learnt)), *plain], (), held)
-    rows = [maker.with_calls(example, str(n)) for n, example in enumerate(texts.learnt)]
+        bare = [maker.without_calls(_bare(e), str(n), turns=turns()) for n, e in enumerate(texts.learnt)]
+        return Mixture([*bare, *plain], (), held)
+    rows = [maker.with_calls(example, str(n), turns=turns()) for n, example in enumerate(texts.learnt)]
     for number, example in enumerate(texts.learnt):
         whole, rest = divmod(config.without_calls, 1)
-        copies = int(whole) + (rng.random() < rest)
-        rows += [maker.without_calls(example, f"{number} {copy}") for copy in range(copies)]
+        copies = int(whole) + _drawn(rng, rest)
+        rows += [maker.without_calls(example, f"{number} {copy}", turns=turns()) for copy in range(copies)]
     return Mixture([*rows, *plain], [maker.with_calls(example) for example in texts.held], held)
+
+
+def _drawn(rng: random.Random, share: float) -> bool:
+    return rng.random() < share
 
 
 def _bare(example: Example) -> PlainText:
