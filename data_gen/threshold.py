@@ -65,7 +65,7 @@ class Threshold:
 def find_thresholds(
     scored: Mapping[str, Sequence[Candidate]], scorers: Sequence[Scorer], given: Mapping[str, float]
 ) -> dict[str, Threshold]:
-    """Each tool's threshold; that of the lesson (`given`) where there are too few candidates. Scorers share the decoys."""
+    """Each tool's threshold; that of the lesson (`given`) where there are too few candidates. Scorers share decoys."""
     found: dict[str, Threshold] = {}
     for tool, number in given.items():
         some = scored.get(tool, ())[:MOST]

@@ -45,7 +45,8 @@ def main() -> None:
 def pieces(data: Path) -> Iterator[str]:
     """The beginnings of texts that are neither learnt from otherwise nor measured on."""
     rng = random.Random(SEED)
-    measured = {text[:_SAME] for some in prose.texts(data).values() for text in some}
+    draws = [prose.texts(data, draw) for draw in (prose.TOLD, prose.TO_CHOOSE)]
+    measured = {text[:_SAME] for kinds in draws for some in kinds.values() for text in some}
     learnt = {row["text"] for row in drawn(data)[0]}
     for source in PIECES:
         free = [text for text in texts(data, source) if text[:_SAME] not in measured and text not in learnt]
