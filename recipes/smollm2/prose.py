@@ -55,12 +55,12 @@ def main() -> None:
         print(line, flush=True)
 
 
-def texts(data: Path, draw: Draw = TOLD) -> Mapping[str, list[str]]:
+def texts(data: Path, draw: Draw) -> Mapping[str, list[str]]:
     """Texts of each kind that the recipe does not learn from."""
     rng = random.Random(draw.seed)
     taken = {row["text"] for row in drawn(data)[0]}
     if draw is not TOLD:
-        taken |= {text for some in texts(data).values() for text in some}
+        taken |= {text for some in texts(data, TOLD).values() for text in some}
     wikitext = (data / draw.wikitext).read_text("utf-8").splitlines()
     there = {
         "introductions": ([row["text"] for row in rows(data / WIKIPEDIA.file)], draw.introductions),
