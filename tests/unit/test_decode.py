@@ -277,10 +277,12 @@ def test_a_call_that_fails_is_undone(follows: str, options: dict[str, Any], reas
     assert ending(events) == "end"
 
 
+@pytest.mark.parametrize("ways", [{}, {"branches": 2}, {"calls_sampled": 3, "call_temperature": 0.01}], ids=str)
 @pytest.mark.parametrize("context", range(2, 26))
-def test_in_a_context_of_whatever_length_there_is_a_text(context: int) -> None:
+def test_in_a_context_of_whatever_length_there_is_a_text(context: int, ways: dict[str, Any]) -> None:
     """Rows assert that nothing runs over: neither a call's name, which is written at once, nor its result."""
-    said = text(decode(either(CALLED, "x is so."), context=context))
+    tools = (Fake("Sum", adds), Fake("Sub", fails))
+    said = text(decode(either(CALLED, "x is so."), tools=tools, context=context, **ways))
     assert said
     assert any(whole.startswith(said) for whole in (" is so.", " is 4."))
 
