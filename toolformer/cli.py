@@ -46,7 +46,6 @@ class Runs(Protocol):
 
     def run(self) -> None:
         """Do it, and print what came out."""
-        ...
 
 
 _FILES = {

@@ -62,7 +62,6 @@ class Teacher(Protocol):
 
     def __call__(self, inputs: Inputs) -> Tensor:
         """Its logits of all tokens to be said."""
-        ...
 
 
 class LossAtLabels:

@@ -24,12 +24,10 @@ class PlacedCall(Protocol):
     @property
     def call(self) -> Call:
         """The call."""
-        ...
 
     @property
     def start(self) -> int:
         """Its place."""
-        ...
 
 
 class Example(Protocol):
@@ -38,12 +36,10 @@ class Example(Protocol):
     @property
     def text(self) -> str:
         """The text without its calls."""
-        ...
 
     @property
     def calls(self) -> Sequence[PlacedCall]:
         """Its calls."""
-        ...
 
 
 @dataclass(frozen=True)
