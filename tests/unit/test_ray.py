@@ -33,20 +33,31 @@ TEXTS = 40
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     """A Ray of its own, of which no process is left."""
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        object_store_memory=100 << 20,
-        log_to_driver=False,
-        runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}},
-    )
+    _start(tries=3)
     started = psutil.Process().children(recursive=True)
     assert started
     yield
     ray.shutdown()
     _, alive = psutil.wait_procs(started, timeout=30)
     assert not alive
+
+
+def _start(tries: int) -> None:
+    """Ray gives itself half a minute to start, which on a busy machine may be too little."""
+    try:
+        ray.init(
+            address="local",
+            num_cpus=2,
+            include_dashboard=False,
+            object_store_memory=100 << 20,
+            log_to_driver=False,
+            runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}},
+        )
+    except Exception as error:
+        ray.shutdown()
+        if tries == 1 or "timed out during startup" not in str(error):
+            raise
+        _start(tries - 1)
 
 
 @pytest.fixture(scope="module")
