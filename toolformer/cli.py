@@ -103,9 +103,8 @@ COMMANDS: dict[str, dict[str, type[Runs]]] = {
 _HELP = """\
 usage: toolformer COMMAND ..., or toolformer --version
 Teach a language model to use tools from plain text alone.
-{commands}
-
 COMMAND --help explains the common flags, --help-all all; --json prints JSON.
+{commands}
 
 Exit status (0 is success)
   1    a bug in toolformer, with a traceback: please report it

@@ -1,6 +1,6 @@
 """`toolformer dedup`: a corpus without its near-duplicates."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -33,20 +33,17 @@ class Dedup:
     def run(self) -> None:
         """Do it, showing how far it is, and say how many stay."""
         from toolformer.data_gen.corpus_size import documents_in
-        from toolformer.data_gen.dedup import dedup
-        from toolformer.data_gen.documents import Columns
+        from toolformer.data_gen.near_duplicates import dedup
 
         if self.corpus == "-":
             check_stdin()
-        rows = self.rows
         with stopping(f"nothing was written to {self.out}"):
             counts = dedup(
                 self.corpus,
                 self.out,
                 threshold=self.threshold,
-                columns=Columns(rows.text_column, rows.id_column, rows.date_column, rows.url_column),
-                split=rows.split,
                 limit=self.limit,
                 total=documents_in(self.corpus, self.limit),
+                **asdict(self.rows),
             )
         print(f"{self.out}: {counts.kept:,} texts stay, {counts.dropped:,} near-duplicates are dropped")

@@ -10,13 +10,18 @@ import random
 import tempfile
 import weakref
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
 
 from toolformer.calls import Call
+from toolformer.errors import DataError
 from toolformer.finetune.training_rows import Example, TrainingRow
+
+_AT_ONCE = 1 << 20
+"""Bytes that are written together, at least."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +45,23 @@ class _Records:
     """Byte strings, one behind the other."""
 
     def __init__(self, records: Iterable[bytes], folder: Path | None) -> None:
-        self._ends = array("q", [0])
-        with tempfile.TemporaryFile(dir=folder) as file:
-            for record in records:
-                file.write(record)
-                self._ends.append(self._ends[-1] + len(record))
-            file.flush()
+        folder = folder or Path(tempfile.gettempdir())
+        with _writing(folder), tempfile.TemporaryFile(dir=folder) as file:
             self._file = os.dup(file.fileno())
         weakref.finalize(self, os.close, self._file)
+        self._ends = array("q", [0])
+        waiting = bytearray()
+        for record in records:
+            self._ends.append(self._ends[-1] + len(record))
+            waiting += record
+            if len(waiting) >= _AT_ONCE:
+                self._write(waiting, folder)
+                waiting.clear()
+        self._write(waiting, folder)
+
+    def _write(self, records: bytes | bytearray, folder: Path) -> None:
+        with _writing(folder), open(self._file, "wb", closefd=False) as file:
+            file.write(records)
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -55,6 +69,17 @@ class _Records:
     def __getitem__(self, number: int) -> bytes:
         begin, end = self._ends[number : number + 2]
         return os.pread(self._file, end - begin, begin)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"cannot write to {folder}: {error.strerror}. Make room or rights and run the same again, or choose "
+            "another folder: $TMPDIR names the one of temporary files"
+        ) from error
 
 
 class StoredTexts(Sequence[Example]):

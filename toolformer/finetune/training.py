@@ -19,7 +19,7 @@ from toolformer.finetune.model_card import model_card
 from toolformer.finetune.prepare import Prepared, check_packing, prepare
 from toolformer.finetune.train_display import Progress
 from toolformer.finetune.trainer import Teacher
-from toolformer.finetune.training_folder import TrainingFolder, writing
+from toolformer.finetune.training_folder import TrainingFolder
 from toolformer.finetune.training_rows import Example, RowMaker
 from toolformer.hf import fetch
 from toolformer.hf.network import context_of
@@ -151,8 +151,7 @@ def run(
     arguments = training_arguments(config, folder.checkpoints, loading.device)
     prepared = prepared_on(arguments, name, config, loading)
     maker = _row_maker(prepared, config, texts.undecided)
-    with writing(folder.path):
-        mixture = make_rows(texts, maker, config, folder.path)
+    mixture = make_rows(texts, maker, config, folder.path)
     held = {"plain": mixture.held_plain, "calls": mixture.held_calls}
     trainer, results = learn(folder, prepared, config, arguments, mixture.rows, held, trackers, on_progress, teacher)
     results["cut"] = maker.cut

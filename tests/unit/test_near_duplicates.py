@@ -11,8 +11,8 @@ import pyarrow.parquet
 import pytest
 
 from toolformer import ConfigError, DataError, cli
-from toolformer.data_gen.dedup import AT_ONCE, _runs, dedup
-from toolformer.data_gen.documents import Columns
+from toolformer.data_gen import dedup
+from toolformer.data_gen.near_duplicates import AT_ONCE, _runs
 
 WORDS = [f"word{number}" for number in range(500)]
 
@@ -111,7 +111,7 @@ def test_lines_stay_as_they_were_byte_for_byte(tmp_path: Path) -> None:
 def test_rows_of_other_files_are_written_in_their_columns(tmp_path: Path) -> None:
     rows = [{"body": "A day.", "when": "2020-02-03", "name": "x"}, {"body": "a DAY", "when": None, "name": "y"}]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "in.parquet")
-    dedup(tmp_path / "in.parquet", tmp_path / "out", columns=Columns("body", "name", "when"))
+    dedup(tmp_path / "in.parquet", tmp_path / "out", text_column="body", id_column="name", date_column="when")
     assert read(tmp_path / "out" / "corpus.jsonl") == [{"name": "x", "body": "A day.", "when": "2020-02-03"}]
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "one.txt").write_text("A text.\n")
@@ -131,7 +131,7 @@ def test_what_cannot_be_read_leaves_nothing_behind_and_what_was_there_alone(tmp_
         assert read(out / "corpus.jsonl") == [{"text": "a"}]
         assert sorted(path.name for path in out.iterdir()) == [".lock", "corpus.jsonl", "dropped.jsonl"]
     with pytest.raises(DataError, match="has no column 'body'; it has: 'text'"):
-        dedup(good, out, columns=Columns("body"))
+        dedup(good, out, text_column="body")
     with pytest.raises(ConfigError, match="is in .*out, which is written to"):
         dedup(out / "corpus.jsonl", out)
     with pytest.raises(ConfigError, match="is in .*out, which is written to"):

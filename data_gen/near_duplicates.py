@@ -32,7 +32,8 @@ WORDS = 5
 HASHES = 128
 """The estimate is off by 0.035 or less for two pairs in three that are alike by 0.8."""
 MISSES = 0.95
-"""How much worse it is to miss a pair than to look at one that is not alike enough: it is then only looked at."""
+"""How much the index minds to miss a pair, of 1; the rest is how much it minds to name one that is not alike enough,
+which costs only a look."""
 AT_ONCE = 4096
 """Runs of words that are hashed together, so that memory does not grow with the text."""
 CORPUS, DROPPED = "corpus.jsonl", "dropped.jsonl"
@@ -56,7 +57,10 @@ def dedup(
     out: Path,
     *,
     threshold: float = 0.8,
-    columns: Columns = Columns(),
+    text_column: str = "text",
+    id_column: str | None = None,
+    date_column: str | None = None,
+    url_column: str | None = None,
     split: str = "train",
     limit: int | None = None,
     total: int | None = None,
@@ -66,10 +70,13 @@ def dedup(
     Memory grows with the kept texts, by about 5 KB each. The files are there when all is done, and not before.
 
     Args:
-        corpus: What `read_corpus` takes.
+        corpus: What `read_corpus` takes, as are the columns, the split and the limit.
         out: The folder.
         threshold: How alike two texts are at least, of which one is dropped, from 0 to 1.
-        columns: Where its rows have what.
+        text_column: The column with the text.
+        id_column: That with the ids; without one, texts are called as `read_corpus` calls them.
+        date_column: That with the date.
+        url_column: That with the address.
         split: Which split of a dataset.
         limit: Stop after so many documents.
         total: How many documents there are about, for the display.
@@ -80,6 +87,7 @@ def dedup(
         raise ConfigError(f"{corpus} is in {out}, which is written to: choose another folder")
     seen = _Seen(threshold)
     dropped = 0
+    columns = Columns(text_column, id_column, date_column, url_column)
     documents = documents_and_rows(corpus, columns, split=split, limit=limit)
     with sole_writer(out):
         remove_unfinished(out)
