@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from toolformer.data_gen.ray import SCHEMA, Annotate
 from toolformer.tools.calculator import Calculator
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore")]  # Ray's own warnings are many
+ROOT = Path(__file__).parents[2]
 RULES: dict[str, Any] = {name: SETTINGS[name] for name in ("sampler", "method")}
 TEXTS = 40
 
@@ -224,3 +226,17 @@ def test_under_its_ray_executor_datatrove_writes_the_lines_of_its_local_one(tmp_
     assert len(list((tmp_path / "ray" / "logs" / "completions").iterdir())) == TASKS
     assert content(tmp_path / "ray" / "parts") == content(tmp_path / "local" / "parts")
     assert lines(tmp_path / "ray" / "out") == lines(tmp_path / "local" / "out") != []
+
+
+@pytest.mark.usefixtures("cluster")
+def test_the_script_of_the_guide_writes_a_folder_that_train_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide = (ROOT / "docs" / "scale.md").read_text("utf-8")
+    (script,) = re.findall(r"^```python\n(# on_ray\.py\n.*?)^```$", guide, re.DOTALL | re.MULTILINE)
+    (tmp_path / "toolformer").symlink_to(ROOT / "toolformer")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(script, "on_ray.py", "exec"), {})
+    annotate(read_corpus(CORPUS, limit=8), [Calculator()], tmp_path / "whole", **SETTINGS)
+    kept = {text.id: text for text in AnnotatedFolder(tmp_path / "from_ray").kept()}
+    assert kept == {text.id: text for text in AnnotatedFolder(tmp_path / "whole").kept()} != {}
