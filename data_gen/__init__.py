@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from toolformer.data_gen.lessons import Lesson, load_lesson
     from toolformer.data_gen.lessons.proposals import Proposed
     from toolformer.data_gen.method import Method
+    from toolformer.data_gen.near_duplicates import Deduplicated, dedup
     from toolformer.data_gen.parts import CorpusPart, merge_parts
     from toolformer.data_gen.records import Document
     from toolformer.data_gen.samplers.server import Server
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AnnotatedFolder",
     "CorpusPart",
+    "Deduplicated",
     "Document",
     "Estimate",
     "Lesson",
@@ -31,6 +33,7 @@ __all__ = [
     "Proposed",
     "Server",
     "annotate",
+    "dedup",
     "estimate",
     "load_lesson",
     "merge_parts",
@@ -39,6 +42,7 @@ __all__ = [
 
 _PLACES = {
     "AnnotatedFolder": "annotated_folder",
+    "Deduplicated": "near_duplicates",
     "Document": "records",
     "Estimate": "estimating",
     "Lesson": "lessons",
@@ -48,6 +52,7 @@ _PLACES = {
     "Proposed": "lessons.proposals",
     "Server": "samplers.server",
     "annotate": "annotating",
+    "dedup": "near_duplicates",
     "estimate": "estimating",
     "load_lesson": "lessons",
     "merge_parts": "parts",

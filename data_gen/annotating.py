@@ -16,6 +16,7 @@ from toolformer.data_gen.documents import read_corpus
 from toolformer.data_gen.lessons import Lesson, builtin_lessons
 from toolformer.data_gen.method import Method
 from toolformer.data_gen.parts import CorpusPart
+from toolformer.data_gen.pipeline import Annotator
 from toolformer.data_gen.records import Document
 from toolformer.data_gen.samplers.server import Server
 from toolformer.data_gen.samplers.server_client import THEN, Client
@@ -92,12 +93,18 @@ def annotate(
     documents = itertools.islice(read_corpus(corpus) if isinstance(corpus, str | Path) else corpus, limit)
     # What is wrong with the corpus, the tools, the lessons or the server is said before a model is loaded.
     first = list(itertools.islice(documents, 1))
-    with ExitStack() as stack:
-        toolbox = stack.enter_context(Toolbox(tools, memory=memory, workers=max(2, workers)))
-        chosen = _chosen_lessons(toolbox.names, lessons)
-        asked = stack.enter_context(_checked_client(sampler)) if isinstance(sampler, Server) else sampler
-        server = stack.enter_context(_judging(judge)) if judge is not None else None
-        annotators = list(make_annotators(model, loading, asked, toolbox, chosen, method, workers, server))
+    models = ready_annotators(
+        tools,
+        model=model,
+        loading=loading,
+        sampler=sampler,
+        judge=judge,
+        lessons=lessons,
+        method=method,
+        workers=workers,
+        memory=memory,
+    )
+    with models as annotators:
         most = min(passage_tokens, annotators[0].longest_text())
         progress = Progress()
 
@@ -107,7 +114,6 @@ def annotate(
                 yield from cut_passages(document, annotators[0].length, most)
 
         settings = {"passage_tokens": most, "limit": limit, "precision": precisions(annotators[0])}
-        stack.enter_context(_old_objects_left_alone())
         run(
             annotators,
             passages(),
@@ -120,6 +126,33 @@ def annotate(
             on_progress=on_progress,
         )
         return progress
+
+
+@contextmanager
+def ready_annotators(
+    tools: Sequence[Tool],
+    *,
+    model: str | LanguageModel,
+    loading: Loading,
+    sampler: str | LanguageModel | Server | None,
+    judge: str | None,
+    lessons: Sequence[Lesson],
+    method: Method,
+    workers: int = 1,
+    memory: ResultMemory | None = None,
+) -> Iterator[list[Annotator]]:
+    """What `annotate` works with: the tools are started, the models are loaded, and the servers have been looked at.
+
+    The arguments are those of `annotate`.
+    """
+    with ExitStack() as stack:
+        toolbox = stack.enter_context(Toolbox(tools, memory=memory, workers=max(2, workers)))
+        chosen = _chosen_lessons(toolbox.names, lessons)
+        asked = stack.enter_context(_checked_client(sampler)) if isinstance(sampler, Server) else sampler
+        server = stack.enter_context(_judging(judge)) if judge is not None else None
+        annotators = list(make_annotators(model, loading, asked, toolbox, chosen, method, workers, server))
+        stack.enter_context(_old_objects_left_alone())
+        yield annotators
 
 
 @contextmanager

@@ -16,12 +16,12 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from toolformer.errors import ConfigError, DataError
-from toolformer.text_file import GZIP, Bytes, json_lines, lines, objects, whole
+from toolformer.text_file import GZIP, Bytes, lines, object_in, opened, whole
 
 log = logging.getLogger("toolformer")
 
@@ -39,6 +39,8 @@ class FileRow:
     columns: Collection[str]
     """What the row could be asked for; `values` may hold less."""
     values: Mapping[str, object]
+    line: str | None = None
+    """As it stands in its file, where it is a line of JSON."""
 
     @property
     def place(self) -> str:
@@ -99,8 +101,14 @@ def _folder(folder: Path, columns: tuple[str, ...]) -> Iterator[FileRow]:
 
 
 def _json_lines(path: Path, shown: str, prefix: str | None, _: tuple[str, ...]) -> Iterator[FileRow]:
-    for number, values in json_lines(path):
-        yield FileRow(shown, number, _name(prefix, number), values.keys(), values)
+    with opened(path) as file:
+        yield from _objects(lines(file, shown), shown, prefix)
+
+
+def _objects(numbered: Iterable[tuple[int, str]], shown: str, prefix: str | None) -> Iterator[FileRow]:
+    for number, line in numbered:
+        values = object_in(line, f"{shown}:{number}")
+        yield FileRow(shown, number, _name(prefix, number), values.keys(), values, line)
 
 
 def _text(path: Path, shown: str, prefix: str | None, columns: tuple[str, ...]) -> Iterator[FileRow]:
@@ -115,8 +123,7 @@ def _sniffed(file: Bytes, shown: str, column: str) -> Iterator[FileRow]:
         return
     numbered = itertools.chain([first], numbered)
     if _is_object(first[1]):
-        for number, values in objects(numbered, shown):
-            yield FileRow(shown, number, str(number), values.keys(), values)
+        yield from _objects(numbered, shown, None)
         return
     for number, line in numbered:
         yield FileRow(shown, number, str(number), (column,), {column: line})

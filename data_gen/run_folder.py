@@ -180,10 +180,10 @@ class RunFolder:
 
 
 def thresholds_in(folder: Path, settings: Json) -> Calibration:
-    """The thresholds that another run has found, which must have these settings."""
+    """The thresholds that another run has found, which must have these settings. Others that it has do not matter."""
     before, now = read_json(folder / "config.json"), json.loads(json.dumps(settings))
     noted = before.pop(THRESHOLDS, None)
-    refuse_changes(folder, (one for one in _changed(before, now) if one[0] not in ("limit", PART)))
+    refuse_changes(folder, (one for one in _changed(before, now) if one[0] in now and one[0] not in ("limit", PART)))
     if noted is None:
         raise DataError(f"{folder} has no thresholds that a run has found: run it on, or name another folder")
     found = _thresholds(noted, folder)

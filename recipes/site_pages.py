@@ -78,6 +78,8 @@ API = {
             "toolformer.data_gen.annotate",
             "toolformer.data_gen.CorpusPart",
             "toolformer.data_gen.merge_parts",
+            "toolformer.data_gen.dedup",
+            "toolformer.data_gen.Deduplicated",
             "toolformer.data_gen.estimate",
             "toolformer.data_gen.Estimate",
             "toolformer.data_gen.Document",

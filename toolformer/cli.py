@@ -20,6 +20,7 @@ from toolformer.commands.annotate import Annotate, Export, Merge, Report
 from toolformer.commands.bench import Bench
 from toolformer.commands.bootstrap import Bootstrap
 from toolformer.commands.calibrate import Calibrate
+from toolformer.commands.dedup import Dedup
 from toolformer.commands.demo import Demo
 from toolformer.commands.distil import Distil
 from toolformer.commands.doctor import Doctor
@@ -81,7 +82,7 @@ class Completion:
 COMMANDS: dict[str, dict[str, type[Runs]]] = {
     "Setup": {"doctor": Doctor, "demo": Demo, "fetch": Fetch, "completion": Completion},
     "Tools": {"tools": ListTools, "call": CallTool, "index": Index, "mcp": Mcp},
-    "Corpora with calls": {"annotate": Annotate, "merge": Merge, "report": Report, "export": Export},
+    "Corpora with calls": {"dedup": Dedup, "annotate": Annotate, "merge": Merge, "report": Report, "export": Export},
     "Models that call tools": {
         "train": Train,
         "bootstrap": Bootstrap,
@@ -101,9 +102,8 @@ COMMANDS: dict[str, dict[str, type[Runs]]] = {
 _HELP = """\
 usage: toolformer COMMAND ..., or toolformer --version
 Teach a language model to use tools from plain text alone.
-{commands}
-
 COMMAND --help explains the common flags, --help-all all; --json prints JSON.
+{commands}
 
 Exit status (0 is success)
   1    a bug in toolformer, with a traceback: please report it

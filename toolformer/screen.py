@@ -5,11 +5,15 @@ What is shown is its users' affair. It only looks on: nothing of a run depends o
 
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import NoReturn, Self, TextIO
+from typing import NoReturn, Self, TextIO, TypeVar
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress import track
+
+T = TypeVar("T")
 
 LINE_SECONDS = 10.0
 """Between two plain lines."""
@@ -57,3 +61,16 @@ def span(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def shown(items: Iterable[T], label: str, total: int | None = None, done: int = 0) -> Iterator[T]:
+    """The items, with a bar on a terminal and a line every ten seconds elsewhere, both on standard error."""
+    if sys.stderr.isatty():
+        yield from track(items, label, total, completed=done, console=Console(stderr=True))
+        return
+    told = time.monotonic()
+    for number, item in enumerate(items, done + 1):
+        yield item
+        if time.monotonic() - told >= LINE_SECONDS:
+            print(f"{label}: {number:,}{f' of {total:,}' if total else ''}", file=sys.stderr, flush=True)
+            told = time.monotonic()

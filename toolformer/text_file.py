@@ -70,16 +70,20 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def objects(numbered: Iterable[tuple[int, str]], shown: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """The JSON objects that these lines are."""
     for number, line in numbered:
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{shown}:{number}: no JSON ({error}); correct the line or take it out") from error
-        if not isinstance(value, dict):
-            raise DataError(
-                f"{shown}:{number}: a {type(value).__name__} where an object belongs; write one a line, as in "
-                '{"text": "..."}'
-            )
-        yield number, value
+        yield number, object_in(line, f"{shown}:{number}")
+
+
+def object_in(line: str, place: str) -> dict[str, Any]:
+    """The JSON object that a line is; `place` is where it stands."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{place}: no JSON ({error}); correct the line or take it out") from error
+    if not isinstance(value, dict):
+        raise DataError(
+            f'{place}: a {type(value).__name__} where an object belongs; write one a line, as in {{"text": "..."}}'
+        )
+    return value
 
 
 def whole(path: Path) -> str:

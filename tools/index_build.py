@@ -10,15 +10,13 @@ import dataclasses
 import itertools
 import json
 import os
-import sys
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
 
 from toolformer.errors import ConfigError, DataError
 from toolformer.lock import LOCK, sole_writer
 from toolformer.own_json import made_of, read_own
+from toolformer.screen import shown
 from toolformer.tools.embedding import Embedder
 from toolformer.tools.index_folder import (
     MANIFEST,
@@ -42,8 +40,6 @@ from toolformer.whole_file import remove_unfinished
 PLAN = "plan.json"
 CHUNK = 256
 """Passages that are embedded and synced to the disk together."""
-
-T = TypeVar("T")
 
 
 def build_index(passages: Path, out: Path, dense: str | None = None) -> Manifest:
@@ -129,7 +125,7 @@ def _write_passages(out: Path, passages: Iterable[Passage]) -> int:
 
     offsets = array.array("q", [0])
     with (out / PASSAGES).open("wb") as file:
-        for passage in _shown(passages, "Reading passages"):
+        for passage in shown(passages, "Reading passages"):
             record = {"title": passage.title, "text": passage.text}
             line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
             file.write(line)
@@ -154,7 +150,7 @@ def _stored(out: Path, start: int = 0) -> Iterator[str]:
 
 def _write_words(out: Path, count: int) -> Iterable[str]:
     try:
-        words = Words.of(_shown(_stored(out), "Reading words", count))
+        words = Words.of(shown(_stored(out), "Reading words", count))
     except ValueError as error:
         raise DataError(f"the passages hold {error}") from error
     return words.save(out)
@@ -168,7 +164,7 @@ def _write_vectors(out: Path, count: int, embedder: Embedder) -> Iterable[str]:
     with (out / VECTORS).open("ab") as file:
         done = file.tell() // (row * CHUNK) * CHUNK
         file.truncate(done * row)
-        texts = _shown(_stored(out, done), "Embedding passages", count, done)
+        texts = shown(_stored(out, done), "Embedding passages", count, done)
         while chunk := list(itertools.islice(texts, CHUNK)):
             vectors = embedder.passages(chunk)
             if not np.isfinite(vectors).all():
@@ -178,19 +174,3 @@ def _write_vectors(out: Path, count: int, embedder: Embedder) -> Iterable[str]:
             os.fsync(file.fileno())
             done += len(chunk)
     return [VECTORS]
-
-
-def _shown(items: Iterable[T], label: str, total: int | None = None, done: int = 0) -> Iterator[T]:
-    """The items, with a bar on a terminal and a line every ten seconds elsewhere, both on standard error."""
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import track
-
-        yield from track(items, label, total, completed=done, console=Console(stderr=True))
-        return
-    told = time.monotonic()
-    for number, item in enumerate(items, done + 1):
-        yield item
-        if time.monotonic() - told >= 10:
-            print(f"{label}: {number:,}{f' of {total:,}' if total else ''}", file=sys.stderr, flush=True)
-            told = time.monotonic()

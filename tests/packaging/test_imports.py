@@ -114,13 +114,13 @@ def test_no_module_is_imported_by_what_it_imports() -> None:
     TopologicalSorter(graph).prepare()  # or a CycleError that names them
 
 
-NEEDED_BY_OTHERS = {"accelerate", "gguf", "sentencepiece"}
-"""What is installed for transformers to use."""
+NEEDED_BY_OTHERS = {"accelerate", "gguf", "ray", "sentencepiece"}
+"""What is installed for transformers to use, and Ray, which starts our actor."""
 
 
 def test_what_is_imported_is_asked_for_and_nothing_else() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    extras = ("datatrove", "eval", "gguf", "mcp", "rl", "serve", "translate")
+    extras = ("datatrove", "dedup", "eval", "gguf", "mcp", "ray", "rl", "serve", "translate")
     groups = [project["dependencies"], *(project["optional-dependencies"][name] for name in extras)]
     wanted = {_normal(re.split("[^\\w.-]", line)[0]) for group in groups for line in group}
     used = {name.partition(".")[0] for file in modules().values() for name in named(file)}

@@ -1,7 +1,7 @@
 """`toolformer train`: from an annotated corpus to a model that calls tools."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -60,6 +60,7 @@ class Train:
     def _train(self) -> None:
         from toolformer.data_gen.annotated_folder import AnnotatedFolder
         from toolformer.data_gen.documents import read_corpus
+        from toolformer.data_gen.records import Document
         from toolformer.data_gen.undecided import undecided
         from toolformer.finetune import train
         from toolformer.finetune.hub import push_to_hub
@@ -67,7 +68,9 @@ class Train:
 
         corpus = AnnotatedFolder(self.folder)
         made_with = corpus.config().get("model_fingerprint")
-        plain = list(read_corpus(self.plain, **asdict(self.rows))) if self.plain else []
+        plain: Iterable[Document] = read_corpus(self.plain, **asdict(self.rows)) if self.plain else ()
+        if self.config.spare_undecided:
+            plain = list(plain)  # they are read twice
         with Display() as display:
             train(
                 corpus.kept(),

@@ -13,7 +13,6 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from toolformer.errors import ConfigError, first_line, unknown_name
 from toolformer.finetune.batches import Plan, plan
 from toolformer.finetune.config import TrainConfig
-from toolformer.finetune.training_rows import TrainingRow
 from toolformer.hf.precision import device_of
 
 
@@ -68,10 +67,10 @@ def device_kind(device: str) -> str:
     return torch.device(device_of(device)).type
 
 
-def schedule(arguments: TrainingArguments, config: TrainConfig, rows: Sequence[TrainingRow]) -> Plan:
-    """Plan the steps, and say when to measure and to save."""
-    steps = config.steps or max(1, math.ceil(config.epochs * len(rows) / min(config.batch_size, len(rows))))
-    planned = plan(rows, config.batch_size, config.device_batch, arguments.world_size, steps, config.seed)
+def schedule(arguments: TrainingArguments, config: TrainConfig, lengths: Sequence[int]) -> Plan:
+    """Plan the steps over rows of these lengths, and say when to measure and to save."""
+    steps = config.steps or max(1, math.ceil(config.epochs * len(lengths) / min(config.batch_size, len(lengths))))
+    planned = plan(lengths, config.batch_size, config.device_batch, arguments.world_size, steps, config.seed)
     arguments.max_steps = steps
     arguments.warmup_steps = round(config.warmup * steps)
     arguments.gradient_accumulation_steps = planned.groups // arguments.world_size

@@ -6,6 +6,7 @@ groups are shared out at random: so little is padded. The whole run is planned a
 
 import itertools
 import random
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -35,34 +36,34 @@ class Plan:
         return len(self.members) // self.groups
 
 
-def plan(rows: Sequence[TrainingRow], batch_size: int, device_batch: int, devices: int, steps: int, seed: int) -> Plan:
-    """Deal the rows out to the steps: all are seen once before one is seen again."""
-    batch_size = min(batch_size, len(rows))
+def plan(lengths: Sequence[int], batch_size: int, device_batch: int, devices: int, steps: int, seed: int) -> Plan:
+    """Deal rows of these lengths out to the steps: all are seen once before one is seen again."""
+    batch_size = min(batch_size, len(lengths))
     # Each device gets as many groups as any other, and no group is empty: if need be, the batch grows to one row each.
     groups = devices * ceil(batch_size / (devices * device_batch))
     batch_size = max(batch_size, groups)
-    members: list[list[int]] = []
-    deck: list[int] = []
+    members: list[array[int]] = []
+    deck = array("q")
     rng = random.Random(f"{seed} order")
     while len(members) < steps * groups:
         pool: list[int] = []
         while len(pool) < POOL * batch_size:
             if not deck:
-                deck = list(range(len(rows)))
+                deck = array("q", range(len(lengths)))
                 rng.shuffle(deck)
             pool.append(deck.pop())
-        pool.sort(key=lambda index: len(rows[index]))
+        pool.sort(key=lengths.__getitem__)
         cuts = [len(pool) * n // (POOL * groups) for n in range(POOL * groups + 1)]
-        like = [pool[a:b] for a, b in itertools.pairwise(cuts)]
+        like = [array("q", pool[a:b]) for a, b in itertools.pairwise(cuts)]
         rng.shuffle(like)
         members += like
     return Plan(members[: steps * groups], groups)
 
 
-def once(rows: Sequence[TrainingRow], device_batch: int, devices: int) -> Plan:
-    """All rows in one step, to measure on."""
-    groups = devices * ceil(len(rows) / (devices * device_batch))
-    order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
+def once(lengths: Sequence[int], device_batch: int, devices: int) -> Plan:
+    """All rows of these lengths in one step, to measure on."""
+    groups = devices * ceil(len(lengths) / (devices * device_batch))
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
     cuts = [len(order) * n // groups for n in range(groups + 1)]
     return Plan([order[a:b] for a, b in itertools.pairwise(cuts)], groups)
 
@@ -85,7 +86,8 @@ class Groups(Dataset[Inputs]):
         self._rows, self._plan = rows, plan
         self._device, self._devices = device, devices
         self._filler, self._pack = filler, pack
-        groups = [sum(said(rows[index]) for index in group) for group in plan.members]
+        counts = array("q", map(said, rows))
+        groups = [sum(counts[index] for index in group) for group in plan.members]
         self._step_counts = [sum(groups[at : at + plan.groups]) for at in range(0, len(groups), plan.groups)]
 
     def __len__(self) -> int:

@@ -1,6 +1,7 @@
 """Rows in; out come the checkpoint that is kept, and what was measured on the way. Every run on rows ends here."""
 
 import time
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -38,7 +39,8 @@ def learn(
 
     `held` are the rows that are measured, by name. The folder is not finished by this.
     """
-    planned = schedule(arguments, config, rows)
+    lengths = _lengths(rows)
+    planned = schedule(arguments, config, lengths)
     groups = partial(
         Groups,
         device=arguments.process_index,
@@ -47,11 +49,13 @@ def learn(
         pack=config.max_length if config.pack else None,
     )
     measured = {
-        name: groups(some, once(some, config.device_batch, arguments.world_size)) for name, some in held.items() if some
+        name: groups(some, once(_lengths(some), config.device_batch, arguments.world_size))
+        for name, some in held.items()
+        if some
     }
     last = folder.last()
     measure(arguments, config, [*measured], resumed=last is not None)
-    watcher = Watcher(planned.steps, _tokens_of_steps(rows, planned), on_progress)
+    watcher = Watcher(planned.steps, _tokens_of_steps(lengths, planned), on_progress)
     trainer = CallTrainer(
         prepared.model,
         arguments,
@@ -68,7 +72,7 @@ def learn(
     results = {
         **_kept(trainer.state),
         "tokens_per_second": round(speed, 1),
-        "padding": round(_padding(rows, planned), 4),
+        "padding": round(_padding(lengths, planned), 4),
     }
     return trainer, results
 
@@ -102,13 +106,18 @@ def _kept(state: TrainerState) -> dict[str, Any]:
     }
 
 
-def _tokens_of_steps(rows: Sequence[TrainingRow], planned: Plan) -> list[int]:
+def _lengths(rows: Sequence[TrainingRow]) -> "array[int]":
+    """Read once: the rows may lie on disk."""
+    return array("q", map(len, rows))
+
+
+def _tokens_of_steps(lengths: Sequence[int], planned: Plan) -> list[int]:
     """How many tokens each step learns from."""
-    sizes = [sum(len(rows[index]) for index in group) for group in planned.members]
+    sizes = [sum(lengths[index] for index in group) for group in planned.members]
     return [sum(sizes[at : at + planned.groups]) for at in range(0, len(sizes), planned.groups)]
 
 
-def _padding(rows: Sequence[TrainingRow], planned: Plan) -> float:
+def _padding(lengths: Sequence[int], planned: Plan) -> float:
     """The share of what goes through the model that only fills up, if nothing is packed."""
-    lengths = [[len(rows[index]) for index in group] for group in planned.members]
-    return 1 - sum(map(sum, lengths)) / sum(max(group) * len(group) for group in lengths)
+    real = sum(lengths[index] for group in planned.members for index in group)
+    return 1 - real / sum(max(lengths[index] for index in group) * len(group) for group in planned.members)

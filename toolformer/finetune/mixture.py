@@ -1,17 +1,23 @@
-"""Which texts are learnt from, in which form, and which are held out to measure on."""
+"""Which texts are learnt from, in which form, and which are held out to measure on.
+
+Texts and rows lie on disk; in memory, about a hundred bytes of each are held, besides those that are held out.
+"""
 
 import hashlib
+import itertools
 import json
 import random
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 
 from toolformer.calls import Call
 from toolformer.errors import DataError
 from toolformer.finetune.config import TrainConfig
+from toolformer.finetune.on_disk import StoredRows, StoredTexts
 from toolformer.finetune.training_rows import Example, RowMaker, TrainingRow
 
 
@@ -69,29 +75,37 @@ def choose(
     Of the plain ones, those that kept a call are left out. With `held`, those are held out and no others.
     """
     rng = random.Random(f"{config.seed} texts")
-    annotated = [example for example in examples if example.calls]
+    annotated = StoredTexts(example for example in examples if example.calls)
     if not annotated:
         raise DataError("the corpus holds no text with a call: there is nothing to learn. `toolformer report` says why")
-    without = dict.fromkeys(text for text in without_calls(annotated, plain) if text.strip())
-    others: list[Example] = [PlainText(text) for text in without]
-    rng.shuffle(annotated)
-    rng.shuffle(others)
+    without = _once(text for text in without_calls(annotated, plain) if text.strip())
+    others = StoredTexts(PlainText(text) for text in without)
+    annotated, others = annotated.shuffled(rng), others.shuffled(rng)
     if held is None:
         annotated = _limited(annotated, config.limit_per_tool)
         held = _hold_out(annotated, others, config)
     out = {example.text for example in (*held.calls, *held.plain)}
-    learnt = _limited([example for example in annotated if example.text not in out], config.limit_per_tool)
+    learnt = _limited(annotated.where(lambda one: one.text not in out), config.limit_per_tool)
     if not learnt:
         raise DataError(f"{len(annotated)} texts are too few: none is left to learn from once some are held out")
-    rest = [example for example in others if example.text not in out]
-    digest = _digest([*learnt, *rest, *held.calls, *held.plain], undecided)
+    rest = others.where(lambda one: one.text not in out)
+    digest = _digest(itertools.chain(learnt, rest, held.calls, held.plain), undecided)
     return Texts(learnt, rest, held.calls, held.plain, digest, undecided)
 
 
-def _hold_out(annotated: Sequence[Example], others: Sequence[Example], config: TrainConfig) -> Held:
+def _once(texts: Iterable[str]) -> Iterator[str]:
+    """Each text the first time that it is there."""
+    seen: set[int] = set()
+    for text in texts:
+        if (mark := hash(text)) not in seen:
+            seen.add(mark)
+            yield text
+
+
+def _hold_out(annotated: StoredTexts, others: StoredTexts, config: TrainConfig) -> Held:
     """The first of each; a text that is there twice goes with all of its forms."""
     texts = {example.text for example in annotated[: _held(len(annotated), config)]}
-    return Held([one for one in annotated if one.text in texts], others[: _held(len(others), config)])
+    return Held([*annotated.where(lambda one: one.text in texts)], [*others[: _held(len(others), config)]])
 
 
 def _held(count: int, config: TrainConfig) -> int:
@@ -99,36 +113,46 @@ def _held(count: int, config: TrainConfig) -> int:
     return min(-(-int(count * config.held_out * 1000) // 1000), config.held_out_most)
 
 
-def _limited(examples: Sequence[Example], most: int | None) -> list[Example]:
+def _limited(examples: StoredTexts, most: int | None) -> StoredTexts:
     """Those that some tool still needs."""
     if most is None:
-        return list(examples)
+        return examples
     counts: Counter[str] = Counter()
-    chosen = []
-    for example in examples:
+
+    def needed(example: Example) -> bool:
         tools = {placed.call.tool for placed in example.calls}
-        if any(counts[tool] < most for tool in tools):
+        wanted = any(counts[tool] < most for tool in tools)
+        if wanted:
             counts.update(tools)
-            chosen.append(example)
-    return chosen
+        return wanted
+
+    return examples.where(needed)
 
 
-def make_rows(texts: Texts, maker: RowMaker, config: TrainConfig) -> Mixture:
-    """The rows of a run. A text's forms are rows of their own, so that they meet in a batch only by chance."""
-    rng = random.Random(f"{config.seed} copies")
-    turns = partial(_drawn, random.Random(f"{config.seed} turns"), config.turns)
-    plain = [maker.without_calls(example, f"plain {n}", turns=turns()) for n, example in enumerate(texts.plain)]
+def make_rows(texts: Texts, maker: RowMaker, config: TrainConfig, folder: Path | None = None) -> Mixture:
+    """The rows of a run; those to be learnt lie in a file in the folder, or else where temporary files go."""
+    rows = StoredRows(_learnt(texts, maker, config), folder)
     held_plain = [*texts.held_plain] or [*texts.held]
     held = [maker.without_calls(_bare(example)) for example in held_plain]
+    return Mixture(rows, () if config.control else [maker.with_calls(example) for example in texts.held], held)
+
+
+def _learnt(texts: Texts, maker: RowMaker, config: TrainConfig) -> Iterator[TrainingRow]:
+    """A text's forms are rows of their own, so that they meet in a batch only by chance."""
+    rng = random.Random(f"{config.seed} copies")
+    turns = partial(_drawn, random.Random(f"{config.seed} turns"), config.turns)
     if config.control:
-        bare = [maker.without_calls(_bare(e), str(n), turns=turns()) for n, e in enumerate(texts.learnt)]
-        return Mixture([*bare, *plain], (), held)
-    rows = [maker.with_calls(example, str(n), turns=turns()) for n, example in enumerate(texts.learnt)]
-    for number, example in enumerate(texts.learnt):
+        for number, example in enumerate(texts.learnt):
+            yield maker.without_calls(_bare(example), str(number), turns=turns())
+    else:
+        for number, example in enumerate(texts.learnt):
+            yield maker.with_calls(example, str(number), turns=turns())
         whole, rest = divmod(config.without_calls, 1)
-        copies = int(whole) + _drawn(rng, rest)
-        rows += [maker.without_calls(example, f"{number} {copy}", turns=turns()) for copy in range(copies)]
-    return Mixture([*rows, *plain], [maker.with_calls(example) for example in texts.held], held)
+        for number, example in enumerate(texts.learnt):
+            for copy in range(int(whole) + _drawn(rng, rest)):
+                yield maker.without_calls(example, f"{number} {copy}", turns=turns())
+    for number, example in enumerate(texts.plain):
+        yield maker.without_calls(example, f"plain {number}", turns=turns())
 
 
 def _drawn(rng: random.Random, share: float) -> bool:
@@ -145,16 +169,20 @@ def without_calls(kept: Iterable[Example], documents: Iterable[str]) -> Iterator
     They are known by what they say: a corpus may be read with other ids than it was annotated with. A passage is one
     that is called `id#1`, `id#2` and so on.
     """
-    whole: set[str] = set()
-    passages: set[str] = set()
+    whole: set[int] = set()
+    passages: dict[str, set[tuple[int, int]]] = defaultdict(set)
     for one in kept:
-        (passages if "#" in getattr(one, "id", "") else whole).add(one.text)
+        mark = hash(one.text)  # the texts themselves may be more than memory holds
+        if "#" in getattr(one, "id", ""):
+            passages[one.text[:_BEGINNING]].add((len(one.text), mark))
+        else:
+            whole.add(mark)
     reach = min((_BEGINNING, *map(len, passages)))
-    begun: dict[str, list[str]] = defaultdict(list)
-    for text in passages:
-        begun[text[:reach]].append(text)
+    begun: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for beginning, marks in passages.items():
+        begun[beginning[:reach]] += marks
     for document in documents:
-        if document not in whole and not (begun and _holds(document, begun, reach)):
+        if hash(document) not in whole and not (begun and _holds(document, begun, reach)):
             yield document
 
 
@@ -162,15 +190,16 @@ _BEGINNING = 24
 """Characters by which a passage is looked for in a document, before all of it is compared."""
 
 
-def _holds(document: str, begun: Mapping[str, Sequence[str]], reach: int) -> bool:
-    """Whether a document holds one of the passages that begin with so many characters."""
+def _holds(document: str, begun: Mapping[str, Sequence[tuple[int, int]]], reach: int) -> bool:
+    """Whether a document holds one of the passages that begin with so many characters, known by length and hash."""
     for at in range(len(document) - reach + 1):
-        if any(document.startswith(text, at) for text in begun.get(document[at : at + reach], ())):
-            return True
+        for length, mark in begun.get(document[at : at + reach], ()):
+            if hash(document[at : at + length]) == mark:
+                return True
     return False
 
 
-def _digest(examples: Sequence[Example], undecided: Mapping[str, Collection[int]]) -> str:
+def _digest(examples: Iterable[Example], undecided: Mapping[str, Collection[int]]) -> str:
     """A hash of texts, calls and undecided places, whatever their order."""
 
     def said(call: Call, start: int) -> list[object]:
@@ -180,5 +209,6 @@ def _digest(examples: Sequence[Example], undecided: Mapping[str, Collection[int]
         places = sorted(undecided.get(one.text, ()))
         return [one.text, [said(p.call, p.start) for p in one.calls], *([places] if places else [])]
 
-    lines = sorted(json.dumps(described(one)) for one in examples)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    hashes = (hashlib.sha256(json.dumps(described(one)).encode()).digest() for one in examples)
+    # A sum, since it is the same in any order and holds no more than one of them.
+    return f"{sum(int.from_bytes(one) for one in hashes) % 2**256:064x}"

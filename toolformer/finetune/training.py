@@ -151,7 +151,7 @@ def run(
     arguments = training_arguments(config, folder.checkpoints, loading.device)
     prepared = prepared_on(arguments, name, config, loading)
     maker = _row_maker(prepared, config, texts.undecided)
-    mixture = make_rows(texts, maker, config)
+    mixture = make_rows(texts, maker, config, folder.path)
     held = {"plain": mixture.held_plain, "calls": mixture.held_calls}
     trainer, results = learn(folder, prepared, config, arguments, mixture.rows, held, trackers, on_progress, teacher)
     results["cut"] = maker.cut
