@@ -70,7 +70,7 @@ def test_a_row_reads_what_a_chat_sends_and_says_the_answer_up_to_the_end_of_its_
     assert tuple(row.ids[: len(sent)]) == sent
     assert own.decode(row.ids[len(sent) :]) == "The answer is<API> Calculator(4 + 3)→ 7</API> 7.</s>"
     assert row.ignored == frozenset(range(1, len(sent)))
-    assert own.decode(row.ids[row.own :]).startswith("<API>")
+    assert row.own == len(sent)  # the way to the call is learnt, too
 
 
 def test_without_calls_and_where_nothing_was_decided_places_are_those_of_the_answer() -> None:

@@ -122,6 +122,9 @@ class RowMaker:
         calls = [(place, piece.result) for place, piece in places if piece.result]
         results = {at for place, (begin, end) in calls for at in range(place + begin, place + end)}
         first = min((place for place, _ in calls), default=len(ids))
+        if said.before:
+            # How a chat's answer comes to its call is learnt: by itself, a model says other words on the way.
+            first = len(said.frame.begin)
         return self._row(said, ids, results if self._mask_results else set(), quiet, first, seed)
 
     def without_calls(self, example: Example, seed: str = "", *, turns: bool = False) -> TrainingRow:
