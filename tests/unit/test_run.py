@@ -9,9 +9,10 @@ import resource
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -36,6 +37,7 @@ from toolformer.data_gen.shard_records import digest
 from toolformer.data_gen.shards import Progress
 from toolformer.toolbox import ResultMemory
 from toolformer.tools.calculator import Calculator
+from toolformer.whole_file import whole_file
 
 
 def documents(count: int = 10) -> Iterator[Document]:
@@ -146,6 +148,22 @@ def test_a_shard_that_is_written_again_is_not_done_meanwhile(tmp_path: Path, mon
     monkeypatch.setattr(run_folder, "write_file", watched)
     run(tmp_path / "out", 3)  # the input has grown
     assert seen[:3] == [("kept", False), ("rejected", False), ("shards", False)]
+
+
+def test_a_shard_that_is_taken_again_is_not_done_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that is written again: a kill in between leaves it to be taken once more."""
+    part, mark, whole, seen = tmp_path / "part", tmp_path / "joined" / "shards" / "00000.json", whole_file, []
+    run(part, 2)
+
+    def watched(file: Path) -> AbstractContextManager[BinaryIO]:
+        seen.append((file.parent.name, mark.exists()))
+        return whole(file)
+
+    with RunFolder(tmp_path / "joined", {"limit": None}) as joined:
+        taken = joined.take(0, part)
+        monkeypatch.setattr(run_folder, "whole_file", watched)
+        assert joined.take(0, part) == taken == joined.done(0)
+    assert seen == [("kept", False), ("rejected", False), ("shards", False)]
 
 
 def test_a_rerun_does_nothing_and_changes_nothing(tmp_path: Path) -> None:
