@@ -95,7 +95,8 @@ def calibrate(
     given = {tool: lesson.filtering_threshold for tool, lesson in lessons.items()}
     used = done[: enough or len(done)]
     missing = sum(call.kind == ToolUnavailable.kind for shard in used for call in shard.rejected)
-    return Calibration(find_thresholds(by_tool, annotators[0].scorer, given), len(used), missing), done
+    found = find_thresholds(by_tool, [one.scorer for one in annotators], given)
+    return Calibration(found, len(used), missing), done
 
 
 def _enough(documents: int, scored: Sequence[int]) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 from toolformer.data_gen.records import Candidate
 from toolformer.data_gen.score import Scorer
+from toolformer.data_gen.workers import in_order
 from toolformer.own_json import made_of
 
 SHARE = 0.05
@@ -25,6 +26,8 @@ MOST = 600
 """Of more, the first ones are taken: each costs a decoy."""
 FEWEST = 60
 """With fewer, nothing is estimated."""
+TOGETHER = 100
+"""Decoys that are scored together, so that several scorers can share them."""
 LOWEST, WIDTH, BINS = -1.0, 0.125, 24
 """Of the histograms: from -1 to 2 nats."""
 
@@ -60,9 +63,9 @@ class Threshold:
 
 
 def find_thresholds(
-    scored: Mapping[str, Sequence[Candidate]], scorer: Scorer, given: Mapping[str, float]
+    scored: Mapping[str, Sequence[Candidate]], scorers: Sequence[Scorer], given: Mapping[str, float]
 ) -> dict[str, Threshold]:
-    """Each tool's threshold; that of the lesson (`given`) where there are too few candidates."""
+    """Each tool's threshold; that of the lesson (`given`) where there are too few candidates. Scorers share decoys."""
     found: dict[str, Threshold] = {}
     for tool, number in given.items():
         some = scored.get(tool, ())[:MOST]
@@ -71,9 +74,15 @@ def find_thresholds(
             kept = sum(one.gain >= number for one in some)
             found[tool] = Threshold(float(number), len(some), None, kept, found=False)
         else:
-            gains = scorer.decoys(some, _others(results))
+            others = _others(results)
+            parts = [(some[at : at + TOGETHER], others[at : at + TOGETHER]) for at in range(0, len(some), TOGETHER)]
+            gains = [gain for one in in_order(scorers, parts, _decoys) for gain in one]
             found[tool] = threshold([one.gain for one in some], gains)
     return found
+
+
+def _decoys(scorer: Scorer, part: tuple[Sequence[Candidate], Sequence[str]]) -> list[float]:
+    return scorer.decoys(*part)
 
 
 def threshold(gains: Sequence[float], decoys: Sequence[float]) -> Threshold:

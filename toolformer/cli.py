@@ -47,7 +47,6 @@ class Runs(Protocol):
 
     def run(self) -> None:
         """Do it, and print what came out."""
-        ...
 
 
 _FILES = {

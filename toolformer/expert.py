@@ -33,7 +33,6 @@ class HasAdapters(Protocol):
 
     def under(self, adapter: str) -> LanguageModel:
         """See `lm.LanguageModel`."""
-        ...
 
 
 @runtime_checkable
@@ -42,7 +41,6 @@ class AsksModel(Protocol):
 
     def with_model(self, model: HasAdapters) -> Self:
         """The same, ready to answer with this model."""
-        ...
 
 
 def with_model(tools: Iterable[Tool], model: DecodingModel) -> list[Tool]:

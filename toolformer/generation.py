@@ -25,6 +25,11 @@ class MadeCall:
     first in their results."""
 
 
+def made_call(call: Call, probability: float, rank: int, start: int, uses: tuple[int, ...] = ()) -> MadeCall:
+    """A call of the decoder's as one in a text."""
+    return MadeCall(call.tool, call.input, call.result or "", probability, rank, start, uses)
+
+
 @dataclass(frozen=True)
 class Generation:
     """What a model wrote behind a prompt."""
@@ -82,15 +87,7 @@ class Gathered:
     def calls(self) -> tuple[MadeCall, ...]:
         """The calls so far. One behind the place where a stop string ended the text stands at its end."""
         return tuple(
-            MadeCall(
-                one.call.tool,
-                one.call.input,
-                one.call.result or "",
-                one.probability,
-                one.rank,
-                min(one.start, len(self._text)),
-                one.uses,
-            )
+            made_call(one.call, one.probability, one.rank, min(one.start, len(self._text)), one.uses)
             for one in self._answered
         )
 

@@ -101,13 +101,11 @@ class Openings(Protocol):
     @property
     def probabilities(self) -> Sequence[Sequence[float]]:
         """For each text, p(opening | prompt, text[:i]) at every i from 0 to len(text) - 1; 0 where nobody asked."""
-        ...
 
     @property
     def ranks(self) -> Sequence[Sequence[int]]:
         """How many tokens are at least as likely as the opening at these places; as many as there are, where nobody
         asked."""
-        ...
 
     def sample(
         self,
@@ -121,11 +119,9 @@ class Openings(Protocol):
     ) -> list[Sample]:
         """One sample a draw, behind the opening and what is given behind it. The decoded text behind those ends at the
         first of `stops`, which is kept."""
-        ...
 
     def log_probabilities(self, continuations: Sequence[Continuation]) -> list[float]:
         """How likely the model finds it to write each continuation at its place."""
-        ...
 
     def __enter__(self) -> "Openings": ...
 
@@ -138,34 +134,27 @@ class Rows(Protocol):
     @property
     def logits(self) -> "torch.Tensor":
         """One row of fp32 logits for each text: what follows its last token."""
-        ...
 
     @property
     def lengths(self) -> Sequence[int]:
         """How many tokens each row has (for an encoder-decoder: the decoder's, its start token included)."""
-        ...
 
     @property
     def room(self) -> Sequence[int]:
         """How many more tokens fit into each row's context."""
-        ...
 
     def extend(self, ids: Sequence[Ids]) -> None:
         """Append to each row its ids, none for a row that waits."""
-        ...
 
     def truncate(self, row: int, length: int, logits: "torch.Tensor") -> None:
         """Cut a row to an earlier length: what came after never was. `logits` are those it had there, which whoever
         means to come back has kept."""
-        ...
 
     def keep(self, rows: Sequence[int]) -> None:
         """Keep these rows, in this order; a row named twice is forked."""
-        ...
 
     def add(self, prompts: Sequence[Ids]) -> None:
         """Put new rows behind the present ones."""
-        ...
 
 
 @dataclass
@@ -198,27 +187,22 @@ class DecodingModel(Protocol):
 
     def encode(self, text: str) -> Encoded:
         """A text from its beginning as ids, none of them a control id, whatever the text looks like."""
-        ...
 
     def encode_parts(self, parts: Sequence[Part]) -> tuple[int, ...]:
         """What goes on from other ids, such as a written call: control parts as their own tokens, the rest as plain.
 
         Some tokenizers put a space before a text's first word: `encode` does, this does not.
         """
-        ...
 
     def frame_turns(self, roles: Sequence[str]) -> list[tuple[int, ...]] | None:
         """What the model's chat template writes before, between and behind turns of these roles (system, user,
         assistant), ready for the model's own turn; None if it has no template. Control ids are among it."""
-        ...
 
     def decode(self, ids: Ids) -> str:
         """The ids as text, for people and for tools to read; never to be encoded again."""
-        ...
 
     def rows(self, prompts: Sequence[Ids]) -> Rows:
         """Begin to decode behind these prompts."""
-        ...
 
 
 class Judge(Protocol):
@@ -238,14 +222,12 @@ class Judge(Protocol):
         Where a model has no start token, the first token cannot be asked for and counts as certain (0.0), here and in
         `window_losses` behind an empty prefix.
         """
-        ...
 
     def window_losses(self, windows: Sequence[Window], *, exact: bool = False) -> list[float]:
         """The weighted loss of each window. A row is forwarded to its window's end and no further.
 
         `exact` is fp32 whatever the model's own precision: slower, for losses that `rounding` leaves in doubt.
         """
-        ...
 
 
 class LanguageModel(DecodingModel, Judge, Protocol):
@@ -260,7 +242,6 @@ class LanguageModel(DecodingModel, Judge, Protocol):
 
     def encode_behind(self, text: str) -> Encoded:
         """`encode` of a text that stands behind other words and a space, which its first token holds or is."""
-        ...
 
     def open(
         self,
@@ -272,14 +253,12 @@ class LanguageModel(DecodingModel, Judge, Protocol):
 
         A head is computed once and kept.
         """
-        ...
 
     def under(self, adapter: str) -> "LanguageModel":
         """The same base model under another of its adapters, by name or path, with the weights in memory once.
 
         Both can be asked from different threads: passes take turns.
         """
-        ...
 
 
 def syntax_of(model: DecodingModel) -> CallSyntax:

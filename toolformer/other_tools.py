@@ -25,11 +25,9 @@ class LangChainTool(Protocol):
 
     def get_input_jsonschema(self) -> dict[str, Any]:
         """The schema of its arguments."""
-        ...
 
     def invoke(self, input: Any, /) -> Any:  # noqa: A002 - LangChain's name
         """Its answer."""
-        ...
 
 
 class SmolagentsTool(Protocol):
@@ -41,7 +39,6 @@ class SmolagentsTool(Protocol):
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         """Its answer."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from toolformer.decode.decoder import STRIDE, Decoder
 from toolformer.decode.events import Answered, Ended, EndReason, Undone
 from toolformer.decode.options import AT_ONCE, Options
 from toolformer.errors import ConfigError
-from toolformer.generation import MadeCall, with_calls
+from toolformer.generation import made_call, with_calls
 from toolformer.lm import WINDOW, Ids, LanguageModel, Prompted, Window
 from toolformer.reflection import Draft, Reflection, Review, Step, Verdict, Why
 from toolformer.tool import DocumentFacts
@@ -118,7 +118,8 @@ class Reflector:
             for one in own:
                 text.reviews.append(self._review(one))
                 yield text.reviews[-1]
-            chosen = max((one for one in own if one.verdict == "changed"), key=_likely, default=None)
+            changing = [one for one in own if one.verdict == "changed"]
+            chosen = max(changing, key=lambda one: one.probability, default=None)
             text.tried |= {one.at for one in own if one.verdict != "changed"}
             if chosen is None:
                 text.why = "settled"
@@ -233,14 +234,7 @@ class Reflector:
         for stop in self._options.stop:  # its tokens are among the text's
             said = said.partition(stop)[0] if said.strip() else said
         calls = tuple(
-            MadeCall(
-                one.call.tool,
-                one.call.input,
-                one.call.result or "",
-                one.probability,
-                one.rank,
-                min(self._start(one), len(said)),
-            )
+            made_call(one.call, one.probability, one.rank, min(self._start(one), len(said)))
             for one in text.calls
             if one.call
         )
@@ -255,10 +249,6 @@ class Reflector:
             self._with_calls(text),
             text.tokens,
         )
-
-
-def _likely(one: _Try) -> float:
-    return one.probability
 
 
 def _known(one: _Try) -> bool:

@@ -30,16 +30,13 @@ class Tool(Protocol):
     @property
     def name(self) -> str:
         """What a model writes to call it."""
-        ...
 
     @property
     def description(self) -> str:
         """One line that says what it does."""
-        ...
 
     def __call__(self, text: str, /) -> str:
         """The answer to an input."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,6 @@ class Bindable(Protocol):
 
     def bind(self, facts: DocumentFacts) -> Tool:
         """The same tool for a text of which this is known."""
-        ...
 
 
 def traits_of(tool: Tool) -> Traits:

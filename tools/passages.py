@@ -21,8 +21,6 @@ class Source(Protocol):
     @property
     def identity(self) -> str:
         """What is searched (a host and a language, an index's hash): it changes whenever the answers may."""
-        ...
 
     def search(self, query: str, limit: int) -> list[Passage]:
         """Up to `limit` passages, the best first; none if nothing fits. A search that fails raises ToolError."""
-        ...

@@ -26,16 +26,13 @@ class Reader(Protocol):
     @property
     def version(self) -> str:
         """Which reader this is (a model's name, a table's hash): it changes whenever the answers may."""
-        ...
 
     @property
     def needs_passages(self) -> bool:
         """Whether it knows nothing by itself."""
-        ...
 
     def answer(self, question: str, passages: Sequence[Passage]) -> str:
         """A short answer, or a ToolError that says why there is none; ToolNothing if it looked and does not know."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,6 @@ def words_of(text: str) -> list[str]:
 class _Ranker(Protocol):
     def rank(self, query: str, limit: int) -> list[tuple[int, float]]:
         """Numbers of passages with their scores, the best first."""
-        ...
 
 
 class SearchIndex:

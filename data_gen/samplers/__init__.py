@@ -19,32 +19,26 @@ class Sampler(Protocol):
     @property
     def model(self) -> LanguageModel:
         """The model in this process that it asks, or at least counts by."""
-        ...
 
     @property
     def prunes(self) -> bool:
         """Whether it drops hopeless places by itself, for which the texts must have been read."""
-        ...
 
     @property
     def ranked(self) -> bool:
         """Whether its calls are only proposals, of which the model has to choose."""
-        ...
 
     @property
     def identity(self) -> Mapping[str, object]:
         """What decides its calls, for `config.json`."""
-        ...
 
     def room(self, lesson: Lesson) -> int:
         """How many tokens of that model a text may have, so that the lesson's prompt and a call fit beside it."""
-        ...
 
     def calls(
         self, lessons: Sequence[Lesson], texts: Sequence[EncodedText], rejected: list[Rejected]
     ) -> Iterator[Candidate]:
         """Calls at places in these texts, each different one once; all that is none goes to `rejected`."""
-        ...
 
 
 class Several:

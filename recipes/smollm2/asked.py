@@ -1,4 +1,4 @@
-"""Short texts of our own about days, and questions with their answers about facts and pages.
+"""Short texts of our own about days, and questions with their answers about sums, facts and pages.
 
 How they are worded stands in asked.toml. No question is taken from a set that others made.
 """
@@ -14,6 +14,7 @@ from typing import Any
 
 from recipes.reader import pairs
 from recipes.reader.templates import TEMPLATES
+from recipes.smollm2.problems import numbers
 from toolformer.builtin import knowledge
 from toolformer.tools.dates import Calendar, Dates, written
 from toolformer.tools.passages import Passage
@@ -89,6 +90,29 @@ def _part(result: str, said: str) -> str:
     if said in ("month", "year"):
         return words[-3] if said == "month" else words[-1]
     return words[0] if said == "weekday" else result
+
+
+def sums(seed: str, count: int) -> Iterator[Json]:
+    """So many questions for a sum, each with its answer and the call that is right."""
+    rng = random.Random(seed)
+    seen: set[str] = set()
+    while len(seen) < count:
+        made = sum_of(rng, _said()["sums"])
+        if made["text"] not in seen:
+            seen.add(made["text"])
+            yield {"id": f"asked-sum-{len(seen)}", **made}
+
+
+def sum_of(rng: random.Random, told: Json) -> Json:
+    """One question for a sum, with its answer."""
+    kind, words = rng.choice(told["words"])
+    written, given, result = numbers(rng, kind, cents=False)
+    asked = _SLOT.sub(lambda slot: given[slot[1]], words)
+    slots = {"s": asked, "S": asked[:1].upper() + asked[1:], "A": rng.choice(_said()["answers"]["of"]), "r": result}
+    template = f"{rng.choice(told['asked'])} {rng.choice(told['answered'])}"
+    text = _SLOT.sub(lambda slot: slots[slot[1]], template)
+    call = {"tool": "Calculator", "input": written, "result": result, "start": text.rindex(result)}
+    return {"text": text, "calls": [call]}
 
 
 def facts(seed: str, count: int) -> Iterator[Json]:

@@ -1,4 +1,5 @@
-"""The texts that smollm2-tools reads without calls: short pieces of prose, in which it is to stay quiet.
+"""The texts that smollm2-tools reads without calls: short pieces of prose, and what people say to a chat where no tool
+helps (chatter.toml). In both it is to stay quiet.
 
     python -m recipes.smollm2.plain DATA OUT
 
@@ -9,6 +10,7 @@ of it that kept none.
 import argparse
 import random
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +37,7 @@ def main() -> None:
     chosen = parser.parse_args()
     if digest(chosen.data / WIKITEXT.file) != WIKITEXT.sha256:
         sys.exit(f"{chosen.data} holds another {WIKITEXT.file} than this recipe was made with, or none")
-    texts = [*pieces(chosen.data)]
+    texts = [*pieces(chosen.data), *chatter()]
     write(chosen.out / "plain.jsonl", [{"id": str(number), "text": text} for number, text in enumerate(texts)])
     print(f"{len(texts)} texts")
 
@@ -43,11 +45,18 @@ def main() -> None:
 def pieces(data: Path) -> Iterator[str]:
     """The beginnings of texts that are neither learnt from otherwise nor measured on."""
     rng = random.Random(SEED)
-    measured = {text[:_SAME] for some in prose.texts(data).values() for text in some}
+    draws = [prose.texts(data, draw) for draw in (prose.TOLD, prose.TO_CHOOSE)]
+    measured = {text[:_SAME] for kinds in draws for some in kinds.values() for text in some}
     learnt = {row["text"] for row in drawn(data)[0]}
     for source in PIECES:
         free = [text for text in texts(data, source) if text[:_SAME] not in measured and text not in learnt]
         yield from (begun(text, source.longest or len(text)) for text in rng.sample(free, source.texts))
+
+
+def chatter() -> Iterator[str]:
+    """Texts of two lines: what somebody says, and an answer."""
+    said = tomllib.loads(Path(__file__).with_name("chatter.toml").read_text("utf-8"))["chatter"]
+    return (f"{asked}\n{answer}" for asked, answer in said.items())
 
 
 def texts(data: Path, source: Source) -> list[str]:

@@ -1,15 +1,17 @@
 """What teaching cost in prose: calls where none was asked for, and perplexity without calls.
 
-    python -m recipes.smollm2.prose DATA [--model smollm2-tools] [--base smollm2]
+    python -m recipes.smollm2.prose DATA [--model smollm2-tools] [--base smollm2] [--to-choose]
 
 DATA holds the files that `corpus.py` draws from, and WikiText-2. The texts are drawn by a seed; none is one of the
-recipe's. A text counts as called in if the opening is among the k likeliest next tokens anywhere in it. Perplexities
-leave out the first token of a text: it follows nothing, and what texts begin with is easily learnt.
+recipe's. Settings are chosen with `--to-choose`, by other texts than those whose figures are told. A text counts as
+called in if the opening is among the k likeliest next tokens anywhere in it. Perplexities leave out the first token of
+a text: it follows nothing, and what texts begin with is easily learnt.
 """
 
 import argparse
 import random
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from recipes.smollm2.corpus import drawn
@@ -18,14 +20,26 @@ from toolformer.builtin.compare import nearest_in, perplexity
 from toolformer.hf import load
 from toolformer.lm import LanguageModel, syntax_of
 
-SEED = 2026
-WIKITEXT = "wikitext2/test.txt"
 LONGEST = 600
 """Characters of a text that are read."""
-TEXTS = {"introductions": 100, "web pages": 50, "paragraphs of WikiText": 50}
-RANKS = (1, 10)
+RANKS = (1, 3, 10)
 _TOGETHER = 25
 """Texts that are read together."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Which texts are drawn, and how many of each kind."""
+
+    seed: int | str
+    wikitext: str
+    introductions: int
+    pages: int
+    paragraphs: int
+
+
+TOLD = Draw(2026, "wikitext2/test.txt", 100, 50, 50)
+TO_CHOOSE = Draw("to choose", "wikitext2/valid.txt", 40, 25, 40)
 
 
 def main() -> None:
@@ -34,24 +48,28 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="the folder of the public files")
     parser.add_argument("--model", default="smollm2-tools", help="the tool user (default: %(default)s)")
     parser.add_argument("--base", default="smollm2", help="what it was finetuned from (default: %(default)s)")
+    parser.add_argument("--to-choose", action="store_true", help="texts to choose settings by")
     chosen = parser.parse_args()
-    for line in measured(load(chosen.base), load(chosen.model), texts(chosen.data)):
+    some = texts(chosen.data, TO_CHOOSE if chosen.to_choose else TOLD)
+    for line in measured(load(chosen.base), load(chosen.model), some):
         print(line, flush=True)
 
 
-def texts(data: Path) -> Mapping[str, list[str]]:
+def texts(data: Path, draw: Draw) -> Mapping[str, list[str]]:
     """Texts of each kind that the recipe does not learn from."""
-    rng = random.Random(SEED)
-    learnt = {row["text"] for row in drawn(data)[0]}
-    wikitext = (data / WIKITEXT).read_text("utf-8").splitlines()
+    rng = random.Random(draw.seed)
+    taken = {row["text"] for row in drawn(data)[0]}
+    if draw is not TOLD:
+        taken |= {text for some in texts(data, TOLD).values() for text in some}
+    wikitext = (data / draw.wikitext).read_text("utf-8").splitlines()
     there = {
-        "introductions": [row["text"] for row in rows(data / WIKIPEDIA.file)],
-        "web pages": [row["text"] for row in rows(data / POSTS.file)],
-        "paragraphs of WikiText": [line.strip() for line in wikitext if len(line) > 400],
+        "introductions": ([row["text"] for row in rows(data / WIKIPEDIA.file)], draw.introductions),
+        "web pages": ([row["text"] for row in rows(data / POSTS.file)], draw.pages),
+        "paragraphs of WikiText": ([line.strip() for line in wikitext if len(line) > 400], draw.paragraphs),
     }
     return {
-        kind: [text[:LONGEST] for text in rng.sample([one for one in there[kind] if one not in learnt], number)]
-        for kind, number in TEXTS.items()
+        kind: rng.sample([cut for one in some if one not in taken and (cut := one[:LONGEST]) not in taken], number)
+        for kind, (some, number) in there.items()
     }
 
 

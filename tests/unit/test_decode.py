@@ -204,11 +204,12 @@ def test_no_call_opens_inside_a_character() -> None:
 
 def test_control_tokens_are_never_text() -> None:
     for options in ({"k": 0}, {"calls": 0}, {"tools": ()}, {"k": 0, "do_sample": True, "top_k": 2}):
-        said = text(
-            decode(lambda said: {OPEN: 0.4, ARROW: 0.3, CLOSE: 0.2, "a": 0.09, "b": 0.005}, max_new_tokens=5, **options)
+        events = decode(
+            lambda said: {OPEN: 0.4, ARROW: 0.3, CLOSE: 0.2, "a": 0.09, "b": 0.005}, max_new_tokens=5, **options
         )
-        assert len(said) == 5
+        assert len(said := text(events)) == 5
         assert not {OPEN, ARROW, CLOSE} & {*said}
+        assert kinds(events) == [Ended]
 
 
 def test_as_text_the_opening_is_plain_where_calls_are_disabled() -> None:
@@ -276,10 +277,12 @@ def test_a_call_that_fails_is_undone(follows: str, options: dict[str, Any], reas
     assert ending(events) == "end"
 
 
+@pytest.mark.parametrize("ways", [{}, {"branches": 2}, {"calls_sampled": 3, "call_temperature": 0.01}], ids=str)
 @pytest.mark.parametrize("context", range(2, 26))
-def test_in_a_context_of_whatever_length_there_is_a_text(context: int) -> None:
+def test_in_a_context_of_whatever_length_there_is_a_text(context: int, ways: dict[str, Any]) -> None:
     """Rows assert that nothing runs over: neither a call's name, which is written at once, nor its result."""
-    said = text(decode(either(CALLED, "x is so."), context=context))
+    tools = (Fake("Sum", adds), Fake("Sub", fails))
+    said = text(decode(either(CALLED, "x is so."), tools=tools, context=context, **ways))
     assert said
     assert any(whole.startswith(said) for whole in (" is so.", " is 4."))
 
@@ -451,6 +454,27 @@ def test_a_branch_that_fails_leaves_the_others() -> None:
     )
     assert kinds(events) == [Opened, Undone, Undone, Ended]
     assert text(events).startswith("y")
+
+
+def test_branches_are_different_tools_however_many_ways_a_tokenizer_has_to_write_a_name() -> None:
+    """`Now(` is one, and `Now()]`, in which the brackets are one token, another."""
+    asked: list[str] = []
+
+    def answer(text: str) -> str:
+        asked.append(text)
+        return "3"
+
+    def following(said: str) -> dict[str, float]:
+        if said == "x [":
+            return {"N": 0.8, "S": 0.1}
+        if said == "x [Now":
+            return {"()]": 0.5, "(": 0.4}
+        return dict(script("x [Now(1)] ", "x [Sum(2)] ")(said))
+
+    model = Merging(follows=following)
+    run = Decoder(model, Toolbox([Fake("Now", answer), Fake("Sum", answer)]), CallSyntax.TEXT).run
+    list(run([model.encode("x").ids], Options(k=1, branches=2)))
+    assert sorted(asked) == ["1", "2"]
 
 
 def test_branches_beside_other_rows() -> None:

@@ -1,12 +1,19 @@
 """Texts that come and go while others are written, each with its own options."""
 
+import threading
+import time
+
+import pytest
+
 from tests.fakes import ScriptedLM, script
 from tests.serving import ARROW, CLOSE, OPEN, Told, adds
 from toolformer.calls import CallSyntax
-from toolformer.decode.events import Answered, Ended, Event, Text
+from toolformer.decode import running as module
+from toolformer.decode.events import Answered, Called, Ended, Event, Text
 from toolformer.decode.options import Options
 from toolformer.decode.row import Asked
 from toolformer.decode.running import Running
+from toolformer.decode.states import Waiting
 from toolformer.toolbox import Toolbox
 
 
@@ -57,6 +64,55 @@ def test_a_text_that_is_dropped_is_over_and_the_others_go_on() -> None:
     events += steps(running)
     assert [said(events, row) for row in range(3)] == ["bcdef", "bc", "bcdef"]
     assert [event.row for event in events if isinstance(event, Ended)] == [0, 2]
+    running.close()
+
+
+@pytest.mark.parametrize("end", ["drop", "close"])
+def test_a_call_that_no_thread_has_taken_is_not_run_for_a_text_that_is_over(
+    end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_TOOLS_AT_ONCE", 1)
+    asked: list[str] = []
+    begins, goes_on = threading.Event(), threading.Event()
+
+    def answer(text: str) -> str:
+        asked.append(text)
+        begins.set()
+        return text if goes_on.wait(10) else "late"
+
+    texts = [f"{name}{OPEN} Sum({name}){ARROW} {name}{CLOSE}." for name in "ab"]
+    model = ScriptedLM(follows=script(*texts))
+    running = Running(model, Toolbox([Told(answer)]), CallSyntax.TOKENS)
+    running.add([Asked(row, model.encode(name).ids, Options()) for row, name in enumerate("ab")])
+    while len(out := [row.state.result for row in running._rows if isinstance(row.state, Waiting)]) < 2:
+        running.choose(0.0)
+        running.feed()
+    assert begins.wait(10)
+    if end == "drop":
+        running.drop(1)
+        goes_on.set()
+        assert said(steps(running), 0) == "."
+    running.close()
+    goes_on.set()
+    assert out[0].result(10) == "a"
+    assert out[1].cancelled()
+    assert asked == ["a"]
+
+
+def test_where_all_texts_wait_for_tools_they_are_waited_for_as_long_as_is_said() -> None:
+    goes_on = threading.Event()
+    model = ScriptedLM(follows=script(f"a{OPEN} Sum(1){ARROW} 1{CLOSE}."))
+    running = Running(model, Toolbox([Told(lambda text: text if goes_on.wait(10) else "late")]), CallSyntax.TOKENS)
+    running.add([Asked(0, model.encode("a").ids, Options())])
+    events: list[Event] = []
+    while not any(isinstance(event, Called) for event in events):
+        events += running.choose(0.0)
+        running.feed()
+    begun_at = time.monotonic()
+    assert running.choose(0.05) == []
+    assert 0.05 <= time.monotonic() - begun_at < 5
+    goes_on.set()
+    assert [type(event) for event in running.choose(10)] == [Answered]
     running.close()
 
 

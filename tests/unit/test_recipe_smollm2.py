@@ -23,6 +23,7 @@ from toolformer.data_gen.match import says_next
 from toolformer.data_gen.records import Document
 from toolformer.finetune import TrainConfig
 from toolformer.finetune.prepare import prepare
+from toolformer.finetune.turns import answer_at
 from toolformer.hf import load
 from toolformer.hf.adapter import SETTINGS, WEIGHTS
 from toolformer.loading import Loading
@@ -68,6 +69,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(made, "PROBLEMS", 4)
     monkeypatch.setattr(made, "DAYS", 2)
     monkeypatch.setattr(made, "FACTS", 1)
+    monkeypatch.setattr(made, "SUMS", 5)
     monkeypatch.setattr(made, "SOURCES", [made.BARE, made.WIKIPEDIA, made.POSTS, made.MAWPS])
     return made
 
@@ -79,9 +81,9 @@ def test_a_text_is_drawn_once_and_no_passage_is_a_text(
         monkeypatch.setattr("sys.argv", ["corpus.py", str(tmp_path / "data"), str(tmp_path / out)])
         recipe.main()
     texts, passages = ([*recipe.rows(tmp_path / "one" / name)] for name in ("corpus.jsonl", "passages.jsonl"))
-    assert (len(texts), len({row["id"] for row in texts}), len(passages)) == (25, 25, 7 + 3221)
+    assert (len(texts), len({row["id"] for row in texts}), len(passages)) == (30, 30, 7 + 3221)
     assert not {row["text"] for row in texts} & {row["text"] for row in passages}
-    assert sum("calls" in row for row in texts) == 9 + 3 + 2 + 4 + 2 + 1
+    assert sum("calls" in row for row in texts) == 9 + 3 + 2 + 4 + 2 + 1 + 5
     assert sum("date" in row for row in texts) == 2 + 3 + 2
     assert "long" not in {row["id"] for row in texts}
     assert (tmp_path / "one" / "corpus.jsonl").read_bytes() == (tmp_path / "two" / "corpus.jsonl").read_bytes()
@@ -141,6 +143,17 @@ def test_texts_about_days_say_what_the_tool_answers_on_their_day() -> None:
         assert says_next(call["result"], one["text"][place:])
         assert any(p.word == place and tool.bind(facts)(p.input) == call["result"] for p in proposed), one
     assert {call["tool"] for one in made for call in one["calls"]} == {"Calendar", "Dates"}
+
+
+def test_every_sum_that_is_asked_for_is_answered() -> None:
+    made = [*asked.sums("test", 200)]
+    assert len({one["text"] for one in made}) == 200
+    for one in made:
+        (call,) = one["calls"]
+        assert float(Calculator()(call["input"])) == float(call["result"])
+        assert one["text"].startswith(call["result"], call["start"])
+        assert 0 < answer_at(one["text"], call["start"]) <= call["start"]
+        assert not set("{}") & set(one["text"])
 
 
 def test_facts_and_pages_are_asked_with_their_answers() -> None:

@@ -14,6 +14,7 @@ from tests.fakes import ScriptedLM
 from toolformer.calls import CallSyntax
 from toolformer.data_gen.known import KnownCall, KnownText
 from toolformer.eval.outcomes import CallMade, Outcome
+from toolformer.finetune.turns import answer_at
 
 PROBLEM = "Ann has 8 pens and Tom has 2 pens and five caps. How many pens has Ann more? The answer is"
 
@@ -71,22 +72,28 @@ def test_what_teaching_cost_is_said_of_each_kind_of_text() -> None:
     base = ScriptedLM(loss=lambda prefix, text, position: 1.0 if position else 9.0)  # of which nothing is seen
     user = ScriptedLM(follows=follows, loss=lambda prefix, text, position: 1.5)
     (line,) = prose.measured(base, user, {"lines": ["ab", "b", "bb", "bbb"]})
-    assert line == "4 lines: perplexity 2.72 untaught, 4.48 taught (+64.9%); called in 25% at k = 1, 100% at k = 10"
+    assert line == (
+        "4 lines: perplexity 2.72 untaught, 4.48 taught (+64.9%); called in 25% at k = 1, 100% at k = 3, 100% at k = 10"
+    )
 
 
 def test_no_text_of_the_recipe_is_measured_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     long = "x" * 401
-    (tmp_path / "wikitext2").mkdir()
-    (tmp_path / prose.WIKITEXT).write_text(f"short\n{long}\n")
+    (tmp_path / "wiki.txt").write_text(f"short\n{long}\n{long}y\n")
     monkeypatch.setattr(prose, "drawn", lambda data: ([{"text": "learnt"}], []))
-    monkeypatch.setattr(prose, "rows", lambda path: [{"text": "learnt"}, {"text": f"{path.name} {long * 3}"}])
-    monkeypatch.setattr(prose, "TEXTS", dict.fromkeys(prose.TEXTS, 1))
-    found = prose.texts(tmp_path)
+    monkeypatch.setattr(
+        prose, "rows", lambda path: [{"text": "learnt"}, *({"text": f"{path.name} {n} {long * 3}"} for n in range(2))]
+    )
+    monkeypatch.setattr(prose, "TOLD", prose.Draw(1, "wiki.txt", 1, 1, 1))
+    found = prose.texts(tmp_path, prose.TOLD)
     assert [some[0].split()[0] for some in found.values()][:2] == [
         Path(sources.WIKIPEDIA.file).name,
         Path(sources.POSTS.file).name,
     ]
-    assert {len(text) for some in found.values() for text in some} == {prose.LONGEST, 401}
+    assert {len(text) for some in found.values() for text in some} <= {prose.LONGEST, 401, 402}
+    # Of two texts, one is told of, and settings are chosen by the other.
+    other = prose.texts(tmp_path, prose.Draw("to choose", "wiki.txt", 1, 1, 1))
+    assert not {text for some in found.values() for text in some} & {text for some in other.values() for text in some}
 
 
 def test_a_right_call_is_looked_for_among_the_samples_of_each_known_place() -> None:
@@ -122,5 +129,11 @@ def test_a_piece_is_of_no_text_that_is_learnt_from_otherwise_or_measured_on(
     (tmp_path / "wiki.txt").write_text("\n".join(["= A heading =", measured, learnt, free]) + "\n")
     monkeypatch.setattr(plain, "PIECES", (sources.Source("wiki.txt", "", 1, 10),))
     monkeypatch.setattr(plain, "drawn", lambda data: ([{"text": learnt.strip()}], []))
-    monkeypatch.setattr(prose, "texts", lambda data: {"paragraphs": [measured[:250]]})
+    monkeypatch.setattr(prose, "texts", lambda data, draw: {"paragraphs": [measured[:250]]})
     assert [*plain.pieces(tmp_path)] == ["Free stand"]
+
+
+def test_what_people_say_to_a_chat_is_answered_in_a_second_line() -> None:
+    said = [*plain.chatter()]
+    assert len({*said}) == len(said) > 90
+    assert all(answer_at(text, len(text)) and text.count("\n") == 1 for text in said)

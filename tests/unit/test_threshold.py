@@ -1,6 +1,7 @@
 """How much a result must gain, found from decoys: worked by hand."""
 
 import math
+import time
 from collections.abc import Callable
 
 import pytest
@@ -19,6 +20,7 @@ from toolformer.data_gen.threshold import (
     LEAST,
     MOST,
     SHARE,
+    TOGETHER,
     Threshold,
     _others,
     find_thresholds,
@@ -125,11 +127,11 @@ def test_a_decoy_that_does_not_fit_or_has_no_loss_gains_nothing() -> None:
 
 def test_too_few_candidates_or_results_leave_the_lessons_number() -> None:
     never = scorer(lambda prefix, text, position: 0 / 0)
-    few = find_thresholds({"Calculator": scored(FEWEST - 1)}, never, {"Calculator": 0.7, "QA": 1})
+    few = find_thresholds({"Calculator": scored(FEWEST - 1)}, [never], {"Calculator": 0.7, "QA": 1})
     # They gain 1.5 - n / 59: those up to n = 47 reach 0.7.
     assert few["Calculator"] == Threshold(0.7, 59, None, 48, found=False)
     assert few["QA"] == Threshold(1.0, 0, None, 0, found=False)
-    same = find_thresholds({"Calculator": scored(FEWEST, lambda n: "same")}, never, {"Calculator": 0.7})
+    same = find_thresholds({"Calculator": scored(FEWEST, lambda n: "same")}, [never], {"Calculator": 0.7})
     assert not same["Calculator"].found
 
 
@@ -140,7 +142,7 @@ def test_enough_candidates_are_asked_with_other_results() -> None:
         asked.append(prefix)
         return 2.0
 
-    found = find_thresholds({"Calculator": scored(FEWEST)}, scorer(loss), {"Calculator": 0.7})["Calculator"]
+    found = find_thresholds({"Calculator": scored(FEWEST)}, [scorer(loss)], {"Calculator": 0.7})["Calculator"]
     assert asked == [f" [Calculator(x) -> {(n + 30) % 60}]" for n in range(60)]
     # No decoy gains anything: the least of the gains, 1.5 - 59 / 60, is the threshold, and all are kept.
     assert (found.found, found.kept, found.share) == (True, FEWEST, 0.0)
@@ -154,5 +156,25 @@ def test_of_very_many_candidates_the_first_are_enough() -> None:
         asked.append(prefix)
         return 2.0
 
-    found = find_thresholds({"Calculator": scored(MOST + 9)}, scorer(loss), {"Calculator": 0.7})["Calculator"]
+    found = find_thresholds({"Calculator": scored(MOST + 9)}, [scorer(loss)], {"Calculator": 0.7})["Calculator"]
     assert (found.candidates, len(asked)) == (MOST, MOST)
+
+
+def test_several_scorers_share_the_decoys_and_find_the_same() -> None:
+    asked: list[list[str]] = [[], []]
+
+    def one(number: int) -> Scorer:
+        def loss(prefix: str, text: str, position: int) -> float:
+            asked[number].append(prefix)
+            time.sleep(0.001)  # so that the other one comes to its turn
+            return 1.0 + len(prefix) % 7 / 10
+
+        return scorer(loss)
+
+    candidates = {"Calculator": scored(MOST)}
+    alone = find_thresholds(candidates, [one(0)], {"Calculator": 0.7})
+    every = sorted(asked[0])
+    asked[0].clear()
+    assert find_thresholds(candidates, [one(0), one(1)], {"Calculator": 0.7}) == alone
+    assert sorted(asked[0] + asked[1]) == every
+    assert min(map(len, asked)) >= TOGETHER

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.fakes import END, Next, ScriptedLM, script
 from toolformer import CallSyntax, Options, Toolbox, Traits
 from toolformer.decode.decoder import Decoder
-from toolformer.decode.events import Answered, Event, Opened, Undone
+from toolformer.decode.events import Answered, Ended, Event, Opened, Text, Undone
 from toolformer.decode.trigger import FILE, Bar, Thresholds, log_odds, read_thresholds, write_thresholds
 from toolformer.errors import ConfigError, DataError
 from toolformer.eval.settings import Settings
@@ -64,6 +65,28 @@ SUM, ASK = "Sum(2+2)", "Ask(who?)"
 @pytest.mark.parametrize(("chance", "threshold", "opens"), [(0.3, 0.25, True), (0.3, 0.35, False), (0.7, 0.65, True)])
 def test_a_call_opens_where_its_probability_reaches_the_threshold(chance: float, threshold: float, opens: bool) -> None:
     assert called(events(opening(chance, SUM), threshold=threshold)) is opens
+
+
+def test_a_probability_that_is_just_the_threshold_reaches_it() -> None:
+    class Torn(ScriptedLM):
+        """Behind "x is", the call and the space are equally likely, to the last bit."""
+
+        def logits(self, said: str) -> torch.Tensor:
+            likely = super().logits(said)
+            return torch.where(likely < -1, -math.inf, 0.0) if said == "x is" else likely
+
+    model = Torn(follows=opening(0.5, SUM))
+    for threshold, opens in ((0.5, True), (0.5000001, False)):
+        found = Decoder(model, Toolbox([Fake("Sum", "4")])).run([model.encode("x").ids], Options(threshold=threshold))
+        assert called([*found]) is opens
+
+
+def test_no_call_opens_where_it_would_be_below_the_threshold_of_every_tool() -> None:
+    """It would be undone once the tool is named: for nothing, and whoever watches would see it come and go."""
+    tools = Thresholds(Bar(0.5), {"Sum": Bar(0.4), "Ask": Bar(0.6)})
+    assert [type(event) for event in events(opening(0.3, SUM), tools) if not isinstance(event, Text)] == [Ended]
+    found = events(opening(0.45, ASK), tools)
+    assert [type(event) for event in found if not isinstance(event, Text)] == [Opened, Undone, Ended]
 
 
 def test_rank_decides_unless_the_model_has_been_calibrated_or_a_threshold_is_given() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from toolformer.errors import ConfigError, DataError
-from toolformer.lock import sole_writer
+from toolformer.lock import LOCK, sole_writer
 from toolformer.whole_file import make_folder, remove_unfinished, whole_file
 
 
@@ -40,13 +40,25 @@ def test_a_files_content_is_synced_before_it_is_renamed_and_its_folder_behind(
     path, sync, seen = tmp_path / "file", os.fsync, []
 
     def watched(descriptor: int) -> None:
-        seen.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), path.exists()))
+        synced = os.fstat(descriptor)
+        seen.append("folder" if stat.S_ISDIR(synced.st_mode) else f"file of {synced.st_size}")
+        assert path.exists() == stat.S_ISDIR(synced.st_mode)
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", watched)
     with whole_file(path) as file:
         file.write(b"whole")
-    assert seen == [(False, False), (True, True)]
+    assert seen == ["file of 5", "folder"]
+
+
+def test_no_file_stays_open_however_many_are_written(tmp_path: Path) -> None:
+    """A long run writes thousands, and a process may have a thousand open."""
+    before = os.listdir("/dev/fd")
+    with sole_writer(tmp_path):
+        for number in range(3):
+            with whole_file(tmp_path / f"{number}"):
+                pass
+    assert os.listdir("/dev/fd") == before
 
 
 def test_where_no_file_can_be(tmp_path: Path) -> None:
@@ -97,6 +109,13 @@ def test_one_writer_at_a_time_and_another_after_it(tmp_path: Path) -> None:
         raise ZeroDivisionError
     with sole_writer(folder):
         pass
+
+
+def test_where_no_lock_can_be_nothing_is_written(tmp_path: Path) -> None:
+    (tmp_path / LOCK).mkdir()
+    with pytest.raises(DataError, match=f"^cannot write to {tmp_path}: Is a directory; choose another folder$"):  # noqa: SIM117
+        with sole_writer(tmp_path):
+            pytest.fail("it was let in")
 
 
 def test_a_device_or_a_pipe_is_not_replaced(tmp_path: Path) -> None:

@@ -21,7 +21,10 @@ from toolformer.version import DISTRIBUTION
 from toolformer.whole_file import make_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from toolformer.eval.tool_lm import Member
+    from toolformer.tool import Tool
 
 _TASKS = "lama,math,qa,dateset,bbh,mmlu,ppl"
 _PAPER_TASKS = "lama,asdiv,svamp,mawps,qa,dates,ppl"
@@ -105,50 +108,70 @@ class Eval:
             import lm_eval  # noqa: F401
         except ImportError as error:
             raise ConfigError(f"lm-eval is not installed: pip install '{DISTRIBUTION}[eval]'") from error
-        from toolformer import load
         from toolformer.eval import evaluating
-        from toolformer.eval.eval_display import Display
         from toolformer.eval.eval_report import write_reports
-        from toolformer.eval.methods.ensemble import members_of
         from toolformer.eval.results import results, write_results
-        from toolformer.model import find_thresholds
 
-        paper = self.preset == "paper"
-        names = self.tasks or (_PAPER_TASKS if paper else _TASKS)
-        asking = self.asking if self.k or paper else self._by_thresholds()
-        k = self.k or self._by_default(asking)
-        chosen = Asked(tasks=_names(names), k=_numbers(k), **vars(asking))
-        tools = self.tools or ",".join(PAPER if paper else MEASURED)
-        made = [] if tools == "none" else make_tools(self.settings, _names(tools))
+        chosen, tools = self._chosen(), self._tools()
         # Before the model, which may take long: what is missing is said at once.
         for folder in self.beside:
             results(folder)
-        if self.prompts and asking.method != ENSEMBLE:
-            raise ConfigError(f"--prompts goes with --method {ENSEMBLE}, not {asking.method}: leave out one")
-        members = members_of(self.model, self.prompts, self.loading) if asking.method == ENSEMBLE else []
+        members = self._members(chosen)
         tasks = evaluating.load_tasks(chosen)
         if odd := evaluating.odd_sizes(tasks):
             print(odd, file=sys.stderr)
         if self.learnt:
             self._look(tasks)
+        self._ask(chosen, tools, tasks, members)
+        write_results(self.out)
+        return write_reports([self.out, *self.beside])
+
+    def _chosen(self) -> Asked:
+        """Which tasks are asked, with which k, and how."""
+        paper = self.preset == "paper"
+        asking = self.asking if self.k or paper else self._by_thresholds()
+        names = self.tasks or (_PAPER_TASKS if paper else _TASKS)
+        return Asked(tasks=_names(names), k=_numbers(self.k or self._by_default(asking)), **vars(asking))
+
+    def _tools(self) -> "list[Tool]":
+        """What the model may call."""
+        names = self.tools or ",".join(PAPER if self.preset == "paper" else MEASURED)
+        return [] if names == "none" else make_tools(self.settings, _names(names))
+
+    def _members(self, chosen: Asked) -> "Sequence[Member]":
+        """The learned prompts that vote, for the method that lets them."""
+        from toolformer.eval.methods.ensemble import members_of
+
+        if chosen.method == ENSEMBLE:
+            return members_of(self.model, self.prompts, self.loading)
+        if self.prompts:
+            raise ConfigError(f"--prompts goes with --method {ENSEMBLE}, not {chosen.method}: leave out one")
+        return []
+
+    def _ask(
+        self, chosen: Asked, tools: "Sequence[Tool]", tasks: "Mapping[str, Any]", members: "Sequence[Member]"
+    ) -> None:
+        """Load the model, and ask it what was not asked yet."""
+        from toolformer import load
+        from toolformer.eval.eval_display import Display
+        from toolformer.eval.evaluating import evaluate
+        from toolformer.model import find_thresholds
+
         model = load(self.model, **vars(self.loading))
-        by_method = "" if asking.method == OURS else f"{model.name}, {asking.method}"
-        about = {"adapter": self.loading.adapter or "", "label": self.label or by_method}
+        by_method = "" if chosen.method == OURS else f"{model.name}, {chosen.method}"
         with Display() as display:
-            evaluating.evaluate(
+            evaluate(
                 model,
-                made,
+                tools,
                 chosen,
                 self.out,
                 tasks=tasks,
-                about=about,
+                about={"adapter": self.loading.adapter or "", "label": self.label or by_method},
                 memory=self.settings.memory(),
                 calibrated=find_thresholds(self.model, self.loading, model),
                 members=members,
                 on_progress=display.show,
             )
-        write_results(self.out)
-        return write_reports([self.out, *self.beside])
 
     @staticmethod
     def _by_default(asking: Asking) -> str:

@@ -61,6 +61,9 @@ class TrainConfig:
     without_calls: float = 1.0
     """Copies without calls for each text with calls: they keep the model as good as it was with calls disabled. Where
     a copy lacks a call, the loss ignores the opening token, so that the model does not unlearn to call."""
+    turns: float = 0.0
+    """Share of the texts to learn as two turns of a chat, in the model's chat template, where a text asks something and
+    then answers it: up to the last question mark before its first call, the user says it. Only answers are learnt."""
     spare_undecided: bool = False
     """Where the annotator dropped a call whose result is what the text says next, leave the opening token out of the
     loss: the model learns neither to call there nor not to."""
@@ -114,9 +117,9 @@ class TrainConfig:
                 raise ConfigError(f"{name}={value}: it has to be at least 1")
         if self.keep_out < 0:
             raise ConfigError(f"keep_out={self.keep_out}: it has to be at least 0, which keeps it out of nothing")
-        for name, low, high in (("warmup", 0.0, 1.0), ("held_out", 0.0, 0.5), ("without_calls", 0.0, 100.0)):
-            if not low <= getattr(self, name) <= high:
-                raise ConfigError(f"{name}={getattr(self, name)}: it has to be from {low:g} to {high:g}")
+        for name, high in (("warmup", 1.0), ("held_out", 0.5), ("without_calls", 100.0), ("turns", 1.0)):
+            if not 0 <= getattr(self, name) <= high:
+                raise ConfigError(f"{name}={getattr(self, name)}: it has to be from 0 to {high:g}")
         for name, most in _MOST.items():
             if (getattr(self, name) or 0) > most:
                 raise ConfigError(f"{name}: it has to be at most {most:,}; more is a slip, and work without an end")

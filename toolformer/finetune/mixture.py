@@ -10,6 +10,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -139,18 +140,23 @@ def make_rows(texts: Texts, maker: RowMaker, config: TrainConfig, folder: Path |
 def _learnt(texts: Texts, maker: RowMaker, config: TrainConfig) -> Iterator[TrainingRow]:
     """A text's forms are rows of their own, so that they meet in a batch only by chance."""
     rng = random.Random(f"{config.seed} copies")
+    turns = partial(_drawn, random.Random(f"{config.seed} turns"), config.turns)
     if config.control:
         for number, example in enumerate(texts.learnt):
-            yield maker.without_calls(_bare(example), str(number))
+            yield maker.without_calls(_bare(example), str(number), turns=turns())
     else:
         for number, example in enumerate(texts.learnt):
-            yield maker.with_calls(example, str(number))
+            yield maker.with_calls(example, str(number), turns=turns())
         whole, rest = divmod(config.without_calls, 1)
         for number, example in enumerate(texts.learnt):
-            for copy in range(int(whole) + (rng.random() < rest)):
-                yield maker.without_calls(example, f"{number} {copy}")
+            for copy in range(int(whole) + _drawn(rng, rest)):
+                yield maker.without_calls(example, f"{number} {copy}", turns=turns())
     for number, example in enumerate(texts.plain):
-        yield maker.without_calls(example, f"plain {number}")
+        yield maker.without_calls(example, f"plain {number}", turns=turns())
+
+
+def _drawn(rng: random.Random, share: float) -> bool:
+    return rng.random() < share
 
 
 def _bare(example: Example) -> PlainText:

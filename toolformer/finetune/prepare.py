@@ -107,6 +107,16 @@ def check_packing(prepared: Prepared) -> None:
         raise ConfigError(f"in a {type(network).__name__}, texts that share a row see each other: train without pack")
 
 
+def check_turns(prepared: Prepared, name: str) -> None:
+    """Refuse a model that cannot learn texts as turns of a chat."""
+    if prepared.network.config.is_encoder_decoder:
+        raise ConfigError(f"turns is for causal models, not for an encoder-decoder ({name}): take turns=0")
+    if prepared.codec.frame_turns(["user"]) is None:
+        raise ConfigError(
+            f"{name} has no chat template: it chats in plain text, which it learns as it is. Take turns=0"
+        )
+
+
 def save(prepared: Prepared, model: torch.nn.Module, folder: str, state_dict: dict[str, torch.Tensor] | None) -> None:
     """Write the model, or its adapter alone, and the tokenizer. `model` is the one inside of what trains it."""
     more = {"save_embedding_layers": False} if prepared.adapter else {}

@@ -62,7 +62,6 @@ class Teacher(Protocol):
 
     def __call__(self, inputs: Inputs) -> Tensor:
         """Its logits of all tokens to be said."""
-        ...
 
 
 class LossAtLabels:
@@ -102,11 +101,12 @@ class LossAtLabels:
             return cross_entropy(logits, said, reduction="sum")
         if self._teacher is not None:
             return self._taught(self._teacher, inputs, logits, quiet)
-        own = inputs["own"][there]
-        return self._words(model, inputs, logits, said, own) + self._intrusion(logits[own])
+        return self._words(model, inputs, logits, said) + self._intrusion(logits[inputs["own"][there]])
 
-    def _words(self, model: torch.nn.Module, inputs: Inputs, logits: Tensor, said: Tensor, own: Tensor) -> Tensor:
+    def _words(self, model: torch.nn.Module, inputs: Inputs, logits: Tensor, said: Tensor) -> Tensor:
         """The loss of the words: of the text, or of what the model would have said, where a text is its own."""
+        there = inputs["labels"] != IGNORED
+        own = inputs["own"][there]
         learnt = cross_entropy(logits[~own], said[~own], reduction="sum")
         if self._as_it_was is None:
             return learnt + cross_entropy(logits[own], said[own], reduction="sum")
@@ -115,7 +115,8 @@ class LossAtLabels:
         before[:, self._control] = _NEVER
         # Where the first call opens, what would be said without it is anchored, too: with calls disabled, the model
         # would write there what the opening's vector was made of, a bracket, and a call in plain text behind it.
-        opens = (said == self._opening) & own.roll(1) & ~own
+        ends = inputs["own"].roll(1, dims=1) & ~inputs["own"]
+        opens = (said == self._opening) & ends[there]
         without = logits[opens].index_fill(1, torch.tensor(self._control, device=logits.device), _NEVER)
         asked = torch.cat((logits[own], without))
         return learnt + cross_entropy(asked, torch.cat((before[own], before[opens])).softmax(-1), reduction="sum")

@@ -16,7 +16,7 @@ from toolformer.finetune.config import TrainConfig
 from toolformer.finetune.learn import learn
 from toolformer.finetune.mixture import Held, Texts, choose, make_rows
 from toolformer.finetune.model_card import model_card
-from toolformer.finetune.prepare import Prepared, check_packing, prepare
+from toolformer.finetune.prepare import Prepared, check_packing, check_turns, prepare
 from toolformer.finetune.train_display import Progress
 from toolformer.finetune.trainer import Teacher
 from toolformer.finetune.training_folder import TrainingFolder
@@ -169,6 +169,8 @@ def prepared_on(arguments: TrainingArguments, name: str, config: TrainConfig, lo
     prepared = prepare(name, config, replace(loading, device=str(arguments.device), dtype=dtype))
     if config.pack:
         check_packing(prepared)
+    if config.turns:
+        check_turns(prepared, name)
     return prepared
 
 

@@ -13,7 +13,9 @@ from types import MappingProxyType
 from typing import Protocol
 
 from toolformer.calls import Call, CallSyntax, Part
+from toolformer.finetune.turns import Frame, answer_at, as_turns
 from toolformer.hf.encode import Codec
+from toolformer.lm import Encoded
 
 
 class PlacedCall(Protocol):
@@ -22,12 +24,10 @@ class PlacedCall(Protocol):
     @property
     def call(self) -> Call:
         """The call."""
-        ...
 
     @property
     def start(self) -> int:
         """Its place."""
-        ...
 
 
 class Example(Protocol):
@@ -36,12 +36,10 @@ class Example(Protocol):
     @property
     def text(self) -> str:
         """The text without its calls."""
-        ...
 
     @property
     def calls(self) -> Sequence[PlacedCall]:
         """Its calls."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -72,6 +70,21 @@ class _Piece:
     """Which of them are a call's result; None if it is no call."""
 
 
+@dataclass(frozen=True)
+class _Said:
+    """What of a text the model is to say, and what stands around it."""
+
+    text: str
+    encoded: Encoded
+    frame: Frame
+    before: int = 0
+    """Characters of the whole text that a user says."""
+
+    def token(self, start: int) -> int:
+        """The token before which a call goes, by its character in the whole text."""
+        return token_at(self.encoded.starts, start - self.before, self.text)
+
+
 class RowMaker:
     """Makes rows of texts for one model."""
 
@@ -100,30 +113,41 @@ class RowMaker:
         self._end = [] if end is None else [end]
         self._frame = codec.frame() if decoder_start is not None else ([], [])
 
-    def with_calls(self, example: Example, seed: str = "") -> TrainingRow:
-        """The text with its calls. The seed says where an encoder-decoder's text goes on in the decoder."""
-        pieces = list(self._pieces(example))
-        ids, places = self._joined(pieces)
-        quiet = self._quiet(example, places)
+    def with_calls(self, example: Example, seed: str = "", *, turns: bool = False) -> TrainingRow:
+        """The text with its calls. The seed says where an encoder-decoder's text goes on in the decoder. With `turns`,
+        a text that answers what it asks is two turns of a chat, of which the answer is learnt, if the question fits."""
+        said = self._said(example, turns)
+        ids, places = self._joined([*self._pieces(example, said)], said.frame)
+        quiet = self._quiet(example, said, places)
         calls = [(place, piece.result) for place, piece in places if piece.result]
         results = {at for place, (begin, end) in calls for at in range(place + begin, place + end)}
-        ignored = results if self._mask_results else set()
         first = min((place for place, _ in calls), default=len(ids))
-        return self._row(ids, ignored, quiet, first, seed)
+        if said.before:
+            # How a chat's answer comes to its call is learnt: by itself, a model says other words on the way.
+            first = len(said.frame.begin)
+        return self._row(said, ids, results if self._mask_results else set(), quiet, first, seed)
 
-    def without_calls(self, example: Example, seed: str = "") -> TrainingRow:
+    def without_calls(self, example: Example, seed: str = "", *, turns: bool = False) -> TrainingRow:
         """The text alone. Where a call stood, the loss does not ask whether one is opened."""
-        encoded = self._codec.encode(example.text)
-        ids, _ = self._joined([_Piece(encoded.ids)])
+        said = self._said(example, turns)
+        ids, _ = self._joined([_Piece(said.encoded.ids)], said.frame)
         starts = {call.start for call in example.calls}.union(self._undecided.get(example.text, ()))
-        quiet = {len(self._start) + token_at(encoded.starts, start, example.text) for start in starts}
-        return self._row(ids, set(), {place for place in quiet if place < len(ids)}, len(ids), seed)
+        quiet = {len(said.frame.begin) + said.token(start) for start in starts if start >= said.before}
+        return self._row(said, ids, set(), {place for place in quiet if place < len(ids)}, len(ids), seed)
 
-    def _quiet(self, example: Example, places: Sequence[tuple[int, _Piece]]) -> set[int]:
+    def _said(self, example: Example, turns: bool) -> _Said:
+        text = example.text
+        at = answer_at(text, min((placed.start for placed in example.calls), default=len(text))) if turns else 0
+        frame = as_turns(self._codec, text[:at]) if at else Frame(self._start, self._end)
+        if len(frame.begin) + len(frame.end) >= self._most:
+            return self._said(example, turns=False)
+        return _Said(text[at:], self._codec.encode(text[at:]), frame, at)
+
+    def _quiet(self, example: Example, said: _Said, places: Sequence[tuple[int, _Piece]]) -> set[int]:
         """Where the tokens at undecided characters are among the ids. Behind a call, no other one is to be opened."""
-        starts = self._codec.encode(example.text).starts
-        tokens = {token_at(starts, start, example.text) for start in self._undecided.get(example.text, ())}
-        tokens -= {token_at(starts, call.start, example.text) for call in example.calls}
+        undecided = self._undecided.get(example.text, ())
+        tokens = {said.token(start) for start in undecided if start >= said.before}
+        tokens -= {said.token(call.start) for call in example.calls}
         found: set[int] = set()
         before = 0
         for place, piece in places:
@@ -132,16 +156,16 @@ class RowMaker:
                 before += len(piece.ids)
         return found
 
-    def _pieces(self, example: Example) -> Iterator[_Piece]:
+    def _pieces(self, example: Example, said: _Said) -> Iterator[_Piece]:
         """The text's tokens and its calls, in turn."""
-        encoded = self._codec.encode(example.text)
+        ids = said.encoded.ids
         before = 0
         for placed in sorted(example.calls, key=lambda placed: placed.start):
-            token = token_at(encoded.starts, placed.start, example.text)
-            yield _Piece(encoded.ids[before:token])
+            token = said.token(placed.start)
+            yield _Piece(ids[before:token])
             yield self._call(placed.call)
             before = token
-        yield _Piece(encoded.ids[before:])
+        yield _Piece(ids[before:])
 
     def _call(self, call: Call) -> _Piece:
         parts = self._syntax.parts(call)
@@ -155,11 +179,11 @@ class RowMaker:
         head = len(self._codec.encode_parts(parts[: parts.index(arrow) + 1])) if arrow in parts else len(ids) - 1
         return _Piece(ids, (head, len(ids) - 1))
 
-    def _joined(self, pieces: Sequence[_Piece]) -> tuple[list[int], list[tuple[int, _Piece]]]:
+    def _joined(self, pieces: Sequence[_Piece], frame: Frame) -> tuple[list[int], list[tuple[int, _Piece]]]:
         """The ids of a row, and where each piece begins. What does not fit is left out: of a call, all of it."""
-        ids = [*self._start]
+        ids = [*frame.begin]
         places: list[tuple[int, _Piece]] = []
-        room = self._most - len(self._end)
+        room = self._most - len(frame.end)
         for piece in pieces:
             if len(ids) + len(piece.ids) > room:
                 self.cut += 1
@@ -168,11 +192,14 @@ class RowMaker:
                 return ids, places
             places.append((len(ids), piece))
             ids += piece.ids
-        return ids + self._end, places
+        return ids + frame.end, places
 
-    def _row(self, ids: list[int], ignored: set[int], quiet: set[int], first: int, seed: str) -> TrainingRow:
+    def _row(
+        self, said: _Said, ids: list[int], ignored: set[int], quiet: set[int], first: int, seed: str
+    ) -> TrainingRow:
         """The row; of an encoder-decoder's, the encoder reads the beginning, up to somewhere before the first call."""
         if self._decoder_start is None:
+            ignored |= {*range(1, len(said.frame.begin))}
             return TrainingRow(array("i", ids), frozenset(ignored), frozenset(quiet), first)
         text = ids[len(self._start) :]
         read = random.Random(f"{seed} {len(text)}").randint(0, max(0, min(first - len(self._start), len(text) - 1)))

@@ -115,12 +115,7 @@ def fingerprint(source: Source, codec: Codec, adapter: Adapter | None) -> str:
     if adapter is not None:
         files.append(adapter.folder / WEIGHTS)
         settings.append(adapter.folder / SETTINGS)
-    try:
-        told = [_settings(json.loads(path.read_text("utf-8"))) for path in settings]
-        tensors = sorted(line for path in files for line in _in_file(path))
-    except _DAMAGED as error:
-        raise unreadable(source.place, first_line(error)) from error
-    return _hash(codec, told, tensors)
+    return _mark(files, settings, source.place, codec.recipe, codec.tokenizer.chat_template)
 
 
 def weights_mark(source: Source) -> str:
@@ -133,18 +128,14 @@ def adapter_mark(adapter: Adapter) -> str:
     return _mark([adapter.folder / WEIGHTS], [adapter.folder / SETTINGS], adapter.name)
 
 
-def _mark(files: list[Path], settings: list[Path], place: str) -> str:
+def _mark(files: list[Path], settings: list[Path], place: str, *words: str | None) -> str:
+    """A hash of these tensors and settings, behind what else is to count."""
     try:
         told = [_settings(json.loads(path.read_text("utf-8"))) for path in settings]
         tensors = sorted(line for path in files for line in _in_file(path))
     except _DAMAGED as error:
         raise unreadable(place, first_line(error)) from error
-    return hashlib.sha256(json.dumps([told, tensors], sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def _hash(codec: Codec, settings: list[dict[str, Any]], tensors: list[str]) -> str:
-    said = [codec.recipe, codec.tokenizer.chat_template, settings, tensors]
-    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([*words, told, tensors], sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _settings(given: Mapping[str, Any]) -> dict[str, Any]:

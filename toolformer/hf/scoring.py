@@ -72,7 +72,7 @@ def window_losses(ask: Ask, begin: Begin, windows: Sequence[Window]) -> list[flo
     """See `lm.Judge.window_losses`. Windows over one text behind one prefix are one row."""
     tokens: dict[tuple[tuple[int, ...], tuple[int, ...]], set[int]] = defaultdict(set)
     for window in windows:
-        tokens[window.prefix, window.text].update(_weighed(window))
+        tokens[window.prefix, window.text].update(window.tokens)
     questions, known = [], []
     for (prefix, text), some in tokens.items():
         source, before = begin(prefix)
@@ -87,12 +87,7 @@ def window_losses(ask: Ask, begin: Begin, windows: Sequence[Window]) -> list[flo
     return [
         -sum(
             weight * said[window.prefix, window.text].get(token, 0.0)
-            for weight, token in zip(WINDOW, _weighed(window), strict=False)
+            for weight, token in zip(WINDOW, window.tokens, strict=False)
         )
         for window in windows
     ]
-
-
-def _weighed(window: Window) -> range:
-    """The places in its text of the tokens that a window weighs."""
-    return range(window.position, min(window.position + len(WINDOW), len(window.text)))

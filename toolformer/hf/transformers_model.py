@@ -34,6 +34,8 @@ _FINE = "Models like Llama, Qwen, Gemma, GPT-2, GPT-NeoX, OPT and T5 can."
 class TransformersModel(Spells, ABC):
     """Of `lm.LanguageModel`, what does not depend on how the model reads."""
 
+    context: int
+
     def __init__(
         self,
         model: PreTrainedModel,
@@ -57,6 +59,11 @@ class TransformersModel(Spells, ABC):
         self.lone_space = bool(getattr(model.config, "lone_space", False))
         self.precision = precision(model)
         self.known: int | None = None
+        self._prepare()
+
+    @abstractmethod
+    def _prepare(self) -> None:
+        """Compute what the model is asked with, and refuse one that cannot be asked."""
 
     @abstractmethod
     def _begin(self, prefix: Ids) -> tuple[Ids, tuple[int, ...]]:
@@ -87,22 +94,14 @@ class TransformersModel(Spells, ABC):
 class CausalModel(TransformersModel):
     """`lm.LanguageModel` for causal models. Not for several threads at once."""
 
-    def __init__(
-        self,
-        model: PreTrainedModel,
-        codec: Codec,
-        name: str,
-        fingerprint: str,
-        shared: Shared | None = None,
-        adapter: str = OWN,
-    ) -> None:
-        check(model, name)
-        super().__init__(model, codec, name, fingerprint, shared, adapter)
+    reads_apart = False
+
+    def _prepare(self) -> None:
+        check(self._network.model, self.name)
         check_equal(self._network)
         self._heads = Heads(self._network)
-        self._start = self._soft + (() if codec.start is None else (codec.start,))
+        self._start = self._soft + (() if self._codec.start is None else (self._codec.start,))
         self.context = self._network.context - len(self._start)
-        self.reads_apart = False
 
     def open(
         self,
@@ -134,22 +133,14 @@ class CausalModel(TransformersModel):
 class Seq2SeqModel(TransformersModel):
     """`lm.LanguageModel` for encoder-decoders. Not for several threads at once."""
 
-    def __init__(
-        self,
-        model: PreTrainedModel,
-        codec: Codec,
-        name: str,
-        fingerprint: str,
-        shared: Shared | None = None,
-        adapter: str = OWN,
-    ) -> None:
-        super().__init__(model, codec, name, fingerprint, shared, adapter)
-        self._before, self._behind = codec.frame()
+    reads_apart = True
+
+    def _prepare(self) -> None:
+        self._before, self._behind = self._codec.frame()
         self.context = self._network.context - len(self._soft) - max(1, len(self._before + self._behind))
-        self.reads_apart = True
-        start = model.config.decoder_start_token_id
+        start = self._network.model.config.decoder_start_token_id
         if start is None:
-            raise ConfigError(f"{name} does not say with which token its decoder starts (decoder_start_token_id)")
+            raise ConfigError(f"{self.name} does not say with which token its decoder starts (decoder_start_token_id)")
         self._start: int = start
 
     def _begin(self, prefix: Ids) -> tuple[Ids, tuple[int, ...]]:
