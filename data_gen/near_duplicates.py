@@ -83,8 +83,9 @@ def dedup(
     """
     if not 0 < threshold <= 1:
         raise ConfigError(f"threshold={threshold}: it has to be above 0 and at most 1, which equal texts are alike by")
-    if out.resolve() in (Path(corpus).resolve(), *Path(corpus).resolve().parents):
-        raise ConfigError(f"{corpus} is in {out}, which is written to: choose another folder")
+    source, written = Path(corpus).resolve(), out.resolve()
+    if source in (written / CORPUS, written / DROPPED) or (source.is_dir() and written.is_relative_to(source)):
+        raise ConfigError(f"{corpus} would be overwritten by {out / CORPUS}, or read it: choose another folder")
     seen = _Seen(threshold)
     dropped = 0
     columns = Columns(text_column, id_column, date_column, url_column)
@@ -112,7 +113,8 @@ class _Seen:
             raise ConfigError("near-duplicates are found by datasketch: pip install 'toolformer-kit[dedup]'") from error
         self._threshold = threshold
         self._none = MinHash(HASHES)
-        self._index = MinHashLSH(threshold, HASHES, weights=(1 - MISSES, MISSES))
+        # Above 0.95 it would have one band alone, which it refuses. What it names is looked at anyway.
+        self._index = MinHashLSH(min(threshold, 0.95), HASHES, weights=(1 - MISSES, MISSES))
         self._kept: list[tuple[str, NDArray[np.uint32]]] = []
 
     def __len__(self) -> int:

@@ -27,6 +27,7 @@ def test_here_everything_that_is_needed_works(capsys: pytest.CaptureFixture[str]
     found = {one["name"]: one for one in json.loads(capsys.readouterr().out)["findings"]}
     assert list(found)[:3] == ["python", "packages", "extra datatrove"]
     assert "extra eval" in found
+    assert found["extra datatrove"]["says"].startswith("datatrove 0."), "also one that is asked for with an extra"
     assert {"device", "bf16", "quantize", "disk", "cache", "memory", "hub", "sandbox", "model"} < set(found)
     assert {one["state"] for name, one in found.items() if name != "hub"} == {"ok"}
     assert found["hub"]["state"] in ("ok", "missing")

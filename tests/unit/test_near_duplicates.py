@@ -72,6 +72,8 @@ def test_the_threshold_is_what_the_estimate_has_to_reach(tmp_path: Path) -> None
     assert stays(tmp_path, " ".join(words), near, far, threshold=0.7) == [0, 2]
     assert stays(tmp_path, " ".join(words), near, far, threshold=0.95) == [0, 1, 2]
     assert stays(tmp_path, " ".join(words), near, far, threshold=0.3) == [0]
+    assert stays(tmp_path, " ".join(words), near, near.upper(), threshold=1.0) == [0, 1]
+    assert stays(tmp_path, " ".join(words), near, far, sentence(8), threshold=0.01) == [0, 3]
 
 
 def test_of_copies_the_same_stay_in_any_order_and_every_run_says_the_same(tmp_path: Path) -> None:
@@ -132,10 +134,10 @@ def test_what_cannot_be_read_leaves_nothing_behind_and_what_was_there_alone(tmp_
         assert sorted(path.name for path in out.iterdir()) == [".lock", "corpus.jsonl", "dropped.jsonl"]
     with pytest.raises(DataError, match="has no column 'body'; it has: 'text'"):
         dedup(good, out, text_column="body")
-    with pytest.raises(ConfigError, match="is in .*out, which is written to"):
-        dedup(out / "corpus.jsonl", out)
-    with pytest.raises(ConfigError, match="is in .*out, which is written to"):
-        dedup(out, out)
+    for corpus, place in ((out / "corpus.jsonl", out), (out / "dropped.jsonl", out), (out, out), (tmp_path, out)):
+        with pytest.raises(ConfigError, match="would be overwritten by .*out/corpus.jsonl, or read it"):
+            dedup(corpus, place)
+    dedup(good, tmp_path)  # beside the corpus it may be written
     for threshold in (0.0, 1.5, float("nan")):
         with pytest.raises(ConfigError, match="above 0 and at most 1"):
             dedup(good, out, threshold=threshold)

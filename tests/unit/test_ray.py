@@ -4,11 +4,9 @@ import json
 import os
 import re
 import signal
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import psutil
 import pyarrow
@@ -18,7 +16,6 @@ from datatrove.executor import LocalPipelineExecutor
 from datatrove.executor.ray import RayPipelineExecutor
 from datatrove.pipeline.readers import JsonlReader
 from datatrove.pipeline.writers import JsonlWriter
-from ray._private.services import get_node
 from ray.data import ActorPoolStrategy, Dataset
 
 from tests.unit.test_datatrove import CORPUS, SETTINGS, TASKS, lines
@@ -38,15 +35,7 @@ TEXTS = 40
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     """A Ray of its own, of which no process is left."""
-    with mock.patch("ray._private.services.get_node", _node_in_its_own_time):
-        ray.init(
-            address="local",
-            num_cpus=2,
-            include_dashboard=False,
-            object_store_memory=100 << 20,
-            log_to_driver=False,
-            runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}},
-        )
+    _start(tries=5)
     started = psutil.Process().children(recursive=True)
     assert started
     yield
@@ -55,14 +44,22 @@ def cluster() -> Iterator[None]:
     assert not alive
 
 
-def _node_in_its_own_time(*given: Any, get_node: Any = get_node) -> Any:
-    """Ray gives itself half a minute to start, which is too little on a busy machine."""
-    for _ in range(300):
-        try:
-            return get_node(*given)
-        except RuntimeError:
-            time.sleep(1)
-    return get_node(*given)
+def _start(tries: int) -> None:
+    """Ray gives its agents 15 seconds to import what they need, which is too little on a very busy machine."""
+    try:
+        ray.init(
+            address="local",
+            num_cpus=2,
+            include_dashboard=False,
+            object_store_memory=100 << 20,
+            log_to_driver=False,
+            runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}},
+        )
+    except Exception as error:
+        ray.shutdown()
+        if tries == 1 or "timed out during startup" not in str(error):
+            raise
+        _start(tries - 1)
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +137,7 @@ def actor() -> Annotate:
     return Annotate([Calculator()], **RULES)
 
 
-def table(*rows: dict[str, object]) -> pyarrow.Table:
+def table(*rows: Mapping[str, object]) -> pyarrow.Table:
     return pyarrow.Table.from_pylist([*rows])
 
 
@@ -195,7 +192,7 @@ def test_what_is_no_table_and_thresholds_that_nobody_has_are_refused(actor: Anno
 
 def test_thresholds_are_those_of_a_run(tmp_path: Path) -> None:
     corpus = list(read_corpus(CORPUS, limit=12))
-    settings = {"sampler": "rules", "method": Method()}
+    settings: dict[str, Any] = {"sampler": "rules", "method": Method()}
     annotate(corpus, [Calculator()], tmp_path / "first", shard_size=3, **settings)
     actor = Annotate([Calculator()], thresholds=str(tmp_path / "first"), **settings)
     rows = actor(table(*({"id": one.id, "text": one.text} for one in corpus))).to_pylist()

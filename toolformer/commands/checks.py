@@ -29,8 +29,10 @@ LEAST_GB = 1.0
 """Of disk and of memory: with less, not even the built-in model can be trained."""
 _NAMED = ("torch", "transformers", "peft", "datasets")
 """The packages whose versions matter most; of the others, only how many they are."""
-_REQUIREMENT = re.compile(r"""(?P<name>[\w.-]+)(?:>=(?P<least>[\d.]+))?(?:\s*;\s*extra == ['"](?P<extra>\w+)['"])?""")
-"""As this package asks for others; no more of what requirements can say."""
+_REQUIREMENT = re.compile(
+    r"""(?P<name>[\w.-]+)(?:\[[\w,]+\])?(?:>=(?P<least>[\d.]+))?(?:\s*;\s*extra == ['"](?P<extra>\w+)['"])?"""
+)
+"""As this package asks for others; no more of what requirements can say. What their extras bring is not looked at."""
 _PROMPT = "There are 8 boxes with 76 oranges in each, so there are"
 
 
