@@ -576,6 +576,20 @@ def test_a_result_that_most_samples_have_wins_however_they_got_it() -> None:
     assert wins["other"] > 30
 
 
+def test_every_sample_has_a_vote_also_of_a_call_that_another_wrote_before() -> None:
+    """One result has one call and about six samples in ten, the other has two calls and the rest."""
+
+    def following(said: str) -> dict[str, float]:
+        return {"1": 0.6, "2": 0.2, "3": 0.2 - NEVER} if said.endswith("(") else named_name(said)
+
+    wins: Counter[str] = Counter()
+    for seed in range(12):
+        tools = [Fake("Ask", lambda text: "one" if text == "1" else "other")]
+        events = decode(following, tools=tools, calls_sampled=41, call_temperature=1.0, seed=seed)
+        wins.update(event.call.result or "" for event in events if isinstance(event, Answered))
+    assert wins["one"] > 9
+
+
 def test_samples_that_fail_leave_the_others() -> None:
     def answer(text: str) -> str:
         return "A" if text == "3" else fails(text)

@@ -55,6 +55,15 @@ def test_a_text_joins_while_another_is_written_and_each_has_its_options() -> Non
     running.close()
 
 
+def test_a_text_with_a_threshold_is_asked_for_it_beside_one_without() -> None:
+    """The opening has a probability of 0.9."""
+    model, running = begun(f"ab{OPEN} Sum(1 + 1){ARROW} 2{CLOSE}2c")
+    ways = (Options(k=1), Options(threshold=0.8), Options(threshold=0.95))
+    running.add([Asked(row, model.encode("a").ids, options) for row, options in enumerate(ways)])
+    assert {event.row for event in steps(running) if isinstance(event, Answered)} == {0, 1}
+    running.close()
+
+
 def test_a_text_that_is_dropped_is_over_and_the_others_go_on() -> None:
     model, running = begun("abcdef")
     running.add([Asked(row, model.encode("a").ids, Options()) for row in range(3)])

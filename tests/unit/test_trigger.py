@@ -128,6 +128,12 @@ def test_a_cost_is_subtracted_from_the_log_odds_as_the_filter_subtracts_it_from_
     assert not called(events(opening(chance, SUM), dear))
 
 
+def test_a_calibrated_model_without_tools_writes_its_text() -> None:
+    model = ScriptedLM(follows=script("xab"))
+    found = Decoder(model, Toolbox(), calibrated=WELL).run([model.encode("x").ids], Options())
+    assert [type(event) for event in found if not isinstance(event, Text)] == [Ended]
+
+
 def test_a_temperature_makes_the_model_less_certain() -> None:
     assert called(events(opening(0.8, SUM), Thresholds(Bar(0.75))))
     assert not called(events(opening(0.8, SUM), Thresholds(Bar(0.75), temperature=2.0)))
@@ -173,7 +179,8 @@ def test_a_benchmark_is_asked_by_the_same_trigger() -> None:
         {"thresholds": None},
         {"thresholds": {"temperature": 1.0}},
         {"thresholds": {"other": {"threshold": 0.5}, "temperature": 0.0}},
-        {"thresholds": {"other": {"threshold": 1.5}}},
+        {"thresholds": {"other": {"threshold": 0.0}}},
+        {"thresholds": {"other": {"threshold": 1.0}}},
         {"thresholds": {"other": {"threshold": "0.5"}}},
         {"thresholds": {"other": {"threshold": 0.5, "cost": float("nan")}}},
         {"thresholds": {"other": {"threshold": 0.5}, "tools": {"Sum": 0.5}}},
