@@ -12,6 +12,7 @@ import pytest
 from tests.finetune_texts import texts
 from toolformer.calls import Call
 from toolformer.errors import DataError
+from toolformer.finetune import on_disk
 from toolformer.finetune.mixture import PlainText
 from toolformer.finetune.on_disk import StoredCall, StoredRows, StoredText, StoredTexts
 from toolformer.finetune.training_rows import TrainingRow
@@ -54,7 +55,9 @@ def test_an_order_is_the_one_that_a_list_would_have(tmp_path: Path) -> None:
     assert [one.text for one in stored] == said, "a choice changes nothing"
 
 
-def test_a_row_comes_back_as_it_was(tmp_path: Path) -> None:
+@pytest.mark.parametrize("at_once", [1, 40, 1 << 20])
+def test_a_row_comes_back_as_it_was(at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_disk, "_AT_ONCE", at_once)  # however often something is written
     stored = StoredRows(iter(ROWS), tmp_path)
     assert [*stored] == ROWS
     assert [*map(len, stored)] == [*map(len, ROWS)]
