@@ -155,8 +155,8 @@ def test_it_begins_at_the_model_it_is_given_and_goes_on_with_its_adapter_and_its
     out = tmp_path / "better"
     done = prefer(annotated(tmp_path / "corpus"), out, model=str(run), plain=PLAIN, config=QUICK)
     record = json.loads((out / "training.json").read_text())
-    # The reference is the model itself: the first loss is that of a coin.
-    assert record["log"][0]["loss"] == pytest.approx(math.log(2), abs=1e-3)
+    # The reference is the model itself: the first loss is that of a coin, and of the better ways.
+    assert record["log"][0]["loss"] > math.log(2)
     assert record["log"][0]["rewards/margins"] == pytest.approx(0, abs=1e-3)
     assert record["results"]["before"] == done.before
     assert sorted(path.name for path in out.iterdir()) == sorted({*(path.name for path in run.iterdir())})
@@ -178,6 +178,26 @@ def test_it_learns_where_not_to_call(run: Path, tmp_path: Path) -> None:
     assert log[-1]["rewards/accuracies"] > 0.9
     assert done.accuracy["no call"] >= done.before["no call"]
     assert done.accuracy["call"] >= done.before["call"]
+
+
+def test_the_better_way_does_not_become_unlikely(run: Path, tmp_path: Path) -> None:
+    """Where both ways begin alike, making one less likely costs the other, unless that is learnt, too."""
+    config = PreferConfig(steps=20, batch_size=8, device_batch=8, learning_rate=1e-2, beta=1.0, own_calls=1)
+    corpus = annotated(tmp_path / "corpus")
+    rows = []
+    for better in (0.0, 1.0):
+        out = tmp_path / str(better)
+        with pytest.MonkeyPatch.context() as patched:
+            written = [Mistake(n, 0, "Calculator", "9 + 9") for n in range(20)]
+            patched.setattr("toolformer.finetune.prefer_run.own_mistakes", lambda *_: written)  # noqa: B023
+            prefer(corpus, out, model=str(run), tools=[Calculator()], config=replace(config, better=better))
+        log = json.loads((out / "training.json").read_text())["log"]
+        rows.append([log[0]["logps/chosen"], log[-1]["logps/chosen"], log[-1]["rewards/margins"]])
+    (alone_before, alone, alone_margin), (before, after, margin) = rows
+    assert after - before > max(0.0, alone - alone_before)
+    assert min(alone_margin, margin) > 0
+    with pytest.raises(ConfigError, match="better=-1: it has to be at least 0"):
+        replace(config, better=-1).check()
 
 
 def test_stopped_it_goes_on_and_ends_with_the_same_weights(

@@ -152,6 +152,9 @@ class PreferConfig:
 
     beta: float = 0.1
     """How closely the model stays to what it was: higher is closer."""
+    better: float = 1.0
+    """Weight of the loss of the better way by itself. With 0, only the difference of the two is learnt: both may become
+    unlikely, and calls fall apart."""
     learning_rate: float = 5e-4
     """Peak learning rate."""
     epochs: float = 1.0
@@ -193,6 +196,8 @@ class PreferConfig:
         ):
             if (value := getattr(self, name)) is not None and not 0 < value < float("inf"):
                 raise ConfigError(f"{name}={value}: it has to be above 0")
+        if not 0 <= self.better < float("inf"):
+            raise ConfigError(f"better={self.better}: it has to be at least 0")
         if not 0 <= self.own_calls <= 1_000:
             raise ConfigError(f"own_calls={self.own_calls}: from 0 to 1,000")
         if self.batch_size % self.device_batch:

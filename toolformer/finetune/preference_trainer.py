@@ -91,6 +91,8 @@ def preference_arguments(config: PreferConfig, checkpoints: Path, device: str, p
             lr_scheduler_type="cosine",
             warmup_steps=round(0.1 * steps),
             beta=config.beta,
+            loss_type=["sigmoid", "sft"],
+            loss_weights=[1.0, config.better],
             precompute_ref_log_probs=True,
             max_length=None,
             gradient_checkpointing=False,
