@@ -3,16 +3,20 @@
     python -m recipes.smollm2.ship RUN
 
 The weights are rounded to bf16, and the tokenizer is left out: it is the base model's, with the call tokens behind it.
+If the run went on from others, the card tells of them, too.
 """
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 
+from toolformer.finetune.training_folder import RECORD
 from toolformer.hf.adapter import SETTINGS, WEIGHTS
 
 SHIPPED = Path(__file__).parents[2] / "toolformer" / "builtin" / "smollm2_adapter"
@@ -42,9 +46,31 @@ def ship(run: Path, into: Path) -> None:
     save_file(weights, into / WEIGHTS, metadata={"format": "pt"})
     settings = json.loads((run / SETTINGS).read_text("utf-8"))
     (into / SETTINGS).write_text(json.dumps(settings, indent=1) + "\n", "utf-8")
-    card = (run / CARD).read_text("utf-8")
-    (into / CARD).write_text(card.replace(str(run), NAME), "utf-8")
+    (into / CARD).write_text(card(run, settings), "utf-8")
     print(f"{into}: {size:,} bytes of weights")
+
+
+def card(run: Path, settings: dict[str, Any]) -> str:
+    """The run's card, without the folders of this machine, and with the runs before it."""
+    told = (run / CARD).read_text("utf-8").replace(str(run), NAME)
+    # An adapter that goes on keeps its rank, whatever the run was told.
+    told = re.sub(r'"rank": \d+', f'"rank": {settings["r"]}', told)
+    for before in earlier(run):
+        record = json.loads((before / RECORD).read_text("utf-8"))
+        how, texts = record["settings"], record["texts"]["learnt"]
+        told = told.replace(f"# {before.name},", f"# {settings['base_model_name_or_path']},", 1)
+        told = told.replace(str(before), f"{NAME} as it was")
+        told += (
+            f"\nBefore that, {record['results']['step']} steps at a learning rate of {how['learning_rate']:g} on "
+            f"{texts:,} texts with calls, from `{record['model']}`.\n"
+        )
+    return told
+
+
+def earlier(run: Path) -> list[Path]:
+    """The folders of the runs that a run went on from, the last one first."""
+    model = Path(json.loads((run / RECORD).read_text("utf-8"))["model"])
+    return [model, *earlier(model)] if (model / RECORD).exists() else []
 
 
 if __name__ == "__main__":

@@ -119,6 +119,22 @@ def test_what_is_shipped_is_the_adapter_in_half_the_bytes(tmp_path: Path, monkey
         ship.ship(tmp_path / "run", tmp_path / "other")
 
 
+def test_the_card_of_what_is_shipped_tells_of_the_runs_before_it_and_of_no_folder(tmp_path: Path) -> None:
+    ship = module("ship")
+    base = saved("llama", tmp_path / "llama")
+    first, second = tmp_path / "first", tmp_path / "second"
+    trained(base, first, replace(SMALL, rank=2))
+    trained(str(first), second, replace(SMALL, steps=3))  # what it says of the rank counts for nothing
+    assert ship.earlier(second) == [first]
+    assert ship.earlier(first) == []
+    ship.ship(second, tmp_path / "shipped")
+    card = (tmp_path / "shipped" / ship.CARD).read_text("utf-8")
+    assert not [folder for folder in (first, second) if str(folder) in card]
+    assert '"rank": 2,' in card
+    assert f"Before that, {SMALL.steps} steps at a learning rate of {SMALL.learning_rate:g} on" in card
+    assert card.rstrip().endswith(f"from `{base}`.")
+
+
 def test_every_problem_says_the_value_of_its_own_expression() -> None:
     made = [*problems("test", 400)]
     assert len({one["text"] for one in made}) == 400

@@ -24,6 +24,8 @@ from toolformer.same_settings import changes, refuse_changes
 from toolformer.whole_file import remove_unfinished, sync, whole_file
 
 Json = dict[str, Any]
+RECORD = "training.json"
+"""What a run says of itself."""
 _COMPLETE = "complete"
 _OF_TORCH = re.compile("PytorchStreamWriter|inline_container|iostream")
 """What torch says, without saying why, when a file cannot be written."""
@@ -56,11 +58,11 @@ class TrainingFolder:
 
     def _check_config(self) -> None:
         """Write the settings into a new folder; in an old one, find the same."""
-        file = self.path / "training.json"
+        file = self.path / RECORD
         if not file.exists():
             if foreign := sorted({path.name for path in self.path.iterdir()} - {"checkpoints", LOCK}):
                 raise DataError(f"{self.path} holds something else ({foreign[0]}): choose another folder")
-            self._write("training.json", json.dumps(self._config, indent=1, ensure_ascii=False) + "\n")
+            self._write(RECORD, json.dumps(self._config, indent=1, ensure_ascii=False) + "\n")
             return
         refuse_changes(self.path, changes(self.read(), self._config))
 
@@ -73,7 +75,7 @@ class TrainingFolder:
 
     def read(self) -> Json:
         """What training.json says."""
-        file = self.path / "training.json"
+        file = self.path / RECORD
         try:
             return read_own(file, finite=False)  # a loss may have been no number
         except (OSError, ValueError) as error:
@@ -82,7 +84,7 @@ class TrainingFolder:
     @property
     def results(self) -> Json | None:
         """What came out, if the run is finished."""
-        return self.read().get("results") if (self.path / "training.json").exists() else None
+        return self.read().get("results") if (self.path / RECORD).exists() else None
 
     def last(self) -> Path | None:
         """The last complete checkpoint."""
@@ -114,7 +116,7 @@ class TrainingFolder:
             self._write("README.md", card)
             lines = ",\n".join(f"  {json.dumps(line)}" for line in log)
             whole = json.dumps({**self._config, "results": results}, indent=1, ensure_ascii=False)
-            self._write("training.json", f'{whole[:-2]},\n "log": [\n{lines}\n ]\n}}\n')
+            self._write(RECORD, f'{whole[:-2]},\n "log": [\n{lines}\n ]\n}}\n')
         shutil.rmtree(self.checkpoints)
 
     def _write(self, name: str, text: str) -> None:
