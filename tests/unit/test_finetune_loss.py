@@ -167,6 +167,30 @@ def test_anchored_it_learns_what_the_model_said_before_up_to_the_call_and_instea
     assert float(found) == pytest.approx(expected, rel=1e-4)
 
 
+def test_what_is_anchored_in_a_row_does_not_depend_on_the_rows_beside_it() -> None:
+    """In a turn whose answer begins with a call, nothing before the opening is learnt; it is anchored all the same."""
+    turn = TrainingRow(array("i", [1, 10, 11, OPENING, 13, 14]), ignored=frozenset({1, 2}), own=3)
+    called, plain = TrainingRow(array("i", [1, 10, OPENING, 12, 13, 14]), own=2), TrainingRow(IDS, own=6)
+    made = network().train()
+
+    @contextmanager
+    def as_it_was() -> Iterator[None]:
+        made.get_output_embeddings().weight.mul_(0.02)
+        yield
+        made.get_output_embeddings().weight.mul_(50)
+
+    def anchored(*rows: TrainingRow) -> float:
+        with torch.no_grad():
+            return float(LossAtLabels(made, OPENING, CONTROL, as_it_was)(made, collate(rows, filler=0)))
+
+    alone = anchored(turn)
+    for before in (called, plain):
+        assert anchored(before, turn) == pytest.approx(anchored(before) + alone, rel=1e-4)
+    free = LossAtLabels(made, OPENING, CONTROL)
+    with torch.no_grad():
+        assert alone > float(free(made, collate([turn], filler=0)))  # the call, and what would be said instead of it
+
+
 def test_where_nothing_was_decided_an_opening_is_not_pushed() -> None:
     row = TrainingRow(IDS, quiet=frozenset({1, 2, 3, 4, 5}), own=6)
     assert pushing(1, row) == pushing(0, row)
