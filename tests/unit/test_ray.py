@@ -35,8 +35,9 @@ TEXTS = 40
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     """A Ray of its own, of which no process is left."""
+    others = {*psutil.Process().children(recursive=True)}  # of tests before, in the same process
     _start(tries=5)
-    started = psutil.Process().children(recursive=True)
+    started = [one for one in psutil.Process().children(recursive=True) if one not in others]
     assert started
     yield
     ray.shutdown()
