@@ -50,7 +50,8 @@ def _start(tries: int) -> None:
     try:
         ray.init(
             address="local",
-            num_cpus=2,
+            # More than there are: an actor that outlives its test would leave too little for reading, which then waits.
+            num_cpus=6,
             include_dashboard=False,
             object_store_memory=100 << 20,
             log_to_driver=False,
