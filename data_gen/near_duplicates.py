@@ -25,6 +25,7 @@ from toolformer.data_gen.records import Document
 from toolformer.errors import ConfigError
 from toolformer.lock import sole_writer
 from toolformer.screen import shown
+from toolformer.version import DISTRIBUTION
 from toolformer.whole_file import remove_unfinished, whole_file
 
 WORDS = 5
@@ -110,7 +111,7 @@ class _Seen:
         try:
             from datasketch import MinHash, MinHashLSH
         except ImportError as error:
-            raise ConfigError("near-duplicates are found by datasketch: pip install 'toolformer-kit[dedup]'") from error
+            raise ConfigError(f"datasketch is not installed: pip install '{DISTRIBUTION}[dedup]'") from error
         self._threshold = threshold
         self._none = MinHash(HASHES)
         # Above 0.95 it would have one band alone, which it refuses. What it names is looked at anyway.

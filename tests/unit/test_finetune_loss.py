@@ -4,6 +4,7 @@ import copy
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -34,6 +35,14 @@ def likeliest(*ids: int) -> int:
 
 OPENING, ARROW, CLOSE = CONTROL = [likeliest(1, 10), 6, 7]
 """Where the second token is said, the model would rather open a call."""
+
+
+@contextmanager
+def as_it_was(made: PreTrainedModel) -> Iterator[None]:
+    """Meanwhile the model is sure of nothing."""
+    made.get_output_embeddings().weight.mul_(0.02)  # type: ignore[no-untyped-call]
+    yield
+    made.get_output_embeddings().weight.mul_(50)  # type: ignore[no-untyped-call]
 
 
 def loss(*rows: TrainingRow, calls_disabled: bool = False) -> float:
@@ -149,12 +158,6 @@ def test_anchored_it_learns_what_the_model_said_before_up_to_the_call_and_instea
     ids = array("i", [1, 10, 11, OPENING, 13, 14])
     made = network().train()
 
-    @contextmanager
-    def as_it_was() -> Iterator[None]:
-        made.get_output_embeddings().weight.mul_(0.02)
-        yield
-        made.get_output_embeddings().weight.mul_(50)
-
     with torch.no_grad():
         logits = network()(torch.tensor([list(ids)])).logits[0].float()
         was, without = 0.02 * logits, logits.clone()  # as it was, it was sure of nothing
@@ -163,7 +166,9 @@ def test_anchored_it_learns_what_the_model_said_before_up_to_the_call_and_instea
         expected = -float((target[:2] * now[:2]).sum())  # before the call
         expected -= float((target[2] * without[2].log_softmax(-1)).sum())  # instead of it
         expected -= sum(float(now[place, ids[place + 1]]) for place in (2, 3, 4))  # the call and what stands behind it
-        found = LossAtLabels(made, OPENING, CONTROL, as_it_was)(made, collate([TrainingRow(ids, own=3)], filler=0))
+        found = LossAtLabels(made, OPENING, CONTROL, partial(as_it_was, made))(
+            made, collate([TrainingRow(ids, own=3)], filler=0)
+        )
     assert float(found) == pytest.approx(expected, rel=1e-4)
 
 
@@ -173,15 +178,9 @@ def test_what_is_anchored_in_a_row_does_not_depend_on_the_rows_beside_it() -> No
     called, plain = TrainingRow(array("i", [1, 10, OPENING, 12, 13, 14]), own=2), TrainingRow(IDS, own=6)
     made = network().train()
 
-    @contextmanager
-    def as_it_was() -> Iterator[None]:
-        made.get_output_embeddings().weight.mul_(0.02)
-        yield
-        made.get_output_embeddings().weight.mul_(50)
-
     def anchored(*rows: TrainingRow) -> float:
         with torch.no_grad():
-            return float(LossAtLabels(made, OPENING, CONTROL, as_it_was)(made, collate(rows, filler=0)))
+            return float(LossAtLabels(made, OPENING, CONTROL, partial(as_it_was, made))(made, collate(rows, filler=0)))
 
     alone = anchored(turn)
     for before in (called, plain):
