@@ -1,6 +1,6 @@
-"""Short texts of our own about days, and questions with their answers about sums, facts and pages.
+"""Short texts of our own about days, and questions with their answers about sums, facts, pages and problems.
 
-How they are worded stands in asked.toml. No question is taken from a set that others made.
+How they are worded stands in asked.toml. No question is taken from a set that a model is measured on.
 """
 
 import datetime
@@ -8,6 +8,7 @@ import random
 import re
 import tomllib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,11 @@ NEAR = {
     "yesterday": "1 day before", "tomorrow": "1 day after",
     "the day before yesterday": "2 days before", "the day after tomorrow": "2 days after",
 }  # fmt: skip
+LONGEST = 250
+"""Characters that the question of a problem has at most."""
 UNITS = (("day", 400), ("day", 60), ("week", 20), ("month", 15), ("year", 4))
 _SLOT = re.compile(r"\{(\w)\}")
+_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 
 
 def days(seed: str, count: int) -> Iterator[Json]:
@@ -83,8 +87,12 @@ def _call(way: str, said: str, shift: str, slots: dict[str, str]) -> tuple[str, 
 
 
 def _part(result: str, said: str) -> str:
-    """What a text says of a tool's result: all of it, or the weekday, the date, the month or the year in it."""
-    words = re.sub(r"^Today is |\.$", "", result).replace(",", "").split()
+    """What a text says of a tool's result: all of it, or the day, the weekday, the date, the month or
+    the year in it."""
+    day = re.sub(r"^Today is |\.$", "", result)
+    if said == "day":
+        return day
+    words = day.replace(",", "").split()
     if said == "date" and len(words) == 4:
         return result.split(", ", 1)[1].rstrip(".")
     if said in ("month", "year"):
@@ -131,13 +139,47 @@ def facts(seed: str, count: int) -> Iterator[Json]:
 
 
 def pages(seed: str, introductions: Sequence[Json], count: int) -> Iterator[Json]:
-    """Questions that an introduction answers, so many, each of another page."""
+    """So many questions that an introduction answers, and half as many sentences that it completes; each of another
+    page."""
     rng = random.Random(seed)
     answers = _said()["answers"]["of"]
     told = [Passage(row["title"], row["text"]) for row in introductions]
-    for number, pair in enumerate(pairs.asked(rng, told, TEMPLATES, count), 1):
-        question = pair["input"].rpartition("Question: ")[2].partition("\n")[0]
-        yield {"id": f"page-{number}", "text": f"{question} {rng.choice(answers)} {pair['output']}."}
+    stated = [replace(template, wordings=tuple(_said()["stated"][template.name])) for template in TEMPLATES]
+    questions = pairs.asked(rng, told, TEMPLATES, count)
+    sentences = pairs.asked(rng, told[::-1], stated, count // 2)
+    for number, pair in enumerate([*questions, *sentences], 1):
+        begun = pair["input"].rpartition("Question: ")[2].partition("\n")[0]
+        between = f" {rng.choice(answers)}" if begun.endswith("?") else ""
+        yield {"id": f"page-{number}", "text": f"{begun}{between} {pair['output']}."}
+
+
+def solved(seed: str, solutions: Sequence[Json], count: int) -> Iterator[Json]:
+    """So many problems with their answers, of the solutions that somebody wrote: the steps between are left out. Only
+    short problems that give two or three numbers, which is what the rules can work with."""
+    rng = random.Random(seed)
+    short = [problem for row in solutions if (problem := _problem(row))]
+    for row, question, answer in rng.sample(short, count):
+        before = f"{question} {rng.choice(_said()['answers']['of'])} "
+        call = {"tool": "Calculator", "input": _at_once(row["calls"]), "result": answer, "start": len(before)}
+        yield {"id": f"asked-{row['id']}", "text": f"{before}{answer}.", "calls": [call]}
+
+
+def _problem(row: Json) -> tuple[Json, str, str] | None:
+    """The row with its question and its answer, where both are plain to see."""
+    worked, text = row["calls"], row["text"]
+    question = text[: text.rfind("?", 0, worked[0]["start"]) + 1]
+    said = _NUMBER.findall(text)[-1].replace(",", "")
+    short = len(question) <= LONGEST and len(_NUMBER.findall(question)) in (2, 3)
+    return (row, question, said) if short and said == worked[-1]["result"].replace(",", "") else None
+
+
+def _at_once(calls: Sequence[Json]) -> str:
+    """One expression for the last result: earlier results in it are written as what gave them."""
+    whole = ""
+    for number, call in enumerate(calls):
+        before = {earlier["result"]: f"({earlier['input']})" for earlier in calls[:number]}
+        whole = call["input"] = _NUMBER.sub(lambda found: before.get(found[0], found[0]), call["input"])  # noqa: B023
+    return whole
 
 
 @cache

@@ -21,7 +21,7 @@ from recipes.smollm2.sources import POSTS, WIKIPEDIA, Source, digest, rows, writ
 
 SEED = "anchor 1"
 WIKITEXT = Source("wikitext2/valid.txt", "f0737ed31fc1329026e95cb8b98e19c2a182c39c240ab909dc31abf2f8af58e8", 160, 350)
-PIECES = (replace(WIKIPEDIA, texts=160, longest=320), WIKITEXT, replace(POSTS, texts=80, longest=350))
+PIECES = (replace(WIKIPEDIA, texts=160, longest=320), WIKITEXT, replace(POSTS, texts=130, longest=350))
 """Of each source so many pieces, each of at most so many characters."""
 _SHORTEST = 300
 """Characters that a line of WikiText has, if it is a paragraph."""
@@ -54,9 +54,10 @@ def pieces(data: Path) -> Iterator[str]:
 
 
 def chatter() -> Iterator[str]:
-    """Texts of two lines: what somebody says, and an answer."""
-    said = tomllib.loads(Path(__file__).with_name("chatter.toml").read_text("utf-8"))["chatter"]
-    return (f"{asked}\n{answer}" for asked, answer in said.items())
+    """Texts of two lines, what somebody says and an answer; and sentences by themselves."""
+    read = tomllib.loads(Path(__file__).with_name("chatter.toml").read_text("utf-8"))
+    yield from (f"{asked}\n{answer}" for asked, answer in read["chatter"].items())
+    yield from read["said"]["of"]
 
 
 def texts(data: Path, source: Source) -> list[str]:
