@@ -175,10 +175,11 @@ def _problem(row: Json) -> tuple[Json, str, str] | None:
 
 def _at_once(calls: Sequence[Json]) -> str:
     """One expression for the last result: earlier results in it are written as what gave them."""
+    known: dict[str, str] = {}
     whole = ""
-    for number, call in enumerate(calls):
-        before = {earlier["result"]: f"({earlier['input']})" for earlier in calls[:number]}
-        whole = call["input"] = _NUMBER.sub(lambda found: before.get(found[0], found[0]), call["input"])  # noqa: B023
+    for call in calls:
+        whole = _NUMBER.sub(lambda found: known.get(found[0], found[0]), call["input"])
+        known[call["result"]] = f"({whole})"
     return whole
 
 
