@@ -15,7 +15,9 @@ import torch
 
 from recipes.reader.templates import TEMPLATES
 from recipes.smollm2 import asked
+from recipes.smollm2.part import part
 from recipes.smollm2.problems import KINDS, problems
+from tests import annotated_sample
 from tests.finetune_texts import SMALL, saved, trained
 from toolformer.calls import CallSyntax, Part
 from toolformer.data_gen.lessons.expressions import expressions, numbers
@@ -220,3 +222,25 @@ def test_a_rule_proposes_the_right_call_of_nearly_every_problem() -> None:
         right = sorted(re.findall(r"[\d.]+", call["input"]))
         found += any(sorted(re.findall(r"[\d.]+", said)) == right for said in proposed)
     assert found > 180
+
+
+def test_a_part_of_an_annotated_corpus_is_fewer_texts_or_the_calls_that_gained_more(tmp_path: Path) -> None:
+    def summed(number: int) -> dict[str, Any]:
+        words = f"One of {number} and 3 are {number + 3}."
+        weak = annotated_sample.call(words, " of", "Calculator", "2 - 1", "1", (2.0, 2.0, 1.5))
+        right = annotated_sample.call(words, f" {number + 3}.", "Calculator", f"{number} + 3", str(number + 3))
+        return annotated_sample.kept(f"t{number}", words, weak, right)
+
+    texts = [summed(number) for number in range(5)]
+    dropped = [annotated_sample.rejected(f"t{number}", "One of", 3, "Calculator", "filter", "") for number in range(5)]
+    whole = annotated_sample.write_folder(tmp_path / "whole", texts, dropped)
+    everything, rejected = part(whole, None, 0.0, seed=0)
+    assert (sorted(everything, key=lambda text: str(text["id"])), rejected) == (texts, dropped)
+    few, many = (part(whole, count, 0.0, seed=1) for count in (2, 3))
+    assert (len(few[0]), few[0]) == (2, many[0][:2])
+    assert {record["id"] for record in few[1]} == {text["id"] for text in few[0]}
+    strong, rejected = part(whole, None, 0.6, seed=0)
+    assert {text["annotated"] for text in strong} >= {"One of 2 and 3 are [Calculator(2 + 3) -> 5] 5."}
+    assert [call["input"] for text in strong for call in text["calls"]] == [f"{text['id'][1:]} + 3" for text in strong]
+    assert [record["input"] for record in rejected[5:]] == ["2 - 1"] * 5
+    assert part(whole, None, 0.5, seed=0)[0] == everything
