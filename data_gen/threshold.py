@@ -1,7 +1,7 @@
 """How much must a result gain? Found from decoys, for one model, tokenizer and tool.
 
-Every scored call is scored once more with the result of another call of its tool. What such a decoy gains is what
-chance looks like. τ_f is the smallest gain at which, of the calls that reach it, the estimated share of chance is at
+Every scored call is scored once more with the result of another call of its tool, one that is not what the text says
+next: of a week's days, every seventh would be right again. What such a decoy gains is what chance looks like. τ_f is the smallest gain at which, of the calls that reach it, the estimated share of chance is at
 most 5%: decoys that reach it over calls that do. Proteomics finds its thresholds so (target-decoy).
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from toolformer.data_gen.match import says_next
 from toolformer.data_gen.records import Candidate
 from toolformer.data_gen.score import Scorer
 from toolformer.data_gen.workers import in_order
@@ -74,7 +75,7 @@ def find_thresholds(
             kept = sum(one.gain >= number for one in some)
             found[tool] = Threshold(float(number), len(some), None, kept, found=False)
         else:
-            others = _others(results)
+            others = _others(some)
             parts = [(some[at : at + TOGETHER], others[at : at + TOGETHER]) for at in range(0, len(some), TOGETHER)]
             gains = [gain for one in in_order(scorers, parts, _decoys) for gain in one]
             found[tool] = threshold([one.gain for one in some], gains)
@@ -101,13 +102,17 @@ def threshold(gains: Sequence[float], decoys: Sequence[float]) -> Threshold:
     return Threshold(value, len(gains), share, kept, True, _histogram(gains), _histogram(decoys))
 
 
-def _others(results: Sequence[str]) -> list[str]:
-    """For each result another's: the next one behind it, half of the way round, that differs."""
+def _others(scored: Sequence[Candidate]) -> list[str]:
+    """For each call another's result: of those behind it, half of the way round, the next that differs and that the
+    text does not say, or the next that differs."""
+    results = [one.call.result or "" for one in scored]
     count = len(results)
     others = []
-    for n, result in enumerate(results):
-        steps = ((n + count // 2 + step) % count for step in range(count))
-        others.append(next(results[at] for at in steps if results[at] != result))
+    for n, one in enumerate(scored):
+        order = (results[(n + count // 2 + step) % count] for step in range(count))
+        differ = dict.fromkeys(result for result in order if result != results[n])
+        wrong = (result for result in differ if not says_next(result, one.place.following))
+        others.append(next(wrong, next(iter(differ))))
     return others
 
 

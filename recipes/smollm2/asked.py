@@ -1,6 +1,6 @@
-"""Short texts of our own about days, and questions with their answers about sums, facts, pages and problems.
+"""Short texts of our own about days, and questions with their answers about sums, facts and pages.
 
-How they are worded stands in asked.toml. No question is taken from a set that a model is measured on.
+How they are worded stands in asked.toml. No question is taken from a set that others made.
 """
 
 import datetime
@@ -27,11 +27,8 @@ NEAR = {
     "yesterday": "1 day before", "tomorrow": "1 day after",
     "the day before yesterday": "2 days before", "the day after tomorrow": "2 days after",
 }  # fmt: skip
-LONGEST = 250
-"""Characters that the question of a problem has at most."""
 UNITS = (("day", 400), ("day", 60), ("week", 20), ("month", 15), ("year", 4))
 _SLOT = re.compile(r"\{(\w)\}")
-_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 
 
 def days(seed: str, count: int) -> Iterator[Json]:
@@ -151,36 +148,6 @@ def pages(seed: str, introductions: Sequence[Json], count: int) -> Iterator[Json
         begun = pair["input"].rpartition("Question: ")[2].partition("\n")[0]
         between = f" {rng.choice(answers)}" if begun.endswith("?") else ""
         yield {"id": f"page-{number}", "text": f"{begun}{between} {pair['output']}."}
-
-
-def solved(seed: str, solutions: Sequence[Json], count: int) -> Iterator[Json]:
-    """So many problems with their answers, of the solutions that somebody wrote: the steps between are left out. Only
-    short problems that give two or three numbers, which is what the rules can work with."""
-    rng = random.Random(seed)
-    short = [problem for row in solutions if (problem := _problem(row))]
-    for row, question, answer in rng.sample(short, count):
-        before = f"{question} {rng.choice(_said()['answers']['of'])} "
-        call = {"tool": "Calculator", "input": _at_once(row["calls"]), "result": answer, "start": len(before)}
-        yield {"id": f"asked-{row['id']}", "text": f"{before}{answer}.", "calls": [call]}
-
-
-def _problem(row: Json) -> tuple[Json, str, str] | None:
-    """The row with its question and its answer, where both are plain to see."""
-    worked, text = row["calls"], row["text"]
-    question = text[: text.rfind("?", 0, worked[0]["start"]) + 1]
-    said = _NUMBER.findall(text)[-1].replace(",", "")
-    short = len(question) <= LONGEST and len(_NUMBER.findall(question)) in (2, 3)
-    return (row, question, said) if short and said == worked[-1]["result"].replace(",", "") else None
-
-
-def _at_once(calls: Sequence[Json]) -> str:
-    """One expression for the last result: earlier results in it are written as what gave them."""
-    known: dict[str, str] = {}
-    whole = ""
-    for call in calls:
-        whole = _NUMBER.sub(lambda found: known.get(found[0], found[0]), call["input"])
-        known[call["result"]] = f"({whole})"
-    return whole
 
 
 @cache

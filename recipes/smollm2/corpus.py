@@ -27,8 +27,8 @@ from toolformer.builtin import knowledge
 SEED = 16
 PROBLEMS = 1300
 """Short word problems of our own: problems.py."""
-DAYS, FACTS, PAGES, SUMS, SOLVED = 320, 120, 200, 200, 900
-"""Texts about days, and questions about facts, pages, sums and others' problems: asked.py."""
+DAYS, FACTS, PAGES, SUMS = 320, 120, 200, 200
+"""Texts about days, and questions about facts, pages and sums: asked.py."""
 OWN = {"sum": 80, "date": 200, "today": 40, "fact": 260}
 """Texts of each kind of the package's own corpus, which is made again with several seeds."""
 SEEDS = range(6)
@@ -62,11 +62,9 @@ def drawn(data: Path) -> tuple[list[Json], list[Json]]:
     posts = [{"id": row["url"], **row} for row in taken(rng, data, POSTS)]
     told = [{"id": row["id"], "text": row["text"]} for row in texts]
     left = introductions[WIKIPEDIA.texts :]
-    taken_before = {row["id"] for row in solved}
-    others = [row for row in rows(data / BARE.file) if row["calls"] and row["id"] not in taken_before]
     short = [
         *asked.days("smollm2", DAYS), *asked.facts("smollm2", FACTS), *asked.pages("smollm2", left, PAGES),
-        *asked.sums("smollm2", SUMS), *asked.solved("smollm2", others, SOLVED),
+        *asked.sums("smollm2", SUMS),
     ]  # fmt: skip
     mixed = [*solved, *told, *posts, *own(rng), *problems("smollm2", PROBLEMS), *short]
     rng.shuffle(mixed)

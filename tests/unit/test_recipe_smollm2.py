@@ -54,26 +54,12 @@ def lines(path: Path, rows: list[dict[str, Any]]) -> None:
     path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
 
 
-def solution(number: int) -> dict[str, Any]:
-    """A problem of two steps with its solution, of more than a hundred characters."""
-    told = f"Ann has {number} boxes with 12 pens each, and Bob has 7 pens. How many pens do Ann and Bob have? Ann has "
-    first, last = 12 * number, 12 * number + 7
-    text = f"{told}{first} pens. Together they have {last} pens."
-    calls = [(f"12*{number}", first, len(told)), (f"{first}+7", last, text.rindex(str(last)))]
-    return {
-        "id": f"s{number}",
-        "text": text,
-        "calls": [{"input": asked, "result": str(result), "start": start} for asked, result, start in calls],
-    }
-
-
 @pytest.fixture
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The recipe for a small folder of such files."""
     made, data = module("corpus"), tmp_path / "data"
     problems = [{"id": f"p{n}", "text": f"{n} and 1 are {n + 1}.", "calls": []} for n in range(9)]
     problems.append({"id": "long", "text": "1 and 1 are 2. " * 9, "calls": []})
-    problems += [solution(number) for number in range(2, 5)]
     lines(data / made.BARE.file, problems)
     lines(data / made.WIKIPEDIA.file, [{"title": f"T{n}", "text": f"T{n} is a town."} for n in range(9)])
     lines(data / made.POSTS.file, [{"url": f"u{n}", "date": "2020-01-02", "text": f"Post {n}."} for n in range(9)])
@@ -87,7 +73,6 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(made, "DAYS", 2)
     monkeypatch.setattr(made, "FACTS", 1)
     monkeypatch.setattr(made, "SUMS", 5)
-    monkeypatch.setattr(made, "SOLVED", 3)
     monkeypatch.setattr(made, "SOURCES", [made.BARE, made.WIKIPEDIA, made.POSTS, made.MAWPS])
     return made
 
@@ -99,9 +84,9 @@ def test_a_text_is_drawn_once_and_no_passage_is_a_text(
         monkeypatch.setattr("sys.argv", ["corpus.py", str(tmp_path / "data"), str(tmp_path / out)])
         recipe.main()
     texts, passages = ([*recipe.rows(tmp_path / "one" / name)] for name in ("corpus.jsonl", "passages.jsonl"))
-    assert (len(texts), len({row["id"] for row in texts}), len(passages)) == (33, 33, 7 + 3221)
+    assert (len(texts), len({row["id"] for row in texts}), len(passages)) == (30, 30, 7 + 3221)
     assert not {row["text"] for row in texts} & {row["text"] for row in passages}
-    assert sum("calls" in row for row in texts) == 9 + 3 + 2 + 4 + 2 + 1 + 5 + 3
+    assert sum("calls" in row for row in texts) == 9 + 3 + 2 + 4 + 2 + 1 + 5
     assert sum("date" in row for row in texts) == 2 + 3 + 2
     assert "long" not in {row["id"] for row in texts}
     assert (tmp_path / "one" / "corpus.jsonl").read_bytes() == (tmp_path / "two" / "corpus.jsonl").read_bytes()
@@ -199,17 +184,6 @@ def test_facts_and_pages_are_asked_with_their_answers() -> None:
     assert re.fullmatch(r".*Ann \d+ Lee.*\? .* (?:May 2, )?19\d\d\.", first["text"])
     assert re.fullmatch(r"[^?]*Ann \d+ Lee[^?]* (?:May 2, )?19\d\d\.", last["text"])
     assert {*asked._said()["stated"]} == {template.name for template in TEMPLATES}
-
-
-def test_a_solved_problem_is_asked_with_its_answer_and_one_expression_for_it() -> None:
-    several = solution(3) | {"id": "many", "text": solution(3)["text"].replace("7 pens.", "7 pens, 8 cups, 9 hats.")}
-    unlike = solution(3) | {"id": "unlike", "text": solution(3)["text"].replace("43", "forty")}
-    (made,) = asked.solved("test", [several, solution(3), unlike], 1)
-    (call,) = made["calls"]
-    assert made["id"] == "asked-s3"
-    assert re.fullmatch(r"Ann has 3 boxes .* How many pens do Ann and Bob have\? .+ 43\.", made["text"])
-    assert (call["input"], call["result"]) == ("(12*3)+7", "43")
-    assert made["text"].startswith("43", call["start"])
 
 
 def test_a_rule_proposes_the_right_call_of_nearly_every_problem() -> None:
