@@ -1,8 +1,9 @@
 """How much must a result gain? Found from decoys, for one model, tokenizer and tool.
 
 Every scored call is scored once more with the result of another call of its tool, one that is not what the text says
-next: of a week's days, every seventh would be right again. What such a decoy gains is what chance looks like. τ_f is the smallest gain at which, of the calls that reach it, the estimated share of chance is at
-most 5%: decoys that reach it over calls that do. Proteomics finds its thresholds so (target-decoy).
+next: of weekdays, every seventh would be right. What such a decoy gains is what chance looks like. τ_f is the smallest
+gain at which, of the calls that reach it, the estimated share of chance is at most 5%: decoys that reach it over calls
+that do. Proteomics finds its thresholds so (target-decoy).
 """
 
 import bisect

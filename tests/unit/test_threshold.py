@@ -90,20 +90,31 @@ def test_of_what_is_kept_the_share_of_chance_is_as_low_as_asked(pairs: list[tupl
 
 @given(st.lists(st.sampled_from("abc"), min_size=2, max_size=40).filter(lambda results: len(set(results)) > 1))
 def test_a_decoy_is_another_calls_result_and_never_the_same(results: list[str]) -> None:
-    others = _others(results)
+    others = decoys_of(results)
     assert len(others) == len(results)
     assert all(other in results and other != result for result, other in zip(results, others, strict=True))
 
 
 def test_decoys_come_from_half_of_the_way_round() -> None:
-    assert _others(["a", "b", "c", "d"]) == ["c", "d", "a", "b"]
-    assert _others(["a", "b", "a", "b"]) == ["b", "a", "b", "a"]
+    assert decoys_of(["a", "b", "c", "d"]) == ["c", "d", "a", "b"]
+    assert decoys_of(["a", "b", "a", "b"]) == ["b", "a", "b", "a"]
 
 
-def scored(count: int, result: Callable[[int], str] = str) -> list[Candidate]:
-    text = "it is so"
+def test_what_the_text_says_next_is_no_decoy() -> None:
+    said = ["Monday, May 1", "Tuesday, May 2", "Monday, May 8", "Friday, May 12"]
+    # Each text goes on with a Monday: another Monday would be right.
+    assert decoys_of(said, "Monday, the shop") == [said[3], said[3], said[1], said[1]]
+    # Where all others are what the text says next, another result must do.
+    assert decoys_of(["in 1990", "1990", "in 1990", "1990"], "1990 and") == ["1990", "in 1990", "1990", "in 1990"]
+
+
+def decoys_of(results: list[str], following: str = "it is so") -> list[str]:
+    return _others(scored(len(results), results.__getitem__, following))
+
+
+def scored(count: int, result: Callable[[int], str] = str, text: str = "it is so") -> list[Candidate]:
     encoded = ScriptedLM().encode(text)
-    place = Place(EncodedText(Document("d", text), encoded, (-2.0,) * 8), "Calculator", 0, None)
+    place = Place(EncodedText(Document("d", text), encoded, (-2.0,) * len(text)), "Calculator", 0, None)
     return [Candidate(place, Call("Calculator", "x", result(n)), Losses(2.0, 1.5, n / count)) for n in range(count)]
 
 
