@@ -10,6 +10,7 @@ import bisect
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 from toolformer.data_gen.match import says_next
@@ -28,6 +29,8 @@ MOST = 600
 """Of more, the first ones are taken: each costs a decoy."""
 FEWEST = 60
 """With fewer, nothing is estimated."""
+DECOYS = 300
+"""Of fewer calls, each has several decoys, about so many together: a tail of few decoys is a matter of luck."""
 TOGETHER = 100
 """Decoys that are scored together, so that several scorers can share them."""
 LOWEST, WIDTH, BINS = -1.0, 0.125, 24
@@ -76,26 +79,28 @@ def find_thresholds(
             kept = sum(one.gain >= number for one in some)
             found[tool] = Threshold(float(number), len(some), None, kept, found=False)
         else:
-            others = _others(some)
-            parts = [(some[at : at + TOGETHER], others[at : at + TOGETHER]) for at in range(0, len(some), TOGETHER)]
+            pairs = [(one, other) for one, others in zip(some, _others(some), strict=True) for other in others]
+            parts = [pairs[at : at + TOGETHER] for at in range(0, len(pairs), TOGETHER)]
             gains = [gain for one in in_order(scorers, parts, _decoys) for gain in one]
             found[tool] = threshold([one.gain for one in some], gains)
     return found
 
 
-def _decoys(scorer: Scorer, part: tuple[Sequence[Candidate], Sequence[str]]) -> list[float]:
-    return scorer.decoys(*part)
+def _decoys(scorer: Scorer, pairs: Sequence[tuple[Candidate, str]]) -> list[float]:
+    return scorer.decoys([one for one, _ in pairs], [result for _, result in pairs])
 
 
 def threshold(gains: Sequence[float], decoys: Sequence[float]) -> Threshold:
-    """The smallest gain of a candidate at which the share of decoys is low enough; above all of them if none is."""
+    """The smallest gain of a candidate at which the share of decoys is low enough; above all of them if none is. Where
+    there are more decoys than candidates, each counts for less."""
     targets, chance = sorted(gains), sorted(decoys)
+    each = len(targets) / len(chance)
     value, share, kept = max(targets[-1], chance[-1], LEAST) + 2e-3, 0.0, 0
     for rank in range(len(targets) - 1, -1, -1):
         if targets[rank] < LEAST:
             break
         reached = len(targets) - bisect.bisect_left(targets, targets[rank])
-        by_chance = len(chance) - bisect.bisect_left(chance, targets[rank])
+        by_chance = each * (len(chance) - bisect.bisect_left(chance, targets[rank]))
         if by_chance <= SHARE * reached:
             value, share, kept = targets[rank], by_chance / reached, reached
     # Just below, so that a gain that differs by rounding is on the same side.
@@ -103,9 +108,9 @@ def threshold(gains: Sequence[float], decoys: Sequence[float]) -> Threshold:
     return Threshold(value, len(gains), share, kept, True, _histogram(gains), _histogram(decoys))
 
 
-def _others(scored: Sequence[Candidate]) -> list[str]:
-    """For each call another's result: of those behind it, half of the way round, the next that differs and that the
-    text does not say, or the next that differs."""
+def _others(scored: Sequence[Candidate]) -> list[list[str]]:
+    """For each call the results of others: of those behind it, half of the way round, the next that differ and that the
+    text does not say; where there is none, the next that differs."""
     results = [one.call.result or "" for one in scored]
     count = len(results)
     others = []
@@ -113,7 +118,7 @@ def _others(scored: Sequence[Candidate]) -> list[str]:
         order = (results[(n + count // 2 + step) % count] for step in range(count))
         differ = dict.fromkeys(result for result in order if result != results[n])
         wrong = (result for result in differ if not says_next(result, one.place.following))
-        others.append(next(wrong, next(iter(differ))))
+        others.append([*islice(wrong, math.ceil(DECOYS / count))] or [next(iter(differ))])
     return others
 
 

@@ -109,7 +109,7 @@ def test_what_the_text_says_next_is_no_decoy() -> None:
 
 
 def decoys_of(results: list[str], following: str = "it is so") -> list[str]:
-    return _others(scored(len(results), results.__getitem__, following))
+    return [first for first, *_ in _others(scored(len(results), results.__getitem__, following))]
 
 
 def scored(count: int, result: Callable[[int], str] = str, text: str = "it is so") -> list[Candidate]:
