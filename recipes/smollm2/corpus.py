@@ -31,7 +31,7 @@ DAYS, FACTS, PAGES, SUMS = 320, 120, 200, 200
 """Texts about days, and questions about facts, pages and sums: asked.py."""
 OWN = {"sum": 80, "date": 200, "today": 100, "fact": 260}
 """Texts of each kind of the package's own corpus, which is made again with several seeds."""
-SEEDS = range(6)
+SEEDS = range(12)
 
 
 def main() -> None:
