@@ -108,6 +108,14 @@ def test_what_the_text_says_next_is_no_decoy() -> None:
     assert decoys_of(["in 1990", "1990", "in 1990", "1990"], "1990 and") == ["1990", "in 1990", "1990", "in 1990"]
 
 
+def test_a_decoy_of_several_counts_for_less() -> None:
+    # Sixty calls with five decoys each. At 0.12 and above are 49 calls; twelve of the 300 decoys count as 2.4, which is
+    # 4.9%. At 0.11 there are 50 calls, and three more decoys make it 3: 6%. Down to 0.05 it is 3 of 56, 5.4%.
+    found = threshold(GAINS, [-1.0] * 285 + [0.115] * 3 + [0.9] * 12)
+    assert (found.value, found.kept) == (0.119, 49)
+    assert found.share == pytest.approx(2.4 / 49)
+
+
 def decoys_of(results: list[str], following: str = "it is so") -> list[str]:
     return [first for first, *_ in _others(scored(len(results), results.__getitem__, following))]
 
@@ -154,7 +162,8 @@ def test_enough_candidates_are_asked_with_other_results() -> None:
         return 2.0
 
     found = find_thresholds({"Calculator": scored(FEWEST)}, [scorer(loss)], {"Calculator": 0.7})["Calculator"]
-    assert asked == [f" [Calculator(x) -> {(n + 30) % 60}]" for n in range(60)]
+    # 300 decoys of 60 calls are five each: of the calls behind it, half of the way round.
+    assert sorted(asked) == sorted(f" [Calculator(x) -> {(n + 30 + m) % 60}]" for n in range(60) for m in range(5))
     # No decoy gains anything: the least of the gains, 1.5 - 59 / 60, is the threshold, and all are kept.
     assert (found.found, found.kept, found.share) == (True, FEWEST, 0.0)
     assert 1.5 - 59 / 60 - 0.001 < found.value <= 1.5 - 59 / 60
