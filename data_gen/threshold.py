@@ -52,7 +52,7 @@ class Threshold:
     gains: tuple[int, ...] = ()
     """Candidates by their gain, from -1 to 2 nats; what is beyond counts in the outermost."""
     decoys: tuple[int, ...] = ()
-    """The same of their decoys."""
+    """The same of their decoys, of which a call may have several."""
 
     def settings(self) -> dict[str, object]:
         """As plain data."""

@@ -146,7 +146,9 @@ function writtenThreshold({ value, found, candidates, share, kept }) {
 function decoys(tool, { found, first, width, gains, decoys: chance }) {
   if (!found) return [];
   const title = `Gains of ${tool} with the right results, and with those of other calls (decoys)`;
-  return [stackedBars(first, width, chance, gains, ["decoys", "calls"], title)];
+  // Where a call has several decoys, each counts for less.
+  const sum = (counts) => counts.reduce((a, b) => a + b, 0), each = sum(gains) / (sum(chance) || 1);
+  return [stackedBars(first, width, chance.map((n) => Math.round(n * each)), gains, ["decoys", "calls"], title)];
 }
 
 function stackedBars(first, width, kept, rejected, [front, back], title) {

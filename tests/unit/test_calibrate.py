@@ -117,7 +117,7 @@ def test_a_run_finds_its_thresholds_on_its_first_shards_and_keeps_by_them(tmp_pa
     # The calls gain 0.1 to 1.0, three of each. Decoys gain 0 to 0.2: of 30 calls, 0.2 is reached by four or five.
     assert said["value"] == pytest.approx(0.299, abs=2e-3)
     assert (said["kept"], said["share"]) == (24, 0.0)
-    assert (sum(said["gains"]), sum(said["decoys"])) == (30, 30)
+    assert (sum(said["gains"]), sum(said["decoys"])) == (30, 300)
     kept, rejected = rows(tmp_path / "kept"), rows(tmp_path / "rejected")
     assert len(kept) == 48
     assert min(call["gain"] for row in kept for call in row["calls"]) == pytest.approx(0.3)
