@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from toolformer.calls import NAME
 from toolformer.errors import ConfigError, unknown_name
 from toolformer.expert import Expert, beside
+from toolformer.loading import Loading
 from toolformer.tool import Tool
 
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ class ToolSettings:
     knowledge: Path | None = None
     """QA: a table of questions and answers (JSONL); by default, the package's own."""
     reader: str | None = None
-    """QA: what reads what the search finds, instead of a table: a reading model by name or path, or the folder of an
-    expert of the model that calls."""
+    """QA: what reads what the search finds, instead of a table: an expert of the model that calls, such as
+    `smollm2-reader` or a folder of `toolformer expert train`, or a reading model by name or path."""
     reader_kind: Literal["extractive", "text-to-text"] = "extractive"
     """QA: a reading model marks the answer in a passage, or writes it."""
     translator: str = "facebook/nllb-200-distilled-600M"
@@ -204,7 +205,7 @@ def _own_knowledge() -> "Source":
 def _qa(settings: ToolSettings) -> Tool:
     from toolformer.tools.qa import QA
 
-    if settings.reader is not None and (Path(settings.reader) / "adapter_config.json").is_file():
+    if settings.reader is not None and _is_expert(settings.reader):
         from toolformer.tools.expert_reader import ExpertReader
 
         return QA(_source(settings), ExpertReader(Expert("Reader", settings.reader)))
@@ -217,6 +218,14 @@ def _qa(settings: ToolSettings) -> Tool:
 
     table = settings.knowledge or Path(str(files("toolformer.builtin") / "knowledge.jsonl"))
     return QA(None, KnowledgeTable.load(table))
+
+
+def _is_expert(reader: str) -> bool:
+    """Whether it is an adapter of ours or on disk, and no model of its own."""
+    from toolformer.hf.source import folder_of
+
+    folder = folder_of(reader, Loading(offline=True))
+    return folder is not None and (folder / "adapter_config.json").is_file()
 
 
 def _translate(settings: ToolSettings) -> Tool:

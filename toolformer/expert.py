@@ -9,11 +9,11 @@ has the model, between two passes of whatever else the model does, and calls tha
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 from toolformer.errors import ConfigError, DataError, ToolError, ToolNothing
 from toolformer.lm import DecodingModel, LanguageModel
+from toolformer.loading import Loading
 from toolformer.own_json import read_own
 from toolformer.tool import Tool, Traits
 
@@ -97,7 +97,7 @@ class Expert:
 
     @cached_property
     def _around(self) -> str:
-        return self.prompt or _trained_with(Path(self.adapter))
+        return self.prompt or _trained_with(self.adapter)
 
 
 def beside(tools: Iterable[Tool], experts: Mapping[str, str]) -> list[Tool]:
@@ -130,10 +130,12 @@ def filled(prompt: str, text: str) -> str:
     return prompt.replace(PLACE, text.strip())
 
 
-def _trained_with(folder: Path) -> str:
+def _trained_with(adapter: str) -> str:
     """The prompt that an expert's folder says it was trained with."""
-    file = folder / "training.json"
-    if not file.is_file():
+    from toolformer.hf.source import folder_of
+
+    folder = folder_of(adapter, Loading(offline=True))
+    if folder is None or not (file := folder / "training.json").is_file():
         return PROMPT
     try:
         prompt = read_own(file, finite=False).get("prompt", PROMPT)

@@ -1,9 +1,10 @@
 """Put a finished run's adapter into the package, as small as it can be.
 
     python -m recipes.smollm2.ship RUN
+    python -m recipes.smollm2.ship EXPERT --name smollm2-reader
 
 The weights are rounded to bf16, and the tokenizer is left out: it is the base model's, with the call tokens behind it.
-If the run went on from others, the card tells of them, too.
+If the run went on from others, the card tells of them, too; of an expert, the prompt that it was trained with is kept.
 """
 
 import argparse
@@ -19,10 +20,10 @@ from safetensors.torch import load_file, save_file
 from toolformer.finetune.training_folder import RECORD
 from toolformer.hf.adapter import SETTINGS, WEIGHTS
 
-SHIPPED = Path(__file__).parents[2] / "toolformer" / "builtin" / "smollm2_adapter"
+BUILTIN = Path(__file__).parents[2] / "toolformer" / "builtin"
+SHIPPED = {"smollm2-tools": BUILTIN / "smollm2_adapter", "smollm2-reader": BUILTIN / "smollm2_reader"}
+"""Where an adapter goes, by the name that its card calls it instead of the folder that it was trained in."""
 CARD = "README.md"
-NAME = "smollm2-tools"
-"""What the card calls the model, instead of the folder that it was trained in."""
 MOST = 6_000_000
 """Bytes of weights."""
 
@@ -31,13 +32,13 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Put a run's adapter into the package.")
     parser.add_argument("run", type=Path, help="what `toolformer train` wrote, or a round's model of `bootstrap`")
-    parser.add_argument("--into", type=Path, default=SHIPPED, help="the folder to write (default: %(default)s)")
+    parser.add_argument("--name", choices=[*SHIPPED], default="smollm2-tools", help="what it is called from now on")
     arguments = parser.parse_args()
-    ship(arguments.run, arguments.into)
+    ship(arguments.run, arguments.name, SHIPPED[arguments.name])
 
 
-def ship(run: Path, into: Path) -> None:
-    """Write weights, settings and card."""
+def ship(run: Path, name: str, into: Path) -> None:
+    """Write weights, settings and card, and an expert's prompt."""
     weights = {name: value.to(torch.bfloat16) for name, value in load_file(run / WEIGHTS).items()}
     size = sum(value.nbytes for value in weights.values())
     if size > MOST:
@@ -46,20 +47,22 @@ def ship(run: Path, into: Path) -> None:
     save_file(weights, into / WEIGHTS, metadata={"format": "pt"})
     settings = json.loads((run / SETTINGS).read_text("utf-8"))
     (into / SETTINGS).write_text(json.dumps(settings, indent=1) + "\n", "utf-8")
-    (into / CARD).write_text(card(run, settings), "utf-8")
+    (into / CARD).write_text(card(run, name, settings), "utf-8")
+    if prompt := json.loads((run / RECORD).read_text("utf-8")).get("prompt"):
+        (into / RECORD).write_text(json.dumps({"prompt": prompt}) + "\n", "utf-8")
     print(f"{into}: {size:,} bytes of weights")
 
 
-def card(run: Path, settings: dict[str, Any]) -> str:
+def card(run: Path, name: str, settings: dict[str, Any]) -> str:
     """The run's card, without the folders of this machine, and with the runs before it."""
-    told = (run / CARD).read_text("utf-8").replace(str(run), NAME)
+    told = (run / CARD).read_text("utf-8").replace(str(run), name)
     # An adapter that goes on keeps its rank, whatever the run was told.
     told = re.sub(r'"rank": \d+', f'"rank": {settings["r"]}', told)
     for before in earlier(run):
         record = json.loads((before / RECORD).read_text("utf-8"))
         how, texts = record["settings"], record["texts"]["learnt"]
         told = told.replace(f"# {before.name},", f"# {settings['base_model_name_or_path']},", 1)
-        told = told.replace(str(before), f"{NAME} as it was")
+        told = told.replace(str(before), f"{name} as it was")
         told += (
             f"\nBefore that, {record['results']['step']} steps at a learning rate of {how['learning_rate']:g} on "
             f"{texts:,} texts with calls, from `{record['model']}`.\n"

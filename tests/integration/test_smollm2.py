@@ -8,10 +8,15 @@ import torch
 
 from toolformer import Toolformer
 from toolformer.catalog import ToolSettings, make_tools
+from toolformer.expert import PLACE, Expert
 from toolformer.hf import load, load_network
 from toolformer.hf.smollm2 import FOUR_BITS, ORIGINAL, SMOLLM2
 from toolformer.lm import LanguageModel
 from toolformer.mcp import mcp_tools
+from toolformer.tools.expert_reader import ExpertReader
+from toolformer.tools.memory_index import MemoryIndex
+from toolformer.tools.passages import Passage
+from toolformer.tools.qa import QA
 
 pytestmark = pytest.mark.needs("smollm2")
 
@@ -76,3 +81,23 @@ def test_its_calculator_may_be_another_programs(tmp_path: Path, monkeypatch: pyt
             made = other.generate(text, max_new_tokens=12)
             assert made == tf.generate(text, max_new_tokens=12)
     assert [call.result for call in made.calls] == ["29"]
+
+
+def test_the_reader_that_ships_answers_from_passages() -> None:
+    """None of these is in its pairs, and the first passage that says it counts."""
+    reader = ExpertReader(Expert("Reader", "smollm2-reader"))
+    passages = [
+        Passage("Harbour Lights", "Harbour Lights is a 1971 Canadian drama film directed by Ellen Marchetti."),
+        Passage("Tolvik", "Tolvik is a village in Norway. The population was 1,204 in 2011."),
+    ]
+    qa = QA(MemoryIndex("pages", passages), reader)
+    with Toolformer.from_pretrained("smollm2-tools", [qa], offline=True) as tf:
+        assert tf.toolbox.run("QA", "Who directed Harbour Lights?") == "Ellen Marchetti"
+        assert tf.toolbox.run("QA", "What is the population of Tolvik?") == "1,204"
+
+
+def test_the_reader_is_one_by_its_name_alone() -> None:
+    (qa,) = make_tools(ToolSettings(reader="smollm2-reader"), ["qa"])
+    assert isinstance(qa, QA)
+    assert isinstance(qa.reader, ExpertReader)
+    assert f"{PLACE}\nAnswer:" in qa.traits.version

@@ -24,8 +24,10 @@ from toolformer.data_gen.lessons.expressions import expressions, numbers
 from toolformer.data_gen.lessons.proposals import dates, today
 from toolformer.data_gen.match import says_next
 from toolformer.data_gen.records import Document
-from toolformer.finetune import TrainConfig
+from toolformer.expert import Expert
+from toolformer.finetune import Exchange, ExpertConfig, TrainConfig, train_expert
 from toolformer.finetune.prepare import prepare
+from toolformer.finetune.training_folder import RECORD
 from toolformer.finetune.turns import answer_at
 from toolformer.hf import load
 from toolformer.hf.adapter import SETTINGS, WEIGHTS
@@ -107,7 +109,7 @@ def test_what_is_shipped_is_the_adapter_in_half_the_bytes(tmp_path: Path, monkey
     ship = module("ship")
     base = saved("llama", tmp_path / "base")
     trained(base, tmp_path / "run", replace(SMALL, learning_rate=0.1))
-    ship.ship(tmp_path / "run", tmp_path / "shipped")
+    ship.ship(tmp_path / "run", "tools", tmp_path / "shipped")
     assert {path.name for path in (tmp_path / "shipped").iterdir()} == {WEIGHTS, SETTINGS, ship.CARD}
     assert (tmp_path / "shipped" / WEIGHTS).stat().st_size < 0.6 * (tmp_path / "run" / WEIGHTS).stat().st_size
     run, shipped = (load(base, adapter=str(tmp_path / name)) for name in ("run", "shipped"))
@@ -119,7 +121,7 @@ def test_what_is_shipped_is_the_adapter_in_half_the_bytes(tmp_path: Path, monkey
     assert torch.allclose(theirs, ours, atol=0.1 * float(theirs.std()))
     monkeypatch.setattr(ship, "MOST", 1000)
     with pytest.raises(SystemExit, match="train with a lower rank"):
-        ship.ship(tmp_path / "run", tmp_path / "other")
+        ship.ship(tmp_path / "run", "tools", tmp_path / "other")
 
 
 def test_the_card_of_what_is_shipped_tells_of_the_runs_before_it_and_of_no_folder(tmp_path: Path) -> None:
@@ -130,12 +132,24 @@ def test_the_card_of_what_is_shipped_tells_of_the_runs_before_it_and_of_no_folde
     trained(str(first), second, replace(SMALL, steps=3))  # what it says of the rank counts for nothing
     assert ship.earlier(second) == [first]
     assert ship.earlier(first) == []
-    ship.ship(second, tmp_path / "shipped")
+    ship.ship(second, "tools", tmp_path / "shipped")
     card = (tmp_path / "shipped" / ship.CARD).read_text("utf-8")
     assert not [folder for folder in (first, second) if str(folder) in card]
     assert '"rank": 2,' in card
     assert f"Before that, {SMALL.steps} steps at a learning rate of {SMALL.learning_rate:g} on" in card
     assert card.rstrip().endswith(f"from `{base}`.")
+
+
+def test_an_expert_that_is_shipped_keeps_its_prompt(tmp_path: Path) -> None:
+    base = saved("llama", tmp_path / "base")
+    prompt = "Read: {input}\nSay:"
+    pairs = [Exchange(f"{number} and 2", str(number + 2)) for number in range(8)]
+    train_expert(pairs, tmp_path / "run", model=base, prompt=prompt, config=ExpertConfig(steps=2, rank=2))
+    module("ship").ship(tmp_path / "run", "reader", tmp_path / "shipped")
+    record = json.loads((tmp_path / "shipped" / RECORD).read_text())
+    assert record == {"prompt": prompt}
+    shipped = Expert("Reader", str(tmp_path / "shipped")).with_model(load(base))
+    assert f" {prompt}" in shipped.traits.version
 
 
 def test_every_problem_says_the_value_of_its_own_expression() -> None:

@@ -117,7 +117,9 @@ class Shared:
             id(layer): layer._active_adapter for layer in _layers(self.model)
         }
         try:
-            weights = load_file(found.folder / WEIGHTS, device=str(self.model.device))
+            # Those that ship are rounded to bf16: as peft does, they are computed with in full.
+            stored = load_file(found.folder / WEIGHTS, device=str(self.model.device))
+            weights = {key: held.float() for key, held in stored.items()}
             _check_weights(weights, self.model)
             settings = PeftConfig.from_pretrained(str(found.folder))
             settings.inference_mode = True

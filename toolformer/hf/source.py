@@ -16,8 +16,13 @@ from toolformer.loading import Loading
 from toolformer.reach import is_path, out_of_reach
 
 BUILTIN = "builtin"
-_SHIPPED = {BUILTIN: "model", "builtin-tools": "tools_adapter", "smollm2-tools": "smollm2_adapter"}
-"""What comes with the package: folders of `toolformer.builtin`."""
+_SHIPPED = {
+    BUILTIN: "model",
+    "builtin-tools": "tools_adapter",
+    "smollm2-tools": "smollm2_adapter",
+    "smollm2-reader": "smollm2_reader",
+}
+"""What comes with the package: folders of `toolformer.builtin`. The last one is an expert."""
 OWN = (*_SHIPPED, SMOLLM2, FOUR_BITS)
 """Names that mean the same wherever this package is installed."""
 
