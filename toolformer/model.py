@@ -100,13 +100,16 @@ class Toolformer:
         """A model that vLLM or llama.cpp serves at this URL: it writes there, and its tools run here.
 
         `tokenizer` is the model's name or path, such as a folder of `toolformer export-model`; of it no weights are
-        read. A request may take so many `seconds`. The server tells the 20 likeliest tokens, so that k may be 20 at
-        most, and samples need a top_k. A key, if it wants one, is in $OPENAI_API_KEY.
+        read. The thresholds in its folder, if it has been calibrated, are used as they are: which weights the server
+        has cannot be seen from here. A request may take so many `seconds`. The server tells the 20 likeliest tokens, so
+        that k may be 20 at most, and samples need a top_k. A key, if it wants one, is in $OPENAI_API_KEY.
         """
         words = words_of(tokenizer)
+        folder = folder_of(tokenizer, Loading())
+        calibrated = None if folder is None else read_thresholds(folder, None)
         with ExitStack() as opened:
             asker = opened.enter_context(Asker(url, parallel=_AT_ONCE, seconds=seconds))
-            made = cls(RemoteModel(asker, words), tools, memory=memory)
+            made = cls(RemoteModel(asker, words), tools, memory=memory, calibrated=calibrated)
             made._open.push(opened.pop_all())
         return made
 

@@ -1,16 +1,21 @@
 """The decoder on a server of each dialect: what it writes, what that costs, and what every kind of bad reply does."""
 
 import copy
+import shutil
 from collections.abc import Callable, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.language_server import Json, speaking
 from tests.misbehaving_server import answer, serving
-from toolformer import ConfigError, Generation, Options, ServerError, Toolformer, Undone, tool
+from toolformer import ConfigError, DataError, Generation, Options, ServerError, Toolformer, Undone, tool
+from toolformer.decode.trigger import FILE, Bar, Thresholds, write_thresholds
+from toolformer.hf.source import folder_of
 from toolformer.hf.transformers_model import CausalModel
+from toolformer.loading import Loading
 from toolformer.remote import asking as module
 
 DIALECTS = ["vllm", "llama.cpp"]
@@ -70,6 +75,21 @@ def test_it_writes_what_the_model_writes_here(dialect: str, options: dict[str, A
     assert [told(one) for one in there] == [told(one) for one in here]
     assert probabilities(there) == pytest.approx(probabilities(here), rel=1e-3)
     assert options.get("k") == 0 or probabilities(here)
+
+
+def test_it_calls_by_the_thresholds_in_the_folder_of_its_tokenizer(dialect: str, tmp_path: Path) -> None:
+    folder = folder_of(WORDS, Loading())
+    assert folder is not None
+    run = shutil.copytree(folder, tmp_path / "run")
+    high = Thresholds(Bar(0.999999))
+    write_thresholds(run, "of weights that are elsewhere", high)
+    with speaking(model(), dialect) as server, Toolformer.remote(server.url, str(run)) as far:
+        assert far.decoder.calibrated == high
+        assert far.generate(SUM, max_new_tokens=8).calls == ()
+        assert far.generate(SUM, max_new_tokens=8, k=10).calls != ()
+    (run / FILE).write_text("{}")
+    with speaking(model(), dialect) as server, pytest.raises(DataError, match=r"calling.json is damaged"):
+        Toolformer.remote(server.url, str(run))
 
 
 def test_a_call_that_the_model_writes_by_itself_costs_one_request_and_its_result_another(dialect: str) -> None:

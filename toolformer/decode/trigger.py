@@ -92,8 +92,9 @@ def write_thresholds(folder: Path, model: str, thresholds: Thresholds) -> None:
         file.write(json.dumps(asdict(_Kept(__version__, model, thresholds)), indent=1).encode() + b"\n")
 
 
-def read_thresholds(folder: Path, model: str) -> Thresholds | None:
-    """What `write_thresholds` wrote for this very model; None where there is no such file."""
+def read_thresholds(folder: Path, model: str | None) -> Thresholds | None:
+    """What `write_thresholds` wrote for this very model; None where there is no such file. With None as the model,
+    nobody can say which weights are asked, and what is there is taken."""
     path = folder / FILE
     if not path.exists():
         return None
@@ -101,7 +102,7 @@ def read_thresholds(folder: Path, model: str) -> Thresholds | None:
         kept = made_of(_Kept, read_own(path))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is damaged ({error}): calibrate the model again, or remove the file") from error
-    if kept.model != model:
+    if model is not None and kept.model != model:
         raise DataError(
             f"{path} was found for other weights ({kept.model[:40]}, not {model}): calibrate the model again, or "
             "remove the file"
