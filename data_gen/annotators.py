@@ -35,16 +35,15 @@ def make_annotators(
     server: Asker | None = None,
 ) -> Iterator[Annotator]:
     """One for each worker, with models of its own. Losses are asked of the `server`, where there is one."""
-    for number, device in enumerate(_devices(workers, loading.device)):
+    for device in _devices(workers, loading.device):
         own = replace(loading, device=device)
         filters = _loaded(model, own)
         judge = _judge_on(server, model, own, filters, lessons) if server is not None else None
-        if number == 0:
-            # Experts of the first model answer the calls of all of them.
-            toolbox = toolbox.with_tools(with_model(toolbox, filters))
+        # A worker's calls of an expert are answered by its own model, on its own device.
+        tools = toolbox.with_tools(with_model(toolbox, filters))
         # Which revision and which adapter are said of the model that filters, not of another one.
         proposer = _sampler(sampler, filters, method, replace(own, adapter=None, revision=None))
-        yield Annotator(filters, toolbox, lessons, method, sampler=proposer, judge=judge)
+        yield Annotator(filters, tools, lessons, method, sampler=proposer, judge=judge)
 
 
 def _judge_on(

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,9 @@ from tests.unit.test_finetune_run import in_a_process
 from toolformer import Expert, Toolbox, Toolformer
 from toolformer.catalog import ToolSettings, make_tools
 from toolformer.cli import main
-from toolformer.data_gen import Document, annotate
+from toolformer.data_gen import Document, Method, annotate
+from toolformer.data_gen.annotators import make_annotators
+from toolformer.data_gen.lessons import builtin_lessons
 from toolformer.decode.desk import Desk
 from toolformer.decode.options import Options
 from toolformer.errors import ConfigError, DataError, ToolBroken, ToolError, ToolNothing
@@ -30,6 +32,7 @@ from toolformer.finetune.exchanges import ExchangeRows, hold_out
 from toolformer.hf import load
 from toolformer.hf.encode import Codec
 from toolformer.lm import LanguageModel
+from toolformer.loading import Loading
 from toolformer.tool import Traits
 from toolformer.tools.expert_reader import ExpertReader
 from toolformer.tools.passages import Passage
@@ -421,6 +424,30 @@ def test_whoever_uses_tools_with_a_model_gives_it_to_those_that_ask_it(tmp_path:
         annotate([Document("1", "The capital of Peru is Lima.")], [Needy()], tmp_path / "out", model=model)
     with pytest.raises(ConfigError, match="given this one"):
         evaluate(model, [Needy()], Settings(tasks=("svamp",), k=(0,), data=tmp_path), tmp_path / "results")
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A tool that knows which model it answers with."""
+
+    name = "QA"
+    description = "Answers."
+    traits = Traits(in_process=True)
+    model: object = None
+
+    def with_model(self, model: object) -> "Asking":
+        return Asking(model)
+
+    def __call__(self, text: str, /) -> str:
+        return text
+
+
+def test_each_worker_of_an_annotator_answers_with_its_own_model(base: str) -> None:
+    with Toolbox([Asking()]) as box:
+        made = [*make_annotators(base, Loading(), None, box, [builtin_lessons()["QA"]], Method(), 2)]
+    tools = [one.toolbox["QA"] for one in made]
+    assert made[0].model is not made[1].model
+    assert all(isinstance(tool, Asking) and tool.model is one.model for tool, one in zip(tools, made, strict=True))
 
 
 def test_from_the_command_line(base: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
