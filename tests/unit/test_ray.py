@@ -36,7 +36,7 @@ TEXTS = 40
 def cluster() -> Iterator[None]:
     """A Ray of its own, of which no process is left."""
     others = {*psutil.Process().children(recursive=True)}  # of tests before, in the same process
-    _start(tries=5)
+    start_ray(tries=5)
     started = [one for one in psutil.Process().children(recursive=True) if one not in others]
     assert started
     yield
@@ -45,7 +45,7 @@ def cluster() -> Iterator[None]:
     assert not alive
 
 
-def _start(tries: int) -> None:
+def start_ray(tries: int) -> None:
     """Ray gives its agents 15 seconds to import what they need, which is too little on a very busy machine."""
     try:
         ray.init(
@@ -61,7 +61,7 @@ def _start(tries: int) -> None:
         ray.shutdown()
         if tries == 1 or "timed out during startup" not in str(error):
             raise
-        _start(tries - 1)
+        start_ray(tries - 1)
 
 
 @pytest.fixture(scope="module")
