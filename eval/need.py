@@ -109,7 +109,7 @@ def _saved(called: int, share: float | None, examples: int) -> int | None:
 
 def _thin(curve: Curve) -> list[tuple[float, float]]:
     """Some of its points, the first and the last among them."""
-    step = max(1, -(-len(curve) // POINTS))
+    step = max(1, -(-(len(curve) - 1) // (POINTS - 1)))
     return [(round(share, 6), round(value, 6)) for share, value in dict.fromkeys([*curve[::step], curve[-1]])]
 
 

@@ -46,6 +46,7 @@ def test_risk_over_coverage_takes_equal_scores_together() -> None:
     curve = risk_coverage([0.2, 0.9, 0.5, 0.5], [1.0, 0.0, 1.0, 0.0])
     assert curve == [(0.25, 0.0), (0.75, pytest.approx(1 / 3)), (1.0, 0.5)]
     assert area(curve) == pytest.approx(0.25 * 0 + 0.5 / 3 + 0.25 * 0.5)
+    assert area([(0.5, 1.0), (1.0, 0.25)]) == 0.5 * 1.0 + 0.5 * 0.25
     assert area(risk_coverage([], [])) is None
 
 
@@ -59,5 +60,6 @@ def test_accuracy_over_calls_goes_from_none_to_all() -> None:
 
 def test_f1_is_the_harmonic_mean() -> None:
     assert f1(0.5, 1.0) == pytest.approx(2 / 3)
+    assert f1(0.5, 0.5) == 0.5
     assert f1(0.0, 0.0) == 0.0
     assert f1(None, 0.5) is f1(0.5, None) is None

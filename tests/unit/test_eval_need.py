@@ -9,7 +9,7 @@ from tests.unit.test_eval_run import bytes_of, data, settings
 from toolformer.errors import ConfigError, DataError
 from toolformer.eval.eval_report import write_reports
 from toolformer.eval.evaluating import evaluate
-from toolformer.eval.need import kind, need
+from toolformer.eval.need import POINTS, kind, need
 from toolformer.eval.need_report import need_grids
 from toolformer.eval.outcomes import CallMade, Outcome, read_outcomes
 from toolformer.eval.results import costs, results, write_results
@@ -112,6 +112,14 @@ def test_what_is_counted_of_six_examples_by_hand() -> None:
     assert (real["called"], real["precision"], real["recall"], real["f1"]) == (3, 0.333333, 0.5, 0.4)
     assert (real["accuracy"], real["gained_per_call"]) == (0.333333, 0.0)
     assert real["saved"] == {"probability": 3, "rank": 3}
+
+
+@pytest.mark.parametrize(("examples", "points"), [(99, 100), (100, 51), (199, 68), (200, 68), (1000, 92)])
+def test_of_a_long_curve_a_hundred_points_are_kept_and_its_ends_among_them(examples: int, points: int) -> None:
+    some = [outcome(f"{n}", False, p=1 / (n + 2)) for n in range(examples)]
+    curve = need({0: some}, [outcome(one.id, True, called=True) for one in some])["told_by"]["probability"]["curve"]
+    assert (len(curve), curve[0], curve[-1]) == (points, (0.0, 0.0), (1.0, 1.0))
+    assert len(curve) <= POINTS
 
 
 def test_without_needs_or_calls_nothing_is_divided() -> None:

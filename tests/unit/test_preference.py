@@ -66,6 +66,29 @@ def test_one_by_one(tmp_path: Path) -> None:
     assert len(said) == 4
 
 
+def test_a_call_without_a_result_is_the_furthest_from_good(tmp_path: Path) -> None:
+    failed = dropped(" 7", "3 / 0", None, None, stage="execute")
+    (pair,) = rows(tmp_path / "both", "preference", [KEPT], [failed, dropped(" 7", "4 - 3", "1", -9.0)])
+    assert pair["rejected"] == "<API> Calculator(4 - 3)→ 1</API>"
+    (pair,) = rows(tmp_path / "alone", "preference", [KEPT], [failed])
+    assert pair["rejected"] == "<API> Calculator(3 / 0)</API>"
+
+
+def test_equal_gains_are_decided_by_the_calls_not_by_their_order(tmp_path: Path) -> None:
+    two = [dropped(" 7", "4 - 3", "1", 0.1), dropped(" 7", "3 * 4", "12", 0.1)]
+    first, second = (rows(tmp_path / f"{n}", "preference", [KEPT], two[::n]) for n in (1, -1))
+    assert first == second == [{**SEVEN, "rejected": "<API> Calculator(4 - 3)→ 1</API>"}]
+
+
+def test_the_next_words_end_before_the_next_call(tmp_path: Path) -> None:
+    (pair,) = rows(tmp_path, "preference", [KEPT], [dropped(" and", "3 - 3", "0", -1.0)])
+    assert pair == {
+        "prompt": "Of 3",
+        "chosen": " and 4 you make",
+        "rejected": "<API> Calculator(3 - 3)→ 0</API> and 4 you make",
+    }
+
+
 def test_where_a_result_is_what_the_text_says_nothing_was_decided(tmp_path: Path) -> None:
     both = [dropped(" home", "3 / 4", "0.75", -1.0), dropped(" home", "1 + 1", "home", 0.01), ALL[0]]
     assert [row["prompt"] for row in rows(tmp_path, "preference", [KEPT], both)] == [SEVEN["prompt"]]

@@ -149,6 +149,8 @@ def test_too_few_candidates_or_results_leave_the_lessons_number() -> None:
     few = find_thresholds({"Calculator": scored(FEWEST - 1)}, [never], {"Calculator": 0.7, "QA": 1})
     # They gain 1.5 - n / 59: those up to n = 47 reach 0.7.
     assert few["Calculator"] == Threshold(0.7, 59, None, 48, found=False)
+    # One that gains as much as the number reaches it.
+    assert find_thresholds({"Calculator": scored(4)}, [never], {"Calculator": 1.5})["Calculator"].kept == 1
     assert few["QA"] == Threshold(1.0, 0, None, 0, found=False)
     same = find_thresholds({"Calculator": scored(FEWEST, lambda n: "same")}, [never], {"Calculator": 0.7})
     assert not same["Calculator"].found
