@@ -9,10 +9,8 @@ If the run went on from others, the card tells of them, too; of an expert, the p
 
 import argparse
 import json
-import re
 import sys
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -47,22 +45,19 @@ def ship(run: Path, name: str, into: Path) -> None:
     save_file(weights, into / WEIGHTS, metadata={"format": "pt"})
     settings = json.loads((run / SETTINGS).read_text("utf-8"))
     (into / SETTINGS).write_text(json.dumps(settings, indent=1) + "\n", "utf-8")
-    (into / CARD).write_text(card(run, name, settings), "utf-8")
+    (into / CARD).write_text(card(run, name), "utf-8")
     if prompt := json.loads((run / RECORD).read_text("utf-8")).get("prompt"):
         (into / RECORD).write_text(json.dumps({"prompt": prompt}) + "\n", "utf-8")
     print(f"{into}: {size:,} bytes of weights")
 
 
-def card(run: Path, name: str, settings: dict[str, Any]) -> str:
+def card(run: Path, name: str) -> str:
     """The run's card, without the folders of this machine, and with the runs before it."""
     told = (run / CARD).read_text("utf-8").replace(str(run), name)
-    # An adapter that goes on keeps its rank, whatever the run was told.
-    told = re.sub(r'"rank": \d+', f'"rank": {settings["r"]}', told)
     for before in earlier(run):
         record = json.loads((before / RECORD).read_text("utf-8"))
         how, texts = record["settings"], record["texts"]["learnt"]
-        told = told.replace(f"# {before.name},", f"# {settings['base_model_name_or_path']},", 1)
-        told = told.replace(str(before), f"{name} as it was")
+        told = told.replace(f"`{before.name}`", f"`{name}` as it was")
         told += (
             f"\nBefore that, {record['results']['step']} steps at a learning rate of {how['learning_rate']:g} on "
             f"{texts:,} texts with calls, from `{record['model']}`.\n"
@@ -71,9 +66,12 @@ def card(run: Path, name: str, settings: dict[str, Any]) -> str:
 
 
 def earlier(run: Path) -> list[Path]:
-    """The folders of the runs that a run went on from, the last one first."""
-    model = Path(json.loads((run / RECORD).read_text("utf-8"))["model"])
-    return [model, *earlier(model)] if (model / RECORD).exists() else []
+    """The folders of the runs that a run went on from, the last one first. They lie beside it."""
+    record = json.loads((run / RECORD).read_text("utf-8"))
+    if "went_on_from" not in record:
+        return []
+    before = run.parent / record["went_on_from"]
+    return [before, *earlier(before)] if (before / RECORD).exists() else []
 
 
 if __name__ == "__main__":

@@ -276,12 +276,18 @@ def test_unknown_trackers_are_said(tmp_path: Path) -> None:
 
 def test_a_second_round_goes_on_with_the_adapter(tmp_path: Path) -> None:
     base, first, second = saved("llama", tmp_path / "llama"), tmp_path / "first", tmp_path / "second"
-    config = replace(SMALL, learning_rate=1e-2, keep="last")
+    config = replace(SMALL, learning_rate=1e-2, keep="last", rank=3)
     done = trained(base, first, config)
-    again = trained(str(first), second, replace(config, learning_rate=1e-3))
+    again = trained(str(first), second, replace(config, learning_rate=1e-3, rank=8))
     assert again.before == pytest.approx(done.perplexity, rel=1e-4)
     assert json.loads((second / "adapter_config.json").read_text())["base_model_name_or_path"] == base
     assert load(str(second)).encode_parts(CONTROL) == load(str(first)).encode_parts(CONTROL)
+    record, card = ((second / name).read_text() for name in ("training.json", "README.md"))
+    told = json.loads(record)
+    assert (told["model"], told["went_on_from"], told["settings"]["rank"]) == ("llama", "first", 3)
+    assert "# llama, finetuned to call tools" in card
+    assert "from `llama` with LoRA, going on from the adapter `first`, on" in card
+    assert str(tmp_path) not in record + card.replace(str(second), "")
     with pytest.raises(ConfigError, match="can only go on as one: how=lora, not full"):
         trained(str(first), tmp_path / "third", replace(config, how="full"))
 

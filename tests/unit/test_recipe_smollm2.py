@@ -137,7 +137,8 @@ def test_the_card_of_what_is_shipped_tells_of_the_runs_before_it_and_of_no_folde
     assert not [folder for folder in (first, second) if str(folder) in card]
     assert '"rank": 2,' in card
     assert f"Before that, {SMALL.steps} steps at a learning rate of {SMALL.learning_rate:g} on" in card
-    assert card.rstrip().endswith(f"from `{base}`.")
+    assert card.rstrip().endswith("from `llama`.")
+    assert "going on from the adapter `tools` as it was" in card
 
 
 def test_an_expert_that_is_shipped_keeps_its_prompt(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from toolformer.generation import Gathered, Generation
 from toolformer.hf import fetch, load, load_network
 from toolformer.hf.load import words_of
 from toolformer.hf.precision import check_words
-from toolformer.hf.source import lasting
+from toolformer.hf.source import lasting, public
 from toolformer.loading import Loading
 from toolformer.own_json import made_of, parse_own
 from toolformer.tool import Tool
@@ -98,7 +98,7 @@ def distil(
     name, mark = fetch(lasting(student), loading)
     teacher, teacher_mark = fetch(lasting(teacher), loading)
     about = described(name, mark, texts, config, loading) | {
-        "teacher": teacher,
+        "teacher": public(teacher),
         "teacher_fingerprint": teacher_mark,
         "taught_by": way,
         "temperature": temperature if way == "distribution" else None,

@@ -136,7 +136,7 @@ def model_card(config: Mapping[str, Any], results: Mapping[str, Any], folder: st
         home=_HOME,
         toolformer=config["toolformer"],
         model=config["model"],
-        how={"lora": " with LoRA", "prompt": " by prompt tuning", "full": ""}[settings["how"]],
+        how={"lora": " with LoRA", "prompt": " by prompt tuning", "full": ""}[settings["how"]] + _earlier(config),
         learnt=texts["learnt"],
         which=" without their calls, as a control"
         if settings["control"]
@@ -153,6 +153,11 @@ def model_card(config: Mapping[str, Any], results: Mapping[str, Any], folder: st
         longest=settings["max_length"],
         settings=json.dumps(config, indent=1, ensure_ascii=False),
     )
+
+
+def _earlier(config: Mapping[str, Any]) -> str:
+    """Which adapter went on to be trained, if one did."""
+    return f", going on from the adapter `{config['went_on_from']}`" if "went_on_from" in config else ""
 
 
 def _teacher(config: Mapping[str, Any]) -> str:

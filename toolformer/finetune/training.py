@@ -24,7 +24,7 @@ from toolformer.finetune.training_rows import Example, RowMaker
 from toolformer.hf import fetch
 from toolformer.hf.network import context_of
 from toolformer.hf.precision import check_words
-from toolformer.hf.source import lasting
+from toolformer.hf.source import find, lasting, public
 from toolformer.loading import Loading
 from toolformer.own_json import made_of
 from toolformer.version import __version__
@@ -115,12 +115,15 @@ def _check_model(name: str, made_with: str | None, loading: Loading) -> tuple[st
 
 
 def described(name: str, mark: str, texts: Texts, config: TrainConfig, loading: Loading) -> dict[str, Any]:
-    """What the folder says of the run from its beginning on."""
+    """What the folder says of the run from its beginning on: of an adapter that goes on, whose it is and its own rank,
+    whatever was asked for. It may be pushed to a hub, so no path is in it."""
+    source, earlier = find(name, loading)
     tools = sorted({placed.call.tool for example in texts.learnt for placed in example.calls})
     syntax = CallSyntax.TEXT if config.how == "prompt" else CallSyntax.TOKENS
     return {
         "toolformer": __version__,
-        "model": name,
+        "model": public(source.name),
+        **({"went_on_from": public(loading.adapter or name)} if earlier else {}),
         "model_fingerprint": mark,
         "data": texts.digest,
         "texts": {
@@ -131,8 +134,8 @@ def described(name: str, mark: str, texts: Texts, config: TrainConfig, loading: 
         },
         "tools": tools,
         "call": syntax.format(Call(tools[0], "input", "result")).strip(),
-        "settings": config.settings(),
-        "loading": {name: getattr(loading, name) for name in ("dtype", "quantize", "adapter", "revision")},
+        "settings": config.settings() | ({"rank": earlier.rank} if earlier else {}),
+        "loading": {name: getattr(loading, name) for name in ("dtype", "quantize", "revision")},
     }
 
 

@@ -52,6 +52,8 @@ class Adapter:
     """From the hub, and so not to be believed."""
     tokens: tuple[int, ...] = ()
     """Tokens of the vocabulary that it has trained."""
+    rank: int | None = None
+    """Of a LoRA's matrices."""
 
     @property
     def tokenizer(self) -> str | None:
@@ -135,7 +137,10 @@ def _read(name: str, file: Path, *, fetched: bool) -> Adapter:
         raise ConfigError(f"{name} is a {str(kind)[:100]} adapter: {' or '.join(_KINDS)} would be right")
     if not isinstance(named, str | None) or not isinstance(revision, str | None) or ".." in (revision or ""):
         raise _damaged(name, "of the base model, name or revision")
-    return Adapter(name, file.parent, kind, named, revision, fetched, _tokens(said.get("trainable_token_indices")))
+    rank = said.get("r") if type(said.get("r")) is int else None
+    return Adapter(
+        name, file.parent, kind, named, revision, fetched, _tokens(said.get("trainable_token_indices")), rank
+    )
 
 
 def _tokens(trained: Any) -> tuple[int, ...]:

@@ -77,6 +77,11 @@ def lasting(name: str) -> str:
     return str(Path(name).resolve()) if name not in OWN and Path(name).exists() else name
 
 
+def public(name: str) -> str:
+    """The name as others may read it: what lies on this machine is called as its folder is, wherever that lies."""
+    return Path(name).resolve().name if name not in OWN and is_path(name) else name
+
+
 def base_of(adapter: Adapter) -> str:
     """The name or path of the model that an adapter is for.
 
