@@ -190,7 +190,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name in names:
             jobs = [Job(texts, place / name / texts.name / "out", chosen.model, thresholds) for texts in (few, all_)]
             start, whole = (seconds(name, job) for job in jobs)
-            rate = (len(documents) - WORKERS) / (whole - start)
+            # On a machine with other work, few texts may take less time than starting did: nothing is known then.
+            rate = (len(documents) - WORKERS) / (whole - start) if whole > start else float("nan")
             alone = alone or rate
             like = likeness(jobs[1].out, place / ONE / "all" / "out")
             print(f"| {name} | {start:.1f} s | {whole:.1f} s | {rate:.2f} | {rate / alone:.2f} | {like} |", flush=True)
