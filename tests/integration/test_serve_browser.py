@@ -1,5 +1,7 @@
 """The page to chat on and the page that compares, as a person meets them."""
 
+import re
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -44,7 +46,7 @@ def ask(browser: Browser, url: str, text: str) -> None:
 def test_an_answer_has_its_call_as_a_card_and_nothing_in_it_is_markup(browser: Browser, url: str) -> None:
     ask(browser, url, ASKED)
     (card,) = shown(browser, ".call")
-    assert card.startswith(f"Sum(2 + 2) → {EVIL}rank 1, probability 0.9")
+    assert re.fullmatch(re.escape(f"Sum(2 + 2) → {EVIL}") + r"rank 1, probability 0\.9\d, \d+\.\d\d s", card)
     assert shown(browser, ".user") == [ASKED]
     assert shown(browser, ".assistant") == [f"{card}{SAID}"]
     assert shown(browser, "img, main script") == []
@@ -61,6 +63,39 @@ def test_without_tools_no_call_is_made(browser: Browser, url: str) -> None:
     browser.key("Enter")
     until(lambda: "writing" not in shown(browser, "#status")[0])
     assert shown(browser, ".call") == []
+
+
+def test_cleared_while_it_writes_a_conversation_begins_anew(browser: Browser) -> None:
+    go = threading.Event()
+
+    def slow(text: str) -> str:
+        return "4" if go.wait(20) else ""
+
+    with served(says(f"a b{OPEN} Sum(2 + 2){ARROW} 4{CLOSE}4.", "c d", tools=[Told(slow)])) as url:
+        browser.visit(url)
+        until(lambda: shown(browser, "#model") == ["m"])
+        browser.mouse("#text", click=True)
+        browser.type("a ")
+        browser.key("Enter")
+        until(lambda: shown(browser, ".assistant") == ["b"])
+        browser.mouse("#clear", click=True)
+        go.set()
+        until(lambda: shown(browser, "#status") == ["stopped"])
+        browser.mouse("#text", click=True)
+        browser.type("c ")
+        browser.key("Enter")
+        until(lambda: shown(browser, "#status") not in (["stopped"], ["writing …"]))
+        assert shown(browser, "#status") == [""]
+        assert shown(browser, ".turn") == ["c ", "d"]
+
+
+def test_what_cannot_be_copied_is_said(browser: Browser, url: str) -> None:
+    browser.visit(url)
+    until(lambda: shown(browser, "#model") == ["m"])
+    browser.run("delete Navigator.prototype.clipboard")
+    browser.mouse("#copy", click=True)
+    until(lambda: "Save writes a file" in shown(browser, "#status")[0])
+    assert not browser.said
 
 
 def test_an_example_is_put_where_it_can_be_sent(browser: Browser, url: str) -> None:

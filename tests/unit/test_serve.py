@@ -29,6 +29,7 @@ from toolformer.serve.limits import Limits
 
 PROMPT = "2 + 2 is "
 CALL = {"tool": "Sum", "input": "2 + 2", "result": "4", "rank": 0, "start": 0, "uses": []}
+BEFORE = CALL | {"probability": 0.9, "seconds": 0.2}
 CHAT = [{"role": "user", "content": PROMPT}]
 
 
@@ -39,8 +40,8 @@ def url() -> Iterator[str]:
 
 
 def told(calls: Any) -> list[dict[str, Any]]:
-    """The calls, less their probability."""
-    return [{name: value for name, value in one.items() if name != "probability"} for one in calls["calls"]]
+    """The calls, less their probability and time."""
+    return [{name: one[name] for name in CALL} for one in calls["calls"]]
 
 
 def test_the_models(url: str) -> None:
@@ -70,6 +71,21 @@ def test_calls_are_told_when_asked_for(url: str) -> None:
     chat = client(url).chat.completions.create(model="m", messages=CHAT, extra_body={"toolformer": True})
     assert chat.choices[0].message.content == "4, so it is."
     assert told(chat.choices[0].message.toolformer) == [CALL]
+
+
+def test_a_call_says_how_long_its_tool_took() -> None:
+    def slow(text: str) -> str:
+        time.sleep(0.2)
+        return adds(text)
+
+    with served(says(SUM, tools=[Told(slow)])) as url:
+        made = client(url).completions.create(model="m", prompt=PROMPT, extra_body={"toolformer": True})
+        chunks = client(url).chat.completions.create(
+            model="m", messages=CHAT, stream=True, extra_body={"toolformer": True}
+        )
+        (told,) = [one.choices[0].delta for one in chunks if "toolformer" in one.choices[0].delta.model_extra]
+    for calls in (made.choices[0].toolformer, told.toolformer):
+        assert 0.2 <= calls["calls"][0]["seconds"] < 5
 
 
 def test_a_streamed_completion_says_the_same(url: str) -> None:
@@ -200,7 +216,7 @@ def test_later_turns_read_the_calls_of_earlier_ones() -> None:
     messages: list[Any] = [
         {"role": "developer", "content": "be brief"},
         {"role": "user", "content": [{"type": "text", "text": PROMPT}]},
-        {"role": "assistant", "content": "4.", "refusal": None, "toolformer": {"calls": [CALL | {"probability": 0.9}]}},
+        {"role": "assistant", "content": "4.", "refusal": None, "toolformer": {"calls": [BEFORE]}},
         {"role": "user", "content": "and?"},
     ]
     forged = [*messages[:2], messages[2] | {"toolformer": {"calls": [CALL | {"tool": "No"}]}}, messages[3]]
@@ -316,6 +332,27 @@ def test_limits(body: dict[str, Any], status: int, what: str) -> None:
     (answer,) = post(app, "/v1/completions", {"model": "m"} | body)
     assert answer.status_code == status
     assert what in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "said"),
+    [
+        (b'{"model":', None, "a JSON object"),
+        (b"[]", None, "a JSON object"),
+        (b"", None, "a JSON object"),
+        (b'{"model": "m", "prompt": ["x", 1]}', "prompt.1", "a valid string"),
+        (b'{"model": "m", "prompt": {}}', "prompt", "a valid string"),
+        (b'{"model": "m", "prompt": "x", "a[b]": 1}', None, "a parameter is not supported"),
+    ],
+)
+def test_what_is_wrong_with_a_body_is_said_in_the_senders_words(body: bytes, param: str | None, said: str) -> None:
+    async def ask() -> httpx.Response:
+        async with inside(application(says(SUM), "m")) as one:
+            return await one.post("/v1/completions", content=body, headers={"content-type": "application/json"})
+
+    error = asyncio.run(ask()).json()["error"]
+    assert error["param"] == param
+    assert said in error["message"]
 
 
 def test_a_key() -> None:

@@ -80,7 +80,10 @@ class Serve:
             # uvicorn raises the signal once more when it has stopped; a clean stop is a success.
             signal.signal(signal.SIGTERM, lambda *_: None)
             patience = int(self.limits.seconds) + 1
-            config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=patience, lifespan="on")
+            # httptools, which uvicorn takes where it finds it, keeps a head of any size; h11 refuses one of 64 KB.
+            config = uvicorn.Config(
+                app, http="h11", log_level="warning", timeout_graceful_shutdown=patience, lifespan="on"
+            )
             uvicorn.Server(config).run(sockets=[listening])
 
     def _key(self) -> str | None:

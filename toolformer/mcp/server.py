@@ -80,7 +80,8 @@ async def serve_stdio(server: Server[Any]) -> None:
 async def serve_http(server: Server[Any], listening: socket.socket) -> None:
     """Serve at /mcp, until SIGTERM or Ctrl-C. Only requests for this machine's own names are answered."""
     app = server.streamable_http_app(json_response=True, stateless_http=True, max_request_body_size=MAX_BYTES)
-    config = uvicorn.Config(app, log_level="error", lifespan="on", timeout_graceful_shutdown=5)
+    # h11 refuses a head of more than 64 KB; httptools keeps one of any size.
+    config = uvicorn.Config(app, http="h11", log_level="error", lifespan="on", timeout_graceful_shutdown=5)
     await uvicorn.Server(config).serve(sockets=[listening])
 
 

@@ -254,11 +254,7 @@ async def _said(_: Request, error: Exception) -> Response:
     """What is wrong, as OpenAI's error object."""
     status, param, code, headers = 400, None, None, {}
     if isinstance(error, RequestValidationError):
-        first = error.errors()[0]
-        param = ".".join(str(part)[:100] for part in first["loc"][1:]) or None
-        message = f"{param or 'the body'}: {first['msg']}"
-        if first["type"] == "extra_forbidden":
-            message = f"{param} is not supported with this value: leave it out"
+        param, message = _wrong(error)
     elif isinstance(error, HTTPException):
         status, message = error.status_code, str(error.detail)
     else:
@@ -272,6 +268,20 @@ async def _said(_: Request, error: Exception) -> Response:
     kind = "server_error" if status >= 500 else "rate_limit_error" if status == 429 else "invalid_request_error"
     message = message.encode("utf-8", "replace").decode()
     return JSONResponse({"error": failure(message, kind, param, code)}, status_code=status, headers=headers)
+
+
+def _wrong(error: RequestValidationError) -> tuple[str | None, str]:
+    """Which parameter is wrong, and what is wrong with it."""
+    # Of a value that may be of several kinds, the error that goes deepest is that of the kind that was meant.
+    said = max(error.errors(), key=lambda one: len(one["loc"]))
+    if len(said["loc"]) == 1 or said["type"] == "json_invalid":
+        return None, "the body should be a JSON object, sent with content-type: application/json"
+    # Between the names stand the kinds that were tried, such as `str` and `list[str]`.
+    parts = [str(part)[:100] for part in said["loc"][1:] if part != "str" and "[" not in str(part)]
+    param = ".".join(parts) or None
+    if said["type"] == "extra_forbidden":
+        return param, f"{param or 'a parameter'} is not supported with this value: leave it out"
+    return param, f"{param}: {said['msg']}"
 
 
 def _seed(asked: CompletionRequest | ChatRequest) -> int:

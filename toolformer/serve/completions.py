@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from toolformer.calls import CallSyntax
-from toolformer.decode.events import Answered, Ended, EndReason, Text
+from toolformer.decode.events import Answered, Called, Ended, EndReason, Event, Text
 from toolformer.generation import Gathered, Generation
 from toolformer.lm import Ids
 from toolformer.serve.engine import Stopped, Ticket
@@ -25,6 +25,10 @@ class Completion:
     def __init__(self, model: str, prompts: Sequence[Ids], syntax: CallSyntax, *, chat: bool, calls: bool) -> None:
         self._chat, self._calls, self._syntax = chat, calls, syntax
         self._texts = [Gathered(syntax) for _ in prompts]
+        self._called: dict[tuple[int, str, str], float] = {}
+        """When each call began to run that has no result yet."""
+        self._seconds: list[list[float]] = [[] for _ in prompts]
+        """What each answered call of a text took."""
         self._prompt_tokens = sum(map(len, prompts))
         self._written_tokens = 0
         self._head = {
@@ -38,15 +42,29 @@ class Completion:
         """All of it, when it is there."""
         async with aclosing(ticket.events()) as events:
             async for event in events:
-                self._texts[event.row - ticket.first].add(event)
+                self._add(event.row - ticket.first, event)
         made = [text.generation() for text in self._texts]
         self._written_tokens = sum(len(one.ids) for one in made)
         choices = [self._choice(index, one) for index, one in enumerate(made)]
         return self._head | {"choices": choices, "usage": self._usage()}
 
+    def _add(self, index: int, event: Event) -> None:
+        """One more event of a text."""
+        self._texts[index].add(event)
+        if isinstance(event, Called | Answered):
+            now, key = time.monotonic(), (index, event.call.tool, event.call.input)
+            if isinstance(event, Called):
+                self._called[key] = now
+            else:
+                self._seconds[index].append(round(now - self._called.pop(key, now), 3))
+
+    def _calls_of(self, index: int) -> list[Json]:
+        calls = zip(self._texts[index].calls, self._seconds[index], strict=True)
+        return [asdict(call) | {"seconds": seconds} for call, seconds in calls]
+
     def _choice(self, index: int, made: Generation) -> Json:
         finish = {"index": index, "finish_reason": FINISH[made.end], "logprobs": None}
-        told: Json = {"toolformer": {"calls": [asdict(call) for call in made.calls]}} if self._calls else {}
+        told: Json = {"toolformer": {"calls": self._calls_of(index)}} if self._calls else {}
         if not self._chat:
             return {"text": made.text} | finish | told
         return {"message": {"role": "assistant", "content": made.text, "refusal": None} | told} | finish
@@ -61,12 +79,11 @@ class Completion:
             async with aclosing(ticket.events()) as events:
                 async for event in events:
                     index = event.row - ticket.first
-                    self._texts[index].add(event)
+                    self._add(index, event)
                     if isinstance(event, Text):
                         yield self._chunk(index, {"content": event.text}, usage)
                     elif isinstance(event, Answered) and self._calls:
-                        call = self._texts[index].calls[-1]
-                        yield self._chunk(index, {"toolformer": {"calls": [asdict(call)]}}, usage)
+                        yield self._chunk(index, {"toolformer": {"calls": self._calls_of(index)[-1:]}}, usage)
                     elif isinstance(event, Ended):
                         self._written_tokens += len(event.ids)
                         yield self._chunk(index, {}, usage, FINISH[event.reason])

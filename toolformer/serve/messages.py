@@ -52,6 +52,7 @@ class CallBefore(Asking):
     rank: int = 0
     start: int = Field(ge=0)
     uses: list[int] = Field([], max_length=100)
+    seconds: float = 0.0
 
 
 class CallsBefore(Asking):
@@ -91,7 +92,7 @@ class Message(Asking):
         starts = [call.start for call in calls]
         if starts != sorted(starts) or any(start > len(text) for start in starts):
             raise ConfigError("messages: the calls of a turn stand in its text, in their order")
-        made = tuple(MadeCall(**call.model_dump() | {"uses": tuple(call.uses)}) for call in calls)
+        made = tuple(MadeCall(**call.model_dump(exclude={"seconds"}) | {"uses": tuple(call.uses)}) for call in calls)
         if self.role == "system" or self.role == "developer":
             return Turn("system", text)
         return Turn(self.role, text, made if self.role == "assistant" else ())

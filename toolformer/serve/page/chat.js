@@ -32,6 +32,7 @@ async function send(text) {
   }
   stopping = null;
   $("stop").hidden = true;
+  if (!own.isConnected) return; // the conversation was cleared meanwhile
   if (shown.textContent) {
     messages.push(told);
   } else {
@@ -48,8 +49,13 @@ $("clear").addEventListener("click", () => {
   $("turns").replaceChildren();
 });
 $("copy").addEventListener("click", async () => {
-  await navigator.clipboard.writeText(messages.map((one) => `${one.role}: ${one.content}`).join("\n\n"));
-  say("copied");
+  try {
+    // Browsers have no clipboard for pages of another machine that come without encryption.
+    await navigator.clipboard.writeText(messages.map((one) => `${one.role}: ${one.content}`).join("\n\n"));
+    say("copied");
+  } catch {
+    say("the browser does not let this page copy: Save writes a file", true);
+  }
 });
 $("save").addEventListener("click", () => {
   const link = document.createElement("a");

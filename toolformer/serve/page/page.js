@@ -48,7 +48,7 @@ function card(call) {
   made.setAttribute("role", "note");
   made.setAttribute("aria-label", `Call of ${call.tool}`);
   made.append(element("b", "", call.tool), `(${call.input}) → ${call.result}`);
-  made.append(element("small", "", `rank ${call.rank + 1}, probability ${call.probability.toFixed(2)}`));
+  made.append(element("small", "", `rank ${call.rank + 1}, probability ${call.probability.toFixed(2)}, ${call.seconds.toFixed(2)} s`));
   return made;
 }
 
