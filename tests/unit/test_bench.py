@@ -57,9 +57,9 @@ def test_engines_are_held_to_one_process_in_what_they_keep_and_in_their_time(
 
 def test_what_engines_keep_in_another_order_and_what_differs_is_told_apart(tmp_path: Path) -> None:
     def folder(name: str, *rows: tuple[str, str]) -> Path:
-        lines = (
+        lines: list[dict[str, object]] = [
             {"id": id_, "text": "4", "annotated": said, "calls": [], "date": None, "url": None} for id_, said in rows
-        )
+        ]
         bench_engines._write_rows(tmp_path / name / "kept" / "00000.jsonl", lines)
         return tmp_path / name
 
