@@ -42,9 +42,9 @@ smollm2-tools: smollm2
 	$(BIN)/toolformer annotate runs/smollm2/corpus.jsonl --model smollm2 --sampler rules --tools calculator,calendar,dates,qa,wiki \
 		--index runs/smollm2/index --passage-tokens 512 --workers 2 --out runs/smollm2/annotated
 	$(BIN)/python -m recipes.smollm2.plain $(DATA) runs/smollm2
-	$(BIN)/toolformer train runs/smollm2/annotated --model smollm2 --plain runs/smollm2/plain.jsonl --rank 8 --steps 240 \
+	$(BIN)/toolformer train runs/smollm2/annotated --model smollm2 --plain runs/smollm2/plain.jsonl --rank 8 --steps 385 \
 		--batch-size 16 --device-batch 4 --without-calls 0.1 --turns 0.35 --spare-undecided --anchor --keep-out 10 \
-		--evaluate-every 80 --out runs/smollm2/tools
+		--evaluate-every 77 --out runs/smollm2/tools
 
 # The built-in model, in three parts: recipes/builtin/README.md. First its facts and corpora, in the package.
 builtin-data: setup
