@@ -66,7 +66,7 @@ class Number:
 
     value: Fraction
     decimals: int
-    fraction: bool = False
+    fraction: bool
     """Whether it was written as a fraction, which leaves nothing out."""
 
     def same(self, gold: "Number") -> bool:
@@ -94,7 +94,7 @@ def numbers(text: str) -> list[Number]:
         below = match["below"] or "1"
         if len(match.group()) > _DIGITS or not int(below):
             continue
-        value = int(match["mixed"] or 0) + Fraction(int(whole + decimals or "0"), 10 ** len(decimals) * int(below))
+        value = int(match["mixed"] or 0) + Fraction(int(whole + decimals), 10 ** len(decimals) * int(below))
         fraction = match["below"] is not None
         found.append(Number(-value if match["sign"] else value, 0 if fraction else len(decimals), fraction))
     return found

@@ -88,7 +88,7 @@ def _rounded(value: Value, decimals: int) -> str:
         raise ToolError(f"the answer has more than {MAX_DIGITS} digits")
     whole, rest = divmod(scaled, scale)
     sign = "-" if numerator < 0 and scaled else ""
-    return f"{sign}{whole}.{rest:0{decimals}d}".rstrip("0").rstrip(".") if rest else f"{sign}{whole}"
+    return f"{sign}{whole}.{rest:0{decimals}d}".rstrip("0").rstrip(".")
 
 
 def _tokens(text: str) -> list[Value | str]:

@@ -104,7 +104,7 @@ _USAGE = (
     "or 10 days after March 1, 2020"
 )
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-_SPAN = r"(?P<number>\d{1,3}(?:,\d{3})+|\d{1,7}|an?|" + "|".join(_NUMBERS[1:]) + r") (?P<unit>day|week|month|year)s?"
+_SPAN = r"(?P<number>\d{1,3}(?:,\d{3})+|\d{1,7}|an?|" + "|".join(_NUMBERS) + r") (?P<unit>day|week|month|year)s?"
 
 
 def _weekday(match: re.Match[str], today: datetime.date) -> str:
@@ -181,7 +181,6 @@ _RELATIVE = {
 
 def _date(text: str, today: datetime.date) -> datetime.date:
     """The date that is written there, or so long before or after one; only spellings with one meaning are read."""
-    text = text.strip()
     if (days := _RELATIVE.get(text.casefold())) is not None:
         # A clock may return a datetime, which cannot be subtracted from a date.
         return _shifted(datetime.date(today.year, today.month, today.day), days, "day")

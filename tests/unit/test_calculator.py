@@ -6,7 +6,7 @@ import pytest
 from toolformer.errors import ConfigError, ToolError
 from toolformer.tool import Tool, traits_of
 from toolformer.toolbox import Toolbox
-from toolformer.tools.calculator import MAX_CHARS, MAX_DIGITS, Calculator, evaluate
+from toolformer.tools.calculator import MAX_CHARS, MAX_DEPTH, MAX_DIGITS, Calculator, evaluate
 from toolformer.tools.number_text import plain
 
 calculate = Calculator()
@@ -75,6 +75,7 @@ def test_halves_go_up_and_trailing_zeros_go(expression: str, value: str) -> None
 def test_more_decimals_on_request() -> None:
     assert Calculator(decimals=6)("400 / 1400") == "0.285714"
     assert Calculator(decimals=0)("7 / 2") == "4"
+    assert Calculator(decimals=0)("100") == "100"
     assert Calculator(decimals=50)("1/3") == "0." + "3" * 50
     with pytest.raises(ConfigError, match="0 to 50"):
         Calculator(decimals=51)
@@ -226,7 +227,7 @@ HOSTILE = {
     "as many digits as go in": "9" * MAX_CHARS,
     "a long answer": "9" * (MAX_DIGITS + 1),
     "ten thousand brackets": "(" * 10_000,
-    "a thousand brackets": "(" * 1_000 + "1" + ")" * 1_000,
+    "as many brackets as go in": "(" * 999 + "1" + ")" * 999,
     "a tower of ones": "1^" * 999 + "1",
     "large exponent": "2^(2^60)",
     "large negative exponent": "2^-(2^60)",
@@ -271,6 +272,15 @@ def test_large_work_that_is_allowed_is_done_in_time() -> None:
     harmonic = "+".join(f"1/{n}" for n in range(1, 300))
     assert Calculator(decimals=4)(harmonic) == "6.2793"
     assert time.process_time() - start < 0.25
+
+
+def test_depth_counts_what_is_inside_one_another_not_what_stands_in_a_row() -> None:
+    assert calculate("(" * MAX_DEPTH + "1" + ")" * MAX_DEPTH) == "1"
+    assert calculate("1^" * MAX_DEPTH + "1") == "1"
+    for deeper in ("(" * (MAX_DEPTH + 1) + "1" + ")" * (MAX_DEPTH + 1), "1^" * (MAX_DEPTH + 1) + "1"):
+        with pytest.raises(ToolError, match="nested more than 50 deep"):
+            calculate(deeper)
+    assert calculate("(1)+" * 100 + "0") == calculate("1^2+" * 100 + "0") == "100"
 
 
 def test_an_answer_is_never_cut() -> None:

@@ -116,6 +116,7 @@ def test_qa_reads_twenty_words_and_knows_aliases() -> None:
         ("1 5/6 inches", "1.8333333333333335"),
         ("1.8333333333333333", "1.8333333333333335"),  # a float's last decimals are noise
         ("0.63", "0.625"),
+        ("1.00", "0.999"),
         ("-0.63", "-0.625"),
         ("0.13", "1/8"),
         ("\n- 5 apples", "5"),
@@ -154,6 +155,8 @@ def test_math_takes_the_first_number_or_the_first_behind_the_equals_sign(text: s
         ("1 1/2 cups", "1"),
         ("10/2/2020", "5"),  # a date
         ("1/3", "-(1/3)"),
+        ("0.33", "-(1/3)"),
+        ("-0.33", "1/3"),
         ("1/3", "0.34"),
         ("1/3", "0.3"),
         ("0.62", "0.625"),
@@ -188,6 +191,7 @@ def test_math_takes_no_other(text: str, answer: str) -> None:
         ("2 and 2", "2 (ft); 4 (ft)", False),
         ("4:10 and 3:45", "3:45; 4:10", True),
         ("3:10 and 4:45", "3:45; 4:10", False),
+        ("3:45 and 10:4", "3:45; 4:10", False),
         ("3 : 4", "3 (boys):4 (girls)", True),
         ("1/3 and 0.5", "0.5; 0.333333", True),
         ("3", "3:45", False),
@@ -201,6 +205,14 @@ def test_math_takes_no_other(text: str, answer: str) -> None:
 )
 def test_odd_answers_of_asdiv(text: str, answer: str, expected: bool) -> None:
     assert right("number", text, answer) is expected
+
+
+def test_of_several_answers_to_a_calculation_any_number_is_right_and_words_do_not_count() -> None:
+    assert right("number", "9", "8", "9")
+    assert not right("number", "7", "8", "9")
+    # "nine" has no digit: it neither makes every number right nor lets the 9 stand anywhere.
+    assert right("number", "9 apples", "9", "nine")
+    assert not right("number", "7 or 9", "9", "nine")
 
 
 @pytest.mark.parametrize(
