@@ -342,3 +342,10 @@ def test_many_equal_numbers_are_compared_in_no_time() -> None:
     assert not right("number", " ".join(["7"] * 29), "; ".join(["7"] * 30))
     assert right("number", " ".join(map(str, range(30))), "; ".join(map(str, reversed(range(30)))))
     assert time.process_time() - began < 2
+
+
+def test_a_letter_and_an_exact_answer_are_right_if_one_of_the_answers_is_said() -> None:
+    assert right("letter", "C", "C", choices=("argon", "neon", "ozone"))
+    assert not right("letter", "A", "C", choices=("argon", "neon", "ozone"))
+    assert right("exact", "True", "False", "True")
+    assert not right("exact", "maybe", "False", "True")
