@@ -75,7 +75,7 @@ def test_calls_are_told_when_asked_for(url: str) -> None:
 
 def test_a_call_says_how_long_its_tool_took() -> None:
     def slow(text: str) -> str:
-        time.sleep(0.2)
+        time.sleep(0.3)
         return adds(text)
 
     with served(says(SUM, tools=[Told(slow)])) as url:
