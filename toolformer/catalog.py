@@ -222,10 +222,11 @@ def _qa(settings: ToolSettings) -> Tool:
 
 def _is_expert(reader: str) -> bool:
     """Whether it is an adapter of ours or on disk, and no model of its own."""
+    from toolformer.hf.adapter import SETTINGS
     from toolformer.hf.source import folder_of
 
     folder = folder_of(reader, Loading(offline=True))
-    return folder is not None and (folder / "adapter_config.json").is_file()
+    return folder is not None and (folder / SETTINGS).is_file()
 
 
 def _translate(settings: ToolSettings) -> Tool:

@@ -84,8 +84,7 @@ def _call(way: str, said: str, shift: str, slots: dict[str, str]) -> tuple[str, 
 
 
 def _part(result: str, said: str) -> str:
-    """What a text says of a tool's result: all of it, or the day, the weekday, the date, the month or
-    the year in it."""
+    """What a text says of a result: all of it, or the day, the weekday, the date, the month or the year in it."""
     day = re.sub(r"^Today is |\.$", "", result)
     if said == "day":
         return day
